@@ -1,0 +1,82 @@
+/* AVX-512 F, BW, DQ, VL (every AVX-512 server CPU since Skylake-SP). */
+#ifndef CM_KERNELS_SIMD_AVX512_H
+#define CM_KERNELS_SIMD_AVX512_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#define VF_ISA CM_ISA_AVX512
+#define VF_LANES 16
+#define VF_TILE_ROWS 8
+#define VF_TILE_VECTORS 2
+
+typedef __m512 vf;
+typedef __mmask16 vm;
+
+static inline __mmask16 vf_first_(int n) {
+    return (__mmask16)((1U << n) - 1U);
+}
+
+static inline vf vf_zero(void) {
+    return _mm512_setzero_ps();
+}
+static inline vf vf_set1(float x) {
+    return _mm512_set1_ps(x);
+}
+static inline vf vf_load(const float *p) {
+    return _mm512_loadu_ps(p);
+}
+static inline vf vf_load_n(const float *p, int n) {
+    return _mm512_maskz_loadu_ps(vf_first_(n), p);
+}
+static inline void vf_store(float *p, vf a) {
+    _mm512_storeu_ps(p, a);
+}
+static inline void vf_store_n(float *p, vf a, int n) {
+    _mm512_mask_storeu_ps(p, vf_first_(n), a);
+}
+static inline vf vf_load_u16(const uint16_t *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)));
+}
+static inline vf vf_load_u16_n(const uint16_t *p, int n) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(vf_first_(n), p)));
+}
+static inline void vf_store_u16(uint16_t *p, vf a) {
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(a)));
+}
+static inline void vf_store_u16_n(uint16_t *p, vf a, int n) {
+    _mm512_mask_cvtepi32_storeu_epi16(p, vf_first_(n), _mm512_cvtps_epi32(a));
+}
+static inline vf vf_add(vf a, vf b) {
+    return _mm512_add_ps(a, b);
+}
+static inline vf vf_sub(vf a, vf b) {
+    return _mm512_sub_ps(a, b);
+}
+static inline vf vf_mul(vf a, vf b) {
+    return _mm512_mul_ps(a, b);
+}
+static inline vf vf_div(vf a, vf b) {
+    return _mm512_div_ps(a, b);
+}
+static inline vf vf_sqrt(vf a) {
+    return _mm512_sqrt_ps(a);
+}
+static inline vf vf_fma(vf a, vf b, vf c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+/* MAXPS is defined as a > b ? a : b: its second operand on NaN and on equal zeros. */
+static inline vf vf_max(vf a, vf b) {
+    return _mm512_max_ps(a, b);
+}
+static inline vm vf_gt(vf a, vf b) {
+    return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ);
+}
+static inline vm vf_eq(vf a, vf b) {
+    return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ);
+}
+static inline vf vf_select(vm m, vf a, vf b) {
+    return _mm512_mask_blend_ps(m, b, a);
+}
+
+#endif

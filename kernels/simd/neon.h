@@ -1,0 +1,87 @@
+/* AArch64 Advanced SIMD (every ARMv8-A CPU). */
+#ifndef CM_KERNELS_SIMD_NEON_H
+#define CM_KERNELS_SIMD_NEON_H
+
+#include <arm_neon.h>
+#include <stdint.h>
+#include <string.h>
+
+#define VF_ISA CM_ISA_NEON
+#define VF_LANES 4
+#define VF_TILE_ROWS 6
+#define VF_TILE_VECTORS 4
+
+typedef float32x4_t vf;
+typedef uint32x4_t vm;
+
+static inline vf vf_zero(void) {
+    return vdupq_n_f32(0.0F);
+}
+static inline vf vf_set1(float x) {
+    return vdupq_n_f32(x);
+}
+static inline vf vf_load(const float *p) {
+    return vld1q_f32(p);
+}
+static inline vf vf_load_n(const float *p, int n) {
+    float lanes[VF_LANES] = {0};
+    memcpy(lanes, p, (size_t)n * sizeof *p);
+    return vld1q_f32(lanes);
+}
+static inline void vf_store(float *p, vf a) {
+    vst1q_f32(p, a);
+}
+static inline void vf_store_n(float *p, vf a, int n) {
+    float lanes[VF_LANES];
+    vst1q_f32(lanes, a);
+    memcpy(p, lanes, (size_t)n * sizeof *p);
+}
+static inline vf vf_load_u16(const uint16_t *p) {
+    return vcvtq_f32_u32(vmovl_u16(vld1_u16(p)));
+}
+static inline void vf_store_u16(uint16_t *p, vf a) {
+    vst1_u16(p, vmovn_u32(vcvtnq_u32_f32(a)));
+}
+static inline vf vf_load_u16_n(const uint16_t *p, int n) {
+    uint16_t lanes[VF_LANES] = {0};
+    memcpy(lanes, p, (size_t)n * sizeof *p);
+    return vf_load_u16(lanes);
+}
+static inline void vf_store_u16_n(uint16_t *p, vf a, int n) {
+    uint16_t lanes[VF_LANES];
+    vf_store_u16(lanes, a);
+    memcpy(p, lanes, (size_t)n * sizeof *p);
+}
+static inline vf vf_add(vf a, vf b) {
+    return vaddq_f32(a, b);
+}
+static inline vf vf_sub(vf a, vf b) {
+    return vsubq_f32(a, b);
+}
+static inline vf vf_mul(vf a, vf b) {
+    return vmulq_f32(a, b);
+}
+static inline vf vf_div(vf a, vf b) {
+    return vdivq_f32(a, b);
+}
+static inline vf vf_sqrt(vf a) {
+    return vsqrtq_f32(a);
+}
+static inline vf vf_fma(vf a, vf b, vf c) {
+    return vfmaq_f32(c, a, b);
+}
+static inline vm vf_gt(vf a, vf b) {
+    return vcgtq_f32(a, b);
+}
+static inline vm vf_eq(vf a, vf b) {
+    return vceqq_f32(a, b);
+}
+static inline vf vf_select(vm m, vf a, vf b) {
+    return vbslq_f32(m, a, b);
+}
+/* Not vmaxq_f32: that returns NaN when either operand is one. */
+static inline vf vf_max(vf a, vf b) {
+    return vf_select(vf_gt(a, b), a, b);
+}
+
+#endif

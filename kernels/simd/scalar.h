@@ -1,0 +1,82 @@
+/* One lane in plain C: the reference of every other instruction set. */
+#ifndef CM_KERNELS_SIMD_SCALAR_H
+#define CM_KERNELS_SIMD_SCALAR_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define VF_ISA CM_ISA_SCALAR
+#define VF_LANES 1
+#define VF_TILE_ROWS 4
+#define VF_TILE_VECTORS 2
+
+typedef float vf;
+typedef bool vm;
+
+static inline vf vf_zero(void) {
+    return 0.0F;
+}
+static inline vf vf_set1(float x) {
+    return x;
+}
+static inline vf vf_load(const float *p) {
+    return *p;
+}
+static inline vf vf_load_n(const float *p, int n) {
+    return n > 0 ? *p : 0.0F;
+}
+static inline void vf_store(float *p, vf a) {
+    *p = a;
+}
+static inline void vf_store_n(float *p, vf a, int n) {
+    if (n > 0) {
+        *p = a;
+    }
+}
+static inline vf vf_load_u16(const uint16_t *p) {
+    return (float)*p;
+}
+static inline vf vf_load_u16_n(const uint16_t *p, int n) {
+    return n > 0 ? (float)*p : 0.0F;
+}
+static inline void vf_store_u16(uint16_t *p, vf a) {
+    *p = (uint16_t)a;
+}
+static inline void vf_store_u16_n(uint16_t *p, vf a, int n) {
+    if (n > 0) {
+        *p = (uint16_t)a;
+    }
+}
+static inline vf vf_add(vf a, vf b) {
+    return a + b;
+}
+static inline vf vf_sub(vf a, vf b) {
+    return a - b;
+}
+static inline vf vf_mul(vf a, vf b) {
+    return a * b;
+}
+static inline vf vf_div(vf a, vf b) {
+    return a / b;
+}
+static inline vf vf_sqrt(vf a) {
+    return sqrtf(a);
+}
+static inline vf vf_fma(vf a, vf b, vf c) {
+    return fmaf(a, b, c);
+}
+static inline vf vf_max(vf a, vf b) {
+    return a > b ? a : b;
+}
+static inline vm vf_gt(vf a, vf b) {
+    return a > b;
+}
+static inline vm vf_eq(vf a, vf b) {
+    return a == b;
+}
+static inline vf vf_select(vm m, vf a, vf b) {
+    return m ? a : b;
+}
+
+#endif

@@ -1,0 +1,33 @@
+/**
+ * Vectors of the instruction set that this source is being compiled for. Each header defines the
+ * same small set; nothing else in kernels/ outside micro/ contains an intrinsic.
+ *
+ *   VF_ISA, VF_LANES        which set, how many float32 lanes
+ *   VF_TILE_ROWS, VF_TILE_VECTORS   register tile of the GEMM micro-kernel: rows x vectors
+ *   vf, vm                  a vector of floats; a mask of lanes
+ *   vf_zero, vf_set1        all lanes 0; all lanes x
+ *   vf_load, vf_store       VF_LANES floats, unaligned
+ *   vf_load_n, vf_store_n   the first n lanes only, 0 <= n <= VF_LANES; the others load as 0
+ *   vf_load_u16, vf_store_u16 (and _n)   lanes as uint16_t; values are whole, 0 .. 65535
+ *   vf_add, vf_sub, vf_mul, vf_div, vf_sqrt   rounded once each
+ *   vf_fma(a, b, c)         a * b + c, rounded once
+ *   vf_max(a, b)            a > b ? a : b, on every instruction set (also for NaN and zeros)
+ *   vf_gt, vf_eq            lane masks; false where an operand is NaN
+ *   vf_select(m, a, b)      m ? a : b
+ */
+#ifndef CM_KERNELS_SIMD_H
+#define CM_KERNELS_SIMD_H
+
+#if defined(CM_BUILD_AVX512)
+#include "kernels/simd/avx512.h"
+#elif defined(CM_BUILD_AVX2)
+#include "kernels/simd/avx2.h"
+#elif defined(CM_BUILD_NEON)
+#include "kernels/simd/neon.h"
+#elif defined(CM_BUILD_SCALAR)
+#include "kernels/simd/scalar.h"
+#else
+#error "the build must define one of CM_BUILD_SCALAR, CM_BUILD_NEON, CM_BUILD_AVX2, CM_BUILD_AVX512"
+#endif
+
+#endif

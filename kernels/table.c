@@ -1,0 +1,16 @@
+/* The table of one instruction set, compiled once for each; dispatch.c chooses among them. */
+#include "kernels/isa.h"
+#include "kernels/simd/simd.h"
+
+#define CM_STRING_(text) #text
+#define CM_STRING(text) CM_STRING_(text)
+
+extern const cm_kernels CM_FN(kernels);
+
+const cm_kernels CM_FN(kernels) = {.isa = VF_ISA,
+                                   .name = CM_STRING(CM_ISA_NAME),
+                                   .lanes = VF_LANES,
+#define CM_KERNEL_ROW(op) .op = CM_FN(op),
+                                   CM_KERNEL_LIST(CM_KERNEL_ROW)
+#undef CM_KERNEL_ROW
+};

@@ -1,0 +1,51 @@
+/**
+ * Teams: how the kernels are parallel.
+ *
+ * Every kernel is SPMD code: all threads of a team call it with the same arguments, each does the
+ * part of the outputs it owns, and none returns a different bit for another team size. A kernel
+ * does not wait at its end: outputs written by the other threads may be read after the caller's
+ * next cm_team_barrier(). So a whole training step runs in one parallel region.
+ */
+#ifndef CM_KERNELS_TEAM_H
+#define CM_KERNELS_TEAM_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cm_barrier cm_barrier;
+
+/** One thread's place in its team. A team of one needs no barrier: {0, 1, NULL}. */
+typedef struct cm_team {
+    int index; /* 0 .. count-1 */
+    int count;
+    cm_barrier *barrier;
+} cm_team;
+
+/** Half-open range of the work items that one thread owns. */
+typedef struct cm_range {
+    ptrdiff_t begin, end;
+} cm_range;
+
+/** Body of a parallel region; `context` is what cm_team_run() was given. */
+typedef void cm_team_body(const cm_team *team, void *context);
+
+/**
+ * Runs `body` on `threads` threads (one OpenMP parallel region) and returns when all are done. The
+ * team may be smaller where the OpenMP runtime gives fewer threads; results do not depend on it.
+ */
+void cm_team_run(int threads, cm_team_body *body, void *context);
+
+/** Waits until every thread of the team is here; what they wrote before is then visible. */
+void cm_team_barrier(const cm_team *team);
+
+/** Splits `items` into team->count contiguous ranges whose sizes differ by one at most. */
+cm_range cm_team_share(const cm_team *team, ptrdiff_t items);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

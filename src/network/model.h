@@ -1,0 +1,93 @@
+/**
+ * A model: a network with values for its parameters, a plan of how it is computed on one
+ * instruction set, and the memory of that plan. Nothing is allocated after cm_model_create().
+ */
+#ifndef CM_NETWORK_MODEL_H
+#define CM_NETWORK_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/kernels.h"
+#include "network/network.h"
+#include "status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cm_model cm_model;
+
+typedef struct cm_model_options {
+    int batch;     /* the largest batch */
+    int threads;   /* team size */
+    cm_isa isa;    /* CM_ISA_COUNT: the best of this machine */
+    bool training; /* false: no memory for gradients and optimizer state */
+} cm_model_options;
+
+typedef struct cm_optimizer {
+    double learning_rate, beta1, beta2, epsilon, weight_decay;
+} cm_optimizer;
+
+/** Mean loss and number of right answers of one batch. */
+typedef struct cm_batch_result {
+    double loss;
+    int correct;
+} cm_batch_result;
+
+/** Plans and allocates; parameters are zero until initialised or loaded. `network` must outlive the
+ * model. */
+cm_status cm_model_create(const cm_network *network, const cm_model_options *options,
+                          cm_model **model, cm_error *error);
+void cm_model_free(cm_model *model);
+
+const cm_network *cm_model_network(const cm_model *model);
+cm_isa cm_model_isa(const cm_model *model);
+int cm_model_threads(const cm_model *model);
+
+/** PyTorch's default initial values (docs/numerics.md) from Philox under `seed`. */
+void cm_model_initialize(cm_model *model, uint64_t seed);
+
+/**
+ * One training step: forward in training mode, backward, Adam. `images`: [batch][height][width]
+ * [channels] floats; labels: one byte an image. `seed` and the model's step count key dropout.
+ */
+cm_batch_result cm_model_train_step(cm_model *model, int batch, const float *images,
+                                    const uint8_t *labels, const cm_optimizer *optimizer,
+                                    uint64_t seed);
+/** Forward and backward only: gradients are then in cm_model_get_gradient(). */
+cm_batch_result cm_model_gradients(cm_model *model, int batch, const float *images,
+                                   const uint8_t *labels, uint64_t seed);
+/** Evaluation mode: loss and right answers. */
+cm_batch_result cm_model_evaluate(cm_model *model, int batch, const float *images,
+                                  const uint8_t *labels);
+/** Evaluation mode: logits [batch][classes]. */
+void cm_model_predict(cm_model *model, int batch, const float *images, float *logits);
+
+/** Training steps done (Adam's t); 0 after initialise or load. */
+int64_t cm_model_step_count(const cm_model *model);
+
+/** Tensors in state_dict order, with PyTorch's names and shapes. */
+int cm_model_tensor_count(const cm_model *model);
+const cm_tensor_spec *cm_model_tensor(const cm_model *model, int index);
+/** Copies a tensor's values in PyTorch's element order: spec->count floats (num_batches_tracked:
+ * one int64_t). */
+void cm_model_get_tensor(const cm_model *model, int index, void *values);
+void cm_model_set_tensor(cm_model *model, int index, const void *values);
+/** Gradient of a learned tensor after the last step, in PyTorch's element order. */
+void cm_model_get_gradient(const cm_model *model, int index, float *values);
+
+/** SHA-256, as 64 hex digits, over all tensors in state_dict order: the little-endian bytes of the
+ * values in PyTorch's element order, names and shapes not included. */
+void cm_model_sha256(const cm_model *model, char hex[65]);
+
+/** Bytes of the model's arenas: parameters with optimizer state; activations, gradients, scratch.
+ */
+size_t cm_model_memory(const cm_model *model);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,93 @@
+/**
+ * The trainer: the report's whole protocol over a model, two streams and Adam.
+ */
+#ifndef CM_TRAIN_TRAINER_H
+#define CM_TRAIN_TRAINER_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "data/dataset.h"
+#include "network/model.h"
+#include "status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cm_train_options {
+    uint64_t seed;
+    int epochs;      /* 3 */
+    int steps;       /* training batches an epoch: 100 */
+    int valid_steps; /* validation batches an epoch: 100 */
+    int batch;       /* 64 */
+    bool shuffle;
+    cm_optimizer optimizer;      /* Adam 1e-3, 0.9, 0.999, 1e-8, weight decay 1e-5 */
+    double plateau_factor;       /* ReduceLROnPlateau on the validation loss: 0.1 */
+    int plateau_patience;        /* 10 */
+    int early_stopping_patience; /* 10 */
+} cm_train_options;
+
+/** The report's protocol, seed 0. */
+cm_train_options cm_train_options_default(void);
+
+typedef struct cm_epoch_result {
+    double train_loss, test_loss, accuracy;
+    double learning_rate;
+    double train_seconds, valid_seconds;
+} cm_epoch_result;
+
+typedef struct cm_train_result {
+    int step_count;      /* steps done in all */
+    double *step_losses; /* [epochs * steps] */
+    int epoch_count;     /* epochs completed */
+    cm_epoch_result *epochs;
+    bool early_stopped;
+    double images_per_second; /* training only: images of all steps over their time */
+    char sha256[65];          /* cm_model_sha256() at the end */
+} cm_train_result;
+
+/** Where a run is; `epoch` and `step` count from 0. */
+typedef struct cm_train_progress {
+    int epoch, epochs;
+    int step, steps; /* steps done of this phase */
+    bool validating;
+    double loss;     /* of the last batch */
+    double accuracy; /* mean so far in this validation; 0 while training */
+    double images_per_second;
+    double eta_seconds;
+} cm_train_progress;
+
+/** Called after every batch, and with result != NULL after every epoch. */
+typedef void cm_train_observer(const cm_train_progress *progress, const cm_epoch_result *epoch,
+                               void *context);
+
+/**
+ * Trains `model` on `dataset`. `stop` (NULL: never) is looked at after each step: when it is not 0
+ * the run ends there, *result holds what was done, and the status is CM_INTERRUPTED. A loss that is
+ * not finite ends it with CM_FAILED, the message naming epoch and step. Free *result with
+ * cm_train_result_free(), whatever the status.
+ */
+cm_status cm_train(cm_model *model, const cm_dataset *dataset, const cm_train_options *options,
+                   cm_train_observer *observer, void *observer_context,
+                   const volatile sig_atomic_t *stop, cm_train_result *result, cm_error *error);
+void cm_train_result_free(cm_train_result *result);
+
+/** Loss, accuracy and confusion matrix over a whole set of images. */
+typedef struct cm_evaluation {
+    int64_t images;
+    double loss, accuracy;
+    int classes;
+    int64_t *confusion; /* [label][answer] */
+} cm_evaluation;
+
+cm_status cm_evaluate(cm_model *model, const cm_images *images, int batch,
+                      cm_evaluation *evaluation, cm_error *error);
+void cm_evaluation_free(cm_evaluation *evaluation);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
