@@ -27,9 +27,9 @@ typedef struct cm_error {
 } cm_error;
 
 #if defined(__GNUC__)
-#define CM_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define CM_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
-#define CM_PRINTF(format, first)
+#define CM_PRINTF(text, first)
 #endif
 
 /** Writes the message (cut at the buffer's end; control characters become '?', so that a file's

@@ -1,0 +1,147 @@
+/**
+ * The command line: the table of commands, and what every command shares: a table of options a
+ * command over popt, strict numbers, data and machine options, interrupts.
+ *
+ * A command is one file, cmd_NAME.c, with the function cm_command_NAME(), and one row of
+ * CM_COMMAND_LIST. It prints results on standard output; errors it returns, and main() prints them.
+ */
+#ifndef CM_CLI_CLI_H
+#define CM_CLI_CLI_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "data/dataset.h"
+#include "kernels/kernels.h"
+#include "network/network.h"
+#include "status.h"
+
+/** The commands, in the order of --help: name, arguments, summary. */
+#define CM_COMMAND_LIST(ROW)                                                                \
+    ROW(report, "", "train the eight variants and compare them with the published report")  \
+    ROW(train, "VARIANT|FILE", "train a variant, or a network written as text")             \
+    ROW(evaluate, "MODEL", "loss, accuracy and confusion matrix of a saved model")          \
+    ROW(predict, "MODEL IMAGE.png", "name the class of a picture")                          \
+    ROW(variants, "", "list the variants of the report")                                    \
+    ROW(describe, "VARIANT|FILE", "list the layers of a network, with parameters and MACs") \
+    ROW(verify, "", "prove on this machine that results are the same bits everywhere")
+
+typedef struct cm_command cm_command;
+
+/** argv[0] is the command's name. The status is the program's exit code. */
+typedef cm_status cm_command_run(const cm_command *command, int argc, const char **argv,
+                                 cm_error *error);
+
+struct cm_command {
+    const char *name;
+    const char *arguments; /* as in the usage line */
+    const char *summary;
+    cm_command_run *run;
+};
+
+#define CM_COMMAND_PROTOTYPE(name, arguments, summary) cm_command_run cm_command_##name;
+CM_COMMAND_LIST(CM_COMMAND_PROTOTYPE)
+#undef CM_COMMAND_PROTOTYPE
+
+/* ---- Options ---- */
+
+/** What an option's value is, and the type of the member it is stored in. */
+typedef enum cm_option_kind {
+    CM_OPTION_TRUE,   /* no value; bool = true */
+    CM_OPTION_FALSE,  /* no value; bool = false */
+    CM_OPTION_INT,    /* int, within minimum .. maximum */
+    CM_OPTION_UINT64, /* uint64_t, any */
+    CM_OPTION_DOUBLE, /* double, finite, within minimum .. maximum */
+    CM_OPTION_STRING  /* const char *, not empty; lives as long as the cm_arguments */
+} cm_option_kind;
+
+/** One row an option. A table ends with a row whose name is NULL. */
+typedef struct cm_option {
+    const char *name; /* without the dashes */
+    cm_option_kind kind;
+    size_t offset;        /* of the member, in the structure the table is for */
+    const char *argument; /* "N", "FILE"; NULL when there is no value */
+    const char *help;     /* one line, the default included */
+    double minimum, maximum;
+} cm_option;
+
+/** A table together with the structure it writes to, which holds the defaults before. */
+typedef struct cm_option_group {
+    const cm_option *options;
+    void *values;
+} cm_option_group;
+
+enum { CM_MAX_GROUPS = 4, CM_MAX_OPTIONS = 32 };
+
+/** What a command line gave. */
+typedef struct cm_arguments {
+    bool help; /* --help was asked and printed: the command has nothing more to do */
+    int count; /* words that are not options */
+    const char **words;
+    void *context;                 /* popt's, which owns the words */
+    char *strings[CM_MAX_OPTIONS]; /* values of CM_OPTION_STRING and others, in order of tables */
+} cm_arguments;
+
+/**
+ * Parses a command's arguments: options of `groups`, and exactly `word_count` other words. An
+ * unknown option, a wrong value or a wrong number of words is CM_USAGE. An option given twice: the
+ * last one holds. "--help" prints usage, summary and all options on standard output, and sets
+ * arguments->help. Free *arguments with cm_arguments_free(), whatever the status.
+ */
+cm_status cm_arguments_parse(const cm_command *command, int argc, const char **argv,
+                             const cm_option_group *groups, int group_count, int word_count,
+                             cm_arguments *arguments, cm_error *error);
+void cm_arguments_free(cm_arguments *arguments);
+
+/** Strict decimal numbers: no spaces, no trailing characters, no overflow, no NaN or infinity, the
+ * decimal point is '.' in every locale. False leaves *value unchanged. */
+bool cm_parse_uint64(const char *text, uint64_t *value);
+bool cm_parse_int(const char *text, int *value);
+bool cm_parse_double(const char *text, double *value);
+
+/* ---- What the machine and the data set are ---- */
+
+/** --threads --isa --pin --no-pin: how the kernels run. */
+typedef struct cm_machine_options {
+    int threads;     /* 0 until cm_machine_prepare(): as many as there are usable cores */
+    const char *isa; /* NULL: $CONVMARK_ISA, or the best */
+    bool pin;
+    cm_isa chosen_isa; /* set by cm_machine_prepare() */
+} cm_machine_options;
+
+extern const cm_option cm_machine_option_table[];
+/** Defaults: all usable cores, the best instruction set, pinned. */
+cm_machine_options cm_machine_options_default(void);
+
+/**
+ * Chooses the instruction set (CM_USAGE when it is unknown, not built, or this machine cannot run
+ * it) and the number of threads, and prepares and pins them. Warnings go to standard error.
+ */
+cm_status cm_machine_prepare(cm_machine_options *options, cm_error *error);
+
+/** --data */
+typedef struct cm_data_options {
+    const char *data; /* NULL: search, as cm_dataset_open() does */
+} cm_data_options;
+
+extern const cm_option cm_data_option_table[];
+
+/** Prints "convmark: warning: ..." on standard error. */
+void cm_warn(const char *format, ...) CM_PRINTF(1, 2);
+
+/** Checks an output path before work starts (NULL: nothing to check): `option` names it in the
+ * message. The status is CM_USAGE. */
+cm_status cm_check_output(const char *option, const char *path, cm_error *error);
+
+/* ---- Interrupts ---- */
+
+/** Called once by main(): SIGINT and SIGTERM end the program at once with exit code 130. */
+void cm_interrupt_install(void);
+/** From now on the first SIGINT or SIGTERM only sets the value that the result points at, for
+ * cm_train() to look at; a second one ends the program at once. */
+const volatile sig_atomic_t *cm_interrupt_flag(void);
+
+#endif

@@ -1,0 +1,109 @@
+/* convmark: finds the command, prints its error, and turns its status into the exit code. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "convmark.h"
+#include "nearest.h"
+
+#define COMMAND_ROW(name, arguments, summary) {#name, arguments, summary, cm_command_##name},
+static const cm_command commands[] = {CM_COMMAND_LIST(COMMAND_ROW)};
+
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+static void print_help(void) {
+    printf("Usage: convmark COMMAND [ARGUMENT]... [OPTION]...\n\n"
+           "Trains convolutional networks on CPUs, with the same bits on every machine.\n\n"
+           "Commands:\n");
+    for (int i = 0; i < COMMAND_COUNT; ++i) {
+        printf("  %-10s%s\n", commands[i].name, commands[i].summary);
+    }
+    printf("\nOptions:\n"
+           "  --help    print this and exit\n"
+           "  --version print the version and exit\n\n"
+           "'convmark COMMAND --help' lists a command's options; convmark(1) says more.\n"
+           "Exit codes: 0 success, 1 failed, 2 wrong usage, 3 bad input file, 130 interrupted.\n");
+}
+
+static const cm_command *find_command(const char *name) {
+    for (int i = 0; i < COMMAND_COUNT; ++i) {
+        if (strcmp(commands[i].name, name) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+static cm_status unknown_command(const char *name, cm_error *error) {
+    const char *names[COMMAND_COUNT + 2];
+    for (int i = 0; i < COMMAND_COUNT; ++i) {
+        names[i] = commands[i].name;
+    }
+    names[COMMAND_COUNT] = "--help";
+    names[COMMAND_COUNT + 1] = "--version";
+    const char *kind = name[0] == '-' ? "option" : "command";
+    const char *nearest = cm_nearest(name, names, COMMAND_COUNT + 2);
+    if (nearest != NULL) {
+        return cm_fail(error, CM_USAGE, "unknown %s '%s'; did you mean %s?", kind, name, nearest);
+    }
+    return cm_fail(error, CM_USAGE, "unknown %s '%s'; 'convmark --help' lists the commands", kind,
+                   name);
+}
+
+static cm_status run(int argc, const char **argv, cm_error *error) {
+    if (argc < 2) {
+        return cm_fail(error, CM_USAGE, "no command given; 'convmark --help' lists the commands");
+    }
+    const char *name = argv[1];
+    const bool help = strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0;
+    if (help || strcmp(name, "--version") == 0) {
+        if (argc > 2) {
+            return cm_fail(error, CM_USAGE, "unexpected argument '%s' after %s; leave it out",
+                           argv[2], name);
+        }
+        if (help) {
+            print_help();
+        } else {
+            printf("convmark %s\n", CM_VERSION);
+        }
+        return CM_OK;
+    }
+    const cm_command *command = find_command(name);
+    if (command == NULL) {
+        return unknown_command(name, error);
+    }
+    return command->run(command, argc - 1, argv + 1, error);
+}
+
+/* A standard stream that the parent closed would be the number of the next file that is opened, and
+ * text would be printed into it. Opened for the wrong direction instead, it fails when used. */
+static void fill_standard_streams(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+        if (fcntl(fd, F_GETFD) == -1 && errno == EBADF) {
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+        }
+    }
+}
+
+int main(int argc, char **argv) {
+    fill_standard_streams();
+    /* A reader that goes away must not end a training run before its files are written. */
+    signal(SIGPIPE, SIG_IGN);
+    cm_interrupt_install();
+
+    cm_error error = {""};
+    cm_status status = run(argc, (const char **)argv, &error);
+    errno = 0;
+    const bool lost = fflush(stdout) != 0 || ferror(stdout);
+    if (lost && status == CM_OK) {
+        status = cm_fail(&error, CM_FAILED,
+                         "cannot write to standard output%s%s; its text is incomplete",
+                         errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");
+    }
+    if (error.message[0] != '\0' && status != CM_OK) {
+        fprintf(stderr, "convmark: %s\n", error.message);
+    }
+    return (int)status;
+}
