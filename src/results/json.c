@@ -1,0 +1,91 @@
+#include "results/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "results/atomic_file.h"
+
+cm_status cm_json_parse(const char *text, size_t size, const char *name, json_t **value,
+                        cm_error *error) {
+    json_error_t problem;
+    *value = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
+    if (*value == NULL) {
+        return cm_fail(error, CM_BAD_INPUT, "%s:%d: not valid JSON: %s; correct or remove the file",
+                       name, problem.line > 0 ? problem.line : 1, problem.text);
+    }
+    return CM_OK;
+}
+
+cm_status cm_json_load(const char *path, size_t limit, json_t **value, cm_error *error) {
+    *value = NULL;
+    char *text = NULL;
+    size_t size = 0;
+    cm_status status = cm_file_read(path, limit, &text, &size, error);
+    if (status == CM_OK) {
+        status = cm_json_parse(text, size, path, value, error);
+        free(text);
+    }
+    return status;
+}
+
+cm_status cm_json_dump(const json_t *value, char **text, size_t *size, cm_error *error) {
+    *text = value == NULL ? NULL : json_dumps(value, CM_JSON_DUMP_FLAGS);
+    const size_t length = *text == NULL ? 0 : strlen(*text);
+    char *grown = *text == NULL ? NULL : realloc(*text, length + 2);
+    if (grown == NULL) {
+        free(*text);
+        *text = NULL;
+        return cm_fail(error, CM_FAILED,
+                       "JSON: a value cannot be written: not a finite number, not an object or "
+                       "array, or out of memory");
+    }
+    grown[length] = '\n';
+    grown[length + 1] = '\0';
+    *text = grown;
+    if (size != NULL) {
+        *size = length + 1;
+    }
+    return CM_OK;
+}
+
+cm_status cm_json_write(const char *path, const json_t *value, cm_error *error) {
+    char *text = NULL;
+    size_t size = 0;
+    cm_status status = cm_json_dump(value, &text, &size, error);
+    if (status == CM_OK) {
+        status = cm_file_write(path, text, size, error);
+        free(text);
+    }
+    return status;
+}
+
+bool cm_json_set(json_t *object, const char *key, json_t *value, cm_error *error) {
+    if (value != NULL && json_object_set_new(object, key, value) == 0) {
+        return true;
+    }
+    cm_fail(error, CM_FAILED,
+            "JSON: \"%s\" cannot be set: not a finite number, not UTF-8, or out of memory", key);
+    return false;
+}
+
+json_t *cm_json_string(const char *bytes) {
+    if (bytes == NULL) {
+        return json_null();
+    }
+    json_t *string = json_string(bytes);
+    if (string != NULL) {
+        return string;
+    }
+    char *ascii = strdup(bytes);
+    if (ascii == NULL) {
+        return NULL;
+    }
+    for (char *c = ascii; *c != '\0'; ++c) {
+        if ((unsigned char)*c > 0x7F) {
+            *c = '?';
+        }
+    }
+    string = json_string(ascii);
+    free(ascii);
+    return string;
+}
