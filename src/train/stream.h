@@ -7,6 +7,7 @@
 #define CM_TRAIN_STREAM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "data/dataset.h"
