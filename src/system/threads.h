@@ -1,0 +1,36 @@
+/**
+ * The team's threads before work starts: floating-point modes and places.
+ */
+#ifndef CM_SYSTEM_THREADS_H
+#define CM_SYSTEM_THREADS_H
+
+#include <stdbool.h>
+
+#include "status.h"
+#include "system/topology.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * On every thread of a team of `threads`: sets the floating-point modes of the C standard (round to
+ * nearest, denormals kept), which the numeric contract needs and which threads do not always
+ * inherit; then, if `pin`, binds thread i to topology->pu_order[i]; if not, to all PUs that the
+ * process may use. Nothing here is an error: what did not work is one line in *warning ("" if all
+ * did; may be NULL), for instance more threads than PUs, which are then not bound. `topology` may
+ * be NULL (nothing is bound). Returns the team's real size.
+ *
+ * Call it again before a team of another size is used: new threads start where the first one is.
+ */
+int cm_threads_prepare(int threads, bool pin, const cm_topology *topology, cm_error *warning);
+
+/** Whether this thread's arithmetic is the standard's: denormals kept as operands and as results,
+ * rounding to nearest. */
+bool cm_float_modes_standard(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
