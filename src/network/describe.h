@@ -1,6 +1,6 @@
 /**
  * Networks and variants as tables for people: what `convmark describe` and `convmark variants`
- * print. Plain ASCII text, at most 100 columns for the report's variants.
+ * print. Plain ASCII text, about 100 columns for the report's variants.
  */
 #ifndef CM_NETWORK_DESCRIBE_H
 #define CM_NETWORK_DESCRIBE_H

@@ -41,6 +41,17 @@ typedef struct cm_layer {
 
 enum { CM_MAX_LAYERS = 512, CM_NETWORK_NAME_SIZE = 64 };
 
+/** Limits of every network, so that no size computed from one overflows: a single number of a
+ * layer, classes, the bytes of a text, and for one image the elements of all activations together
+ * (a convolution's padded input by itself too) and the learned parameters. */
+enum {
+    CM_MAX_LAYER_SIZE = 1 << 20,
+    CM_MAX_CLASSES = 256,
+    CM_MAX_NETWORK_TEXT = 1 << 20,
+    CM_MAX_ACTIVATIONS = 1 << 28,
+    CM_MAX_PARAMETERS = 1 << 30
+};
+
 typedef struct cm_network {
     char name[CM_NETWORK_NAME_SIZE]; /* variant id, or a file's base name without extension */
     cm_layer_shape input;
@@ -68,7 +79,7 @@ typedef struct cm_tensor_spec {
     bool learned;    /* weight and bias: yes; running statistics: no */
 } cm_tensor_spec;
 
-/** One row a published variant; see ../shared report: tables as published. */
+/** One row a published variant; figures as the report prints them (README.md names it). */
 typedef struct cm_variant {
     const char *id;
     const char *title;
@@ -88,18 +99,27 @@ const cm_variant *cm_variant_find(const char *id);
 
 /** Builds the network of a variant. */
 cm_status cm_network_from_variant(const cm_variant *variant, cm_network **network, cm_error *error);
-/** Parses network text; `file` names it in messages (file:line: ...). */
+/** Parses network text (docs/network-text.md); `file` names it in messages (FILE:LINE: what; what
+ * to do), and its base name without extension, '_' for what is not printable ASCII, is the
+ * network's name. CM_BAD_INPUT for any fault in the text. */
 cm_status cm_network_parse(const char *text, size_t size, const char *file, cm_network **network,
                            cm_error *error);
-/** `name_or_file`: a variant's id or a path to network text (anything with a '/' or a '.'). An
+/** `name_or_file`: a variant's id, else a path to network text (anything with a '/' or a '.'). An
  * unknown name is CM_USAGE with the nearest id suggested; a bad file is CM_BAD_INPUT. */
 cm_status cm_network_open(const char *name_or_file, cm_network **network, cm_error *error);
+/** NULL is allowed. */
 void cm_network_free(cm_network *network);
+
+/** The network as text that cm_network_parse() reads back as the same layers, the same on every
+ * machine and in every locale; free() it. */
+cm_status cm_network_to_text(const cm_network *network, char **text, cm_error *error);
 
 /** Learned parameters of the whole network. */
 int64_t cm_network_parameter_count(const cm_network *network);
-/** Learned parameters and multiply-accumulates (dense count, one image, forward) of a layer. */
+/** Learned parameters of a layer. */
 int64_t cm_layer_parameter_count(const cm_layer *layer);
+/** Multiply-accumulates of a layer: forward, one image, dense (taps in the padding count as well).
+ * Only convolutions and linear layers have any. */
 int64_t cm_layer_macs(const cm_layer *layer);
 /** "conv2d", "batch_norm" ...: the word of the network text. */
 const char *cm_layer_kind_name(cm_layer_kind kind);
