@@ -18,6 +18,7 @@
 #include "kernels/kernels.h"
 #include "network/network.h"
 #include "status.h"
+#include "system/topology.h"
 
 /** The commands, in the order of --help: name, arguments, summary. */
 #define CM_COMMAND_LIST(ROW)                                                                \
@@ -104,12 +105,15 @@ bool cm_parse_double(const char *text, double *value);
 
 /* ---- What the machine and the data set are ---- */
 
-/** --threads --isa --pin --no-pin: how the kernels run. */
+/** --threads --isa --pin --no-pin --quiet: how the kernels run. */
 typedef struct cm_machine_options {
     int threads;     /* 0 until cm_machine_prepare(): as many as there are usable cores */
     const char *isa; /* NULL: $CONVMARK_ISA, or the best */
     bool pin;
-    cm_isa chosen_isa; /* set by cm_machine_prepare() */
+    bool quiet; /* no warnings here; the command prints errors only */
+    /* Set by cm_machine_prepare(): */
+    cm_isa chosen_isa;
+    cm_topology *topology; /* as it was before threads were pinned */
 } cm_machine_options;
 
 extern const cm_option cm_machine_option_table[];
@@ -118,9 +122,12 @@ cm_machine_options cm_machine_options_default(void);
 
 /**
  * Chooses the instruction set (CM_USAGE when it is unknown, not built, or this machine cannot run
- * it) and the number of threads, and prepares and pins them. Warnings go to standard error.
+ * it) and the number of threads, and prepares and pins them. CM_USAGE where variables of the OpenMP
+ * runtime would bind threads or give fewer of them. Warnings go to standard error. Call
+ * cm_machine_release() at the end, whatever the status, also when it was never prepared.
  */
 cm_status cm_machine_prepare(cm_machine_options *options, cm_error *error);
+void cm_machine_release(cm_machine_options *options);
 
 /** --data */
 typedef struct cm_data_options {
@@ -132,9 +139,12 @@ extern const cm_option cm_data_option_table[];
 /** Prints "convmark: warning: ..." on standard error. */
 void cm_warn(const char *format, ...) CM_PRINTF(1, 2);
 
-/** Checks an output path before work starts (NULL: nothing to check): `option` names it in the
- * message. The status is CM_USAGE. */
-cm_status cm_check_output(const char *option, const char *path, cm_error *error);
+/** Checks an output path before work starts (NULL: nothing to check; "-" is standard output, if
+ * allowed). `option` names it in the message. The status is CM_USAGE or CM_FAILED. */
+cm_status cm_check_output(const char *option, const char *path, bool allow_stdout, cm_error *error);
+
+/** Whether an output path is standard output: text for people then has to stay off it. */
+bool cm_is_stdout(const char *path);
 
 /* ---- Interrupts ---- */
 

@@ -1,0 +1,174 @@
+/* convmark evaluate: a saved model on the whole test set. */
+#include "cli/cli.h"
+#include "cli/loaded_model.h"
+#include "network/model_file.h"
+#include "results/json.h"
+#include "train/trainer.h"
+
+/* Images a call; it divides the test set, and does not change the results of one image. */
+enum { EVALUATION_BATCH = 100 };
+
+typedef struct evaluate_options {
+    const char *network, *json;
+} evaluate_options;
+
+static const cm_option option_table[] = {
+    {"network", CM_OPTION_STRING, offsetof(evaluate_options, network), "NAME|FILE",
+     "the network, for a model file that does not name it", 0, 0},
+    {"json", CM_OPTION_STRING, offsetof(evaluate_options, json), "FILE",
+     "write the results as JSON ('-': standard output)", 0, 0},
+    {0}};
+
+/* Images with this label, and how many of them were answered rightly. */
+typedef struct class_count {
+    int64_t images, right;
+} class_count;
+
+static class_count count_class(const cm_evaluation *evaluation, int label) {
+    const int64_t *row = evaluation->confusion + (ptrdiff_t)label * evaluation->classes;
+    class_count count = {0, row[label]};
+    for (int answer = 0; answer < evaluation->classes; ++answer) {
+        count.images += row[answer];
+    }
+    return count;
+}
+
+static double class_accuracy(class_count count) {
+    return count.images > 0 ? (double)count.right / (double)count.images : 0.0;
+}
+
+static void print_text(const cm_evaluation *evaluation) {
+    char name[32];
+    printf("images    %lld\nloss      %.6f\naccuracy  %.4f\n\n%-14s%9s%9s\n",
+           (long long)evaluation->images, evaluation->loss, evaluation->accuracy, "class", "images",
+           "accuracy");
+    for (int label = 0; label < evaluation->classes; ++label) {
+        const class_count count = count_class(evaluation, label);
+        printf("%-14s%9lld", cm_label_text(label, evaluation->classes, name, sizeof name),
+               (long long)count.images);
+        if (count.images > 0) {
+            printf("%9.4f\n", class_accuracy(count));
+        } else {
+            printf("%9s\n", "-");
+        }
+    }
+    printf("\nconfusion matrix: a row a label, a column an answer\n%-14s", "");
+    for (int answer = 0; answer < evaluation->classes; ++answer) {
+        printf("%6d", answer);
+    }
+    for (int label = 0; label < evaluation->classes; ++label) {
+        printf("\n%-14s", cm_label_text(label, evaluation->classes, name, sizeof name));
+        for (int answer = 0; answer < evaluation->classes; ++answer) {
+            printf(
+                "%6lld",
+                (long long)evaluation->confusion[(ptrdiff_t)label * evaluation->classes + answer]);
+        }
+    }
+    printf("\n");
+}
+
+static bool set_classes(json_t *root, const cm_evaluation *evaluation, cm_error *error) {
+    json_t *rows = json_array();
+    json_t *matrix = json_array();
+    bool ok = rows != NULL && matrix != NULL;
+    for (int label = 0; ok && label < evaluation->classes; ++label) {
+        char name[32];
+        const class_count count = count_class(evaluation, label);
+        ok = json_array_append_new(
+                 rows,
+                 json_pack("{s:s, s:I, s:o}", "name",
+                           cm_label_text(label, evaluation->classes, name, sizeof name), "images",
+                           (json_int_t)count.images, "accuracy",
+                           count.images > 0 ? json_real(class_accuracy(count)) : json_null())) == 0;
+        json_t *row = json_array();
+        for (int answer = 0; ok && answer < evaluation->classes; ++answer) {
+            const ptrdiff_t at = (ptrdiff_t)label * evaluation->classes + answer;
+            ok = json_array_append_new(row, json_integer(evaluation->confusion[at])) == 0;
+        }
+        ok = json_array_append_new(matrix, row) == 0 && ok;
+    }
+    const bool set = cm_json_set(root, "classes", rows, error);
+    return cm_json_set(root, "confusion", matrix, error) && set && ok;
+}
+
+static cm_status write_json(const char *path, const cm_loaded_model *loaded, const char *file,
+                            const cm_dataset *dataset, const cm_evaluation *evaluation,
+                            cm_error *error) {
+    char sha256[65];
+    cm_model_sha256(loaded->model, sha256);
+    json_t *root = json_object();
+    const bool ok =
+        cm_json_set(root, "schema_version", json_integer(1), error) &&
+        cm_json_set(root, "kind", json_string("evaluate"), error) &&
+        cm_json_set(root, "file", cm_json_string(file), error) &&
+        cm_json_set(root, "network", cm_json_string(loaded->network->name), error) &&
+        cm_json_set(root, "sha256", json_string(sha256), error) &&
+        cm_json_set(root, "dataset", json_string(dataset->name), error) &&
+        cm_json_set(root, "isa", json_string(cm_isa_name(cm_model_isa(loaded->model))), error) &&
+        cm_json_set(root, "threads", json_integer(cm_model_threads(loaded->model)), error) &&
+        cm_json_set(root, "images", json_integer(evaluation->images), error) &&
+        cm_json_set(root, "loss", json_real(evaluation->loss), error) &&
+        cm_json_set(root, "accuracy", json_real(evaluation->accuracy), error) &&
+        set_classes(root, evaluation, error);
+    const cm_status status = ok ? cm_json_write(path, root, error)
+                                : cm_fail(error, CM_FAILED,
+                                          "%s: not written: out of memory, or a loss that is not "
+                                          "finite; check the model file",
+                                          path);
+    json_decref(root);
+    return status;
+}
+
+static cm_status evaluate(const char *file, const evaluate_options *given,
+                          const cm_machine_options *machine, const char *data, cm_error *error) {
+    const cm_model_options options = {
+        .batch = EVALUATION_BATCH, .threads = machine->threads, .isa = machine->chosen_isa};
+    cm_loaded_model loaded;
+    cm_dataset *dataset = NULL;
+    cm_evaluation evaluation = {.confusion = NULL};
+    cm_status status = cm_loaded_model_open(file, given->network, &options, &loaded, error);
+    if (status == CM_OK) {
+        status = cm_dataset_open(data, &dataset, error);
+    }
+    if (status == CM_OK) {
+        status = cm_check_fits(loaded.network, dataset, error);
+    }
+    if (status == CM_OK) {
+        status =
+            cm_evaluate(loaded.model, &dataset->validation, EVALUATION_BATCH, &evaluation, error);
+    }
+    if (status == CM_OK && !machine->quiet && !cm_is_stdout(given->json)) {
+        print_text(&evaluation);
+    }
+    if (status == CM_OK && given->json != NULL) {
+        status = write_json(given->json, &loaded, file, dataset, &evaluation, error);
+    }
+    cm_evaluation_free(&evaluation);
+    cm_dataset_close(dataset);
+    cm_loaded_model_close(&loaded);
+    return status;
+}
+
+cm_status cm_command_evaluate(const cm_command *command, int argc, const char **argv,
+                              cm_error *error) {
+    evaluate_options options = {NULL, NULL};
+    cm_data_options data = {NULL};
+    cm_machine_options machine = cm_machine_options_default();
+    const cm_option_group groups[] = {{option_table, &options},
+                                      {cm_data_option_table, &data},
+                                      {cm_machine_option_table, &machine}};
+    cm_arguments arguments;
+    cm_status status = cm_arguments_parse(command, argc, argv, groups, 3, 1, &arguments, error);
+    if (status == CM_OK && !arguments.help) {
+        status = cm_check_output("json", options.json, true, error);
+        if (status == CM_OK) {
+            status = cm_machine_prepare(&machine, error);
+        }
+        if (status == CM_OK) {
+            status = evaluate(arguments.words[0], &options, &machine, data.data, error);
+        }
+    }
+    cm_machine_release(&machine);
+    cm_arguments_free(&arguments);
+    return status;
+}

@@ -1,0 +1,223 @@
+/* convmark train: one training run. */
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/loaded_model.h"
+#include "cli/progress.h"
+#include "network/model_file.h"
+#include "results/json.h"
+#include "results/train_json.h"
+#include "system/clock.h"
+#include "train/trainer.h"
+
+enum { MAX_EPOCHS = 100000, MAX_STEPS = 1000000, MAX_BATCH = 10000 };
+
+typedef struct train_options {
+    cm_train_options train;
+    const char *save, *load, *json;
+} train_options;
+
+#define MEMBER(name) offsetof(train_options, name)
+static const cm_option option_table[] = {
+    {"seed", CM_OPTION_UINT64, MEMBER(train.seed), "N",
+     "seed of initial values, order of images and dropout (default: 0)", 0, 0},
+    {"epochs", CM_OPTION_INT, MEMBER(train.epochs), "N", "epochs (default: 3)", 0, MAX_EPOCHS},
+    {"steps", CM_OPTION_INT, MEMBER(train.steps), "N",
+     "training batches an epoch; 0: only initial values (default: 100)", 0, MAX_STEPS},
+    {"valid-steps", CM_OPTION_INT, MEMBER(train.valid_steps), "N",
+     "validation batches after each epoch (default: 100)", 0, MAX_STEPS},
+    {"batch", CM_OPTION_INT, MEMBER(train.batch), "N", "images a batch (default: 64)", 1,
+     MAX_BATCH},
+    {"lr", CM_OPTION_DOUBLE, MEMBER(train.optimizer.learning_rate), "X",
+     "Adam's learning rate (default: 0.001)", 0, 1000},
+    {"weight-decay", CM_OPTION_DOUBLE, MEMBER(train.optimizer.weight_decay), "X",
+     "L2 penalty added to the gradient (default: 1e-05)", 0, 1000},
+    {"shuffle", CM_OPTION_TRUE, MEMBER(train.shuffle), NULL, "images in random order (default)", 0,
+     0},
+    {"no-shuffle", CM_OPTION_FALSE, MEMBER(train.shuffle), NULL, "images in the data set's order",
+     0, 0},
+    {"save", CM_OPTION_STRING, MEMBER(save), "FILE", "write the model as safetensors", 0, 0},
+    {"load", CM_OPTION_STRING, MEMBER(load), "FILE",
+     "start from a safetensors file instead of random values", 0, 0},
+    {"json", CM_OPTION_STRING, MEMBER(json), "FILE",
+     "write the results as JSON ('-': standard output)", 0, 0},
+    {0}};
+#undef MEMBER
+
+/* A run's parts, freed together. */
+typedef struct train_run {
+    const train_options *options;
+    const cm_machine_options *machine;
+    cm_network *network;
+    cm_dataset *dataset; /* NULL where nothing is trained and no JSON wants it */
+    cm_model *model;
+    cm_train_result result;
+    FILE *text; /* for people; NULL: quiet */
+    bool complete;
+} train_run;
+
+static bool trains(const train_options *options) {
+    return options->train.steps > 0 && options->train.epochs > 0;
+}
+
+static cm_status check_outputs(const train_options *options, cm_error *error) {
+    if (options->save != NULL && options->json != NULL &&
+        strcmp(options->save, options->json) == 0) {
+        return cm_fail(error, CM_USAGE, "train: --save and --json are both '%s'; give two files",
+                       options->save);
+    }
+    const cm_status status = cm_check_output("save", options->save, false, error);
+    return status == CM_OK ? cm_check_output("json", options->json, true, error) : status;
+}
+
+/* Everything that can be wrong with the input is found here, before the first step. */
+static cm_status open_run(train_run *run, const char *network, const char *data, cm_error *error) {
+    const train_options *options = run->options;
+    cm_status status = cm_network_open(network, &run->network, error);
+    if (status == CM_OK && (trains(options) || options->json != NULL)) {
+        status = cm_dataset_open(data, &run->dataset, error);
+        if (status == CM_OK) {
+            status = cm_check_fits(run->network, run->dataset, error);
+        }
+    }
+    if (status == CM_OK) {
+        const cm_model_options model_options = {.batch = options->train.batch,
+                                                .threads = run->machine->threads,
+                                                .isa = run->machine->chosen_isa,
+                                                .training = true};
+        status = cm_model_create(run->network, &model_options, &run->model, error);
+    }
+    if (status == CM_OK) {
+        cm_model_initialize(run->model, options->train.seed);
+        status = options->load != NULL ? cm_model_load(run->model, options->load, error) : CM_OK;
+    }
+    return status;
+}
+
+static void print_head(const train_run *run) {
+    const cm_train_options *train = &run->options->train;
+    fprintf(run->text, "%s: %lld parameters, seed %llu, %s, %d %s%s%s\n", run->network->name,
+            (long long)cm_network_parameter_count(run->network), (unsigned long long)train->seed,
+            cm_isa_name(run->machine->chosen_isa), run->machine->threads,
+            run->machine->threads == 1 ? "thread" : "threads", run->dataset != NULL ? ", " : "",
+            run->dataset != NULL ? run->dataset->name : "");
+    if (run->dataset != NULL && !run->dataset->real) {
+        fprintf(run->text, "generated pictures: losses and accuracy say nothing about the real "
+                           "data set\n");
+    }
+    fflush(run->text);
+}
+
+/* Trains, with progress. CM_INTERRUPTED is not a failure of the run: its results are valid. */
+static cm_status train(train_run *run, cm_error *error) {
+    const train_options *options = run->options;
+    if (!trains(options)) {
+        cm_model_sha256(run->model, run->result.sha256);
+        return CM_OK;
+    }
+    const volatile sig_atomic_t *stop = cm_interrupt_flag();
+    cm_progress progress =
+        cm_progress_start(run->text != NULL ? run->text : stdout, run->text == NULL);
+    const cm_status status = cm_train(run->model, run->dataset, &options->train,
+                                      cm_progress_observe, &progress, stop, &run->result, error);
+    cm_progress_end(&progress);
+    return status;
+}
+
+static cm_status write_json(const train_run *run, const char *started, int argc, const char **argv,
+                            cm_error *error) {
+    const cm_train_record record = {.model = run->model,
+                                    .dataset = run->dataset,
+                                    .options = &run->options->train,
+                                    .result = &run->result,
+                                    .complete = run->complete,
+                                    .pinned = run->machine->pin,
+                                    .loaded_from = run->options->load,
+                                    .started = started,
+                                    .argc = argc,
+                                    .argv = argv,
+                                    .topology = run->machine->topology};
+    json_t *json = NULL;
+    cm_status status = cm_train_json(&record, &json, error);
+    if (status == CM_OK) {
+        status = cm_json_write(run->options->json, json, error);
+    }
+    json_decref(json);
+    return status;
+}
+
+static void print_tail(const train_run *run) {
+    if (run->result.step_count > 0) {
+        fprintf(run->text, "%d steps, %.0f images/s\n", run->result.step_count,
+                run->result.images_per_second);
+    }
+    if (run->result.early_stopped) {
+        fprintf(run->text, "stopped early: the validation loss no longer fell\n");
+    }
+    fprintf(run->text, "sha256 %s\n", run->result.sha256);
+}
+
+static cm_status run_all(train_run *run, const char *network, const char *data, int argc,
+                         const char **argv, cm_error *error) {
+    char started[24];
+    cm_clock_utc(started);
+    cm_status status = open_run(run, network, data, error);
+    if (status != CM_OK) {
+        return status;
+    }
+    if (run->text != NULL) {
+        print_head(run);
+    }
+    const cm_status trained = train(run, error);
+    if (trained != CM_OK && trained != CM_INTERRUPTED) {
+        return trained;
+    }
+    run->complete = trained == CM_OK;
+    if (run->options->save != NULL) {
+        status = cm_model_save(run->model, run->options->save, error);
+    }
+    if (status == CM_OK && run->options->json != NULL) {
+        status = write_json(run, started, argc, argv, error);
+    }
+    if (status == CM_OK && run->text != NULL) {
+        print_tail(run);
+    }
+    if (status == CM_OK && trained == CM_INTERRUPTED) {
+        status = cm_fail(error, CM_INTERRUPTED,
+                         "interrupted after %d steps; what was complete is written",
+                         run->result.step_count);
+    }
+    return status;
+}
+
+cm_status cm_command_train(const cm_command *command, int argc, const char **argv,
+                           cm_error *error) {
+    train_options options = {.train = cm_train_options_default()};
+    cm_data_options data = {NULL};
+    cm_machine_options machine = cm_machine_options_default();
+    const cm_option_group groups[] = {{option_table, &options},
+                                      {cm_data_option_table, &data},
+                                      {cm_machine_option_table, &machine}};
+    cm_arguments arguments;
+    cm_status status = cm_arguments_parse(command, argc, argv, groups, 3, 1, &arguments, error);
+    if (status == CM_OK && !arguments.help) {
+        train_run run = {.options = &options, .machine = &machine};
+        if (!machine.quiet) {
+            run.text = cm_is_stdout(options.json) ? stderr : stdout;
+        }
+        status = check_outputs(&options, error);
+        if (status == CM_OK) {
+            status = cm_machine_prepare(&machine, error);
+        }
+        if (status == CM_OK) {
+            status = run_all(&run, arguments.words[0], data.data, argc, argv, error);
+        }
+        cm_train_result_free(&run.result);
+        cm_model_free(run.model);
+        cm_dataset_close(run.dataset);
+        cm_network_free(run.network);
+    }
+    cm_machine_release(&machine);
+    cm_arguments_free(&arguments);
+    return status;
+}

@@ -1,0 +1,65 @@
+/* convmark variants: the table of the report's variants. */
+#include "cli/cli.h"
+#include "network/describe.h"
+#include "results/json.h"
+
+typedef struct variants_options {
+    const char *json;
+} variants_options;
+
+static const cm_option option_table[] = {
+    {"json", CM_OPTION_STRING, offsetof(variants_options, json), "FILE",
+     "write JSON instead of the table ('-': standard output)", 0, 0},
+    {0}};
+
+static json_t *variant_json(const cm_variant *variant, const cm_network *network, cm_error *error) {
+    json_t *row = json_object();
+    const bool ok =
+        cm_json_set(row, "id", json_string(variant->id), error) &&
+        cm_json_set(row, "title", json_string(variant->title), error) &&
+        cm_json_set(row, "params", json_integer(cm_network_parameter_count(network)), error) &&
+        cm_json_set(row, "published_params", json_integer(variant->published_params), error) &&
+        cm_json_set(row, "published_train_loss", json_real(variant->published_train_loss), error) &&
+        cm_json_set(row, "published_test_loss", json_real(variant->published_test_loss), error) &&
+        cm_json_set(row, "published_accuracy", json_real(variant->published_accuracy), error);
+    if (!ok) {
+        json_decref(row);
+        return NULL;
+    }
+    return row;
+}
+
+static cm_status write_json(const char *path, cm_error *error) {
+    json_t *root = json_object();
+    json_t *rows = json_array();
+    bool ok = cm_json_set(root, "schema_version", json_integer(1), error) &&
+              cm_json_set(root, "kind", json_string("variants"), error) &&
+              cm_json_set(root, "variants", rows, error);
+    int count;
+    const cm_variant *variants = cm_variants(&count);
+    for (int i = 0; ok && i < count; ++i) {
+        cm_network *network;
+        ok = cm_network_from_variant(&variants[i], &network, error) == CM_OK;
+        if (ok) {
+            ok = json_array_append_new(rows, variant_json(&variants[i], network, error)) == 0;
+            cm_network_free(network);
+        }
+    }
+    const cm_status status = ok ? cm_json_write(path, root, error) : CM_FAILED;
+    json_decref(root);
+    return status;
+}
+
+cm_status cm_command_variants(const cm_command *command, int argc, const char **argv,
+                              cm_error *error) {
+    variants_options options = {NULL};
+    const cm_option_group groups[] = {{option_table, &options}};
+    cm_arguments arguments;
+    cm_status status = cm_arguments_parse(command, argc, argv, groups, 1, 0, &arguments, error);
+    if (status == CM_OK && !arguments.help) {
+        status = options.json != NULL ? write_json(options.json, error)
+                                      : cm_describe_variants(stdout, error);
+    }
+    cm_arguments_free(&arguments);
+    return status;
+}

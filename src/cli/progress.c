@@ -1,0 +1,100 @@
+#include "cli/progress.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "system/clock.h"
+
+enum {
+    LINES_AN_EPOCH = 4,             /* when redirected, besides the epoch's own */
+    REFRESH_NS = 100 * 1000 * 1000, /* on a terminal */
+    LINE_SIZE = 160
+};
+
+cm_progress cm_progress_start(FILE *out, bool quiet) {
+    const char *term = getenv("TERM");
+    const bool dumb = term == NULL || strcmp(term, "dumb") == 0;
+    return (cm_progress){.out = out, .quiet = quiet, .terminal = isatty(fileno(out)) && !dumb};
+}
+
+void cm_progress_end(cm_progress *progress) {
+    if (progress->line_width > 0) {
+        fprintf(progress->out, "\r%*s\r", progress->line_width, "");
+        progress->line_width = 0;
+        fflush(progress->out);
+    }
+}
+
+/* A line as wide as the terminal would wrap, and '\r' would not come back to its start. */
+static int terminal_columns(FILE *out) {
+    struct winsize size;
+    const bool known = ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+    return known ? size.ws_col - 1 : 79;
+}
+
+static void rewrite_line(cm_progress *progress, const char *text) {
+    const int64_t now = cm_clock_ns();
+    if (progress->line_width > 0 && now - progress->shown_ns < REFRESH_NS) {
+        return;
+    }
+    const int columns = terminal_columns(progress->out);
+    const int width = (int)strlen(text) < columns ? (int)strlen(text) : columns;
+    const int rest = progress->line_width > width ? progress->line_width - width : 0;
+    fprintf(progress->out, "\r%.*s%*s", width, text, rest, "");
+    fflush(progress->out);
+    progress->line_width = width;
+    progress->shown_ns = now;
+}
+
+static void format_eta(double seconds, char *text, size_t size) {
+    if (!(seconds >= 0 && seconds < 1e7)) {
+        snprintf(text, size, "-");
+        return;
+    }
+    const long rounded = (long)(seconds + 0.5);
+    snprintf(text, size, "%ld:%02ld", rounded / 60, rounded % 60);
+}
+
+static void format_step(const cm_train_progress *at, char *text, size_t size) {
+    char eta[32];
+    format_eta(at->eta_seconds, eta, sizeof eta);
+    if (at->validating) {
+        snprintf(text, size, "epoch %d/%d  validation %d/%d  loss %.4f  accuracy %.4f  ETA %s",
+                 at->epoch + 1, at->epochs, at->step, at->steps, at->loss, at->accuracy, eta);
+    } else {
+        snprintf(text, size, "epoch %d/%d  step %d/%d  loss %.4f  %.0f images/s  ETA %s",
+                 at->epoch + 1, at->epochs, at->step, at->steps, at->loss, at->images_per_second,
+                 eta);
+    }
+}
+
+/* True at the step that completes another of LINES_AN_EPOCH equal parts. */
+static bool completes_part(int step, int steps) {
+    return (int64_t)step * LINES_AN_EPOCH / steps != (int64_t)(step - 1) * LINES_AN_EPOCH / steps;
+}
+
+void cm_progress_observe(const cm_train_progress *at, const cm_epoch_result *epoch, void *context) {
+    cm_progress *progress = context;
+    if (progress->quiet) {
+        return;
+    }
+    char text[LINE_SIZE];
+    if (epoch != NULL) {
+        cm_progress_end(progress);
+        fprintf(progress->out,
+                "epoch %d/%d  train loss %.4f  test loss %.4f  accuracy %.4f  learning rate %g  "
+                "%.1f s\n",
+                at->epoch + 1, at->epochs, epoch->train_loss, epoch->test_loss, epoch->accuracy,
+                epoch->learning_rate, epoch->train_seconds + epoch->valid_seconds);
+        fflush(progress->out);
+    } else if (progress->terminal) {
+        format_step(at, text, sizeof text);
+        rewrite_line(progress, text);
+    } else if (!at->validating && completes_part(at->step, at->steps)) {
+        format_step(at, text, sizeof text);
+        fprintf(progress->out, "%s\n", text);
+        fflush(progress->out);
+    }
+}

@@ -1,0 +1,32 @@
+/**
+ * How far a training run is, for people: one line that is rewritten on a terminal, plain lines
+ * otherwise (four an epoch and one at its end). No colours and no control characters but '\r'.
+ */
+#ifndef CM_CLI_PROGRESS_H
+#define CM_CLI_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "train/trainer.h"
+
+typedef struct cm_progress {
+    FILE *out;
+    bool quiet;
+    bool terminal;  /* `out` is one that can rewrite its line */
+    int line_width; /* columns of the line that is to be rewritten; 0: none */
+    int64_t shown_ns;
+} cm_progress;
+
+/** Progress on `out`; quiet: nothing is printed. */
+cm_progress cm_progress_start(FILE *out, bool quiet);
+
+/** A cm_train_observer; `context` is a cm_progress. */
+void cm_progress_observe(const cm_train_progress *progress, const cm_epoch_result *epoch,
+                         void *context);
+
+/** Clears a line that is still there, so that other text may follow. */
+void cm_progress_end(cm_progress *progress);
+
+#endif

@@ -1,0 +1,170 @@
+/* What every command sets up before it works: instruction set, threads, output paths. */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "cli/cli.h"
+#include "results/atomic_file.h"
+#include "system/threads.h"
+
+/* More than any machine has; the OpenMP runtime ends the process when it cannot start a thread. */
+enum { MAX_THREADS = 1024 };
+
+const cm_option cm_machine_option_table[] = {
+    {"threads", CM_OPTION_INT, offsetof(cm_machine_options, threads), "N",
+     "threads (default: one a usable core)", 1, MAX_THREADS},
+    {"isa", CM_OPTION_STRING, offsetof(cm_machine_options, isa), "NAME",
+     "scalar, neon, avx2 or avx512 (default: $CONVMARK_ISA, or the best)", 0, 0},
+    {"pin", CM_OPTION_TRUE, offsetof(cm_machine_options, pin), NULL,
+     "bind each thread to a core (default)", 0, 0},
+    {"no-pin", CM_OPTION_FALSE, offsetof(cm_machine_options, pin), NULL,
+     "leave the threads to the system's scheduler", 0, 0},
+    {"quiet", CM_OPTION_TRUE, offsetof(cm_machine_options, quiet), NULL, "print errors only", 0, 0},
+    {0}};
+
+const cm_option cm_data_option_table[] = {
+    {"data", CM_OPTION_STRING, offsetof(cm_data_options, data), "DIR|synthetic",
+     "folder of the IDX files, or generated pictures (default: search)", 0, 0},
+    {0}};
+
+cm_machine_options cm_machine_options_default(void) {
+    return (cm_machine_options){.threads = 0, .pin = true, .chosen_isa = CM_ISA_COUNT};
+}
+
+void cm_warn(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("convmark: warning: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+}
+
+bool cm_is_stdout(const char *path) {
+    return path != NULL && strcmp(path, "-") == 0;
+}
+
+cm_status cm_check_output(const char *option, const char *path, bool allow_stdout,
+                          cm_error *error) {
+    cm_error cause;
+    if (path == NULL || cm_path_check_writable(path, allow_stdout, &cause) == CM_OK) {
+        return CM_OK;
+    }
+    return cm_fail(error, CM_USAGE, "--%s: %s", option, cause.message);
+}
+
+/* ---- Instruction set ---- */
+
+/* The names that --isa takes here, for messages. */
+static const char *usable_names(char *text, size_t size) {
+    size_t used = 0;
+    text[0] = '\0';
+    for (cm_isa isa = 0; isa < CM_ISA_COUNT; ++isa) {
+        if (cm_kernels_of(isa) != NULL && used < size) {
+            const int written =
+                snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "", cm_isa_name(isa));
+            used += written > 0 ? (size_t)written : 0;
+        }
+    }
+    return text;
+}
+
+static cm_status choose_isa(cm_machine_options *options, cm_error *error) {
+    const char *from = "--isa", *name = options->isa;
+    if (name == NULL) {
+        from = "CONVMARK_ISA";
+        name = getenv(from);
+    }
+    if (name == NULL || name[0] == '\0') {
+        options->chosen_isa = cm_kernels_best()->isa;
+        return CM_OK;
+    }
+    char usable[64];
+    const cm_isa isa = cm_isa_from_name(name);
+    const char *problem = isa == CM_ISA_COUNT          ? "is not an instruction set"
+                          : !cm_isa_built(isa)         ? "is not in this build"
+                          : cm_kernels_of(isa) == NULL ? "cannot run on this CPU and system"
+                                                       : NULL;
+    if (problem != NULL) {
+        return cm_fail(error, CM_USAGE, "%s '%s' %s; choose one of: %s", from, name, problem,
+                       usable_names(usable, sizeof usable));
+    }
+    options->chosen_isa = isa;
+    return CM_OK;
+}
+
+/* ---- Threads ---- */
+
+/* Variables with which the OpenMP runtime binds threads before main() starts: this process would
+ * see one core, and --pin would work on the wrong set. */
+static cm_status refuse_binding(cm_error *error) {
+    static const char *const names[] = {"OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY",
+                                        "KMP_AFFINITY"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; ++i) {
+        const char *value = getenv(names[i]);
+        if (value != NULL && value[0] != '\0' && strcmp(value, "false") != 0 &&
+            strcmp(value, "FALSE") != 0) {
+            return cm_fail(error, CM_USAGE,
+                           "%s=%s binds threads outside this program; unset it and use --pin, "
+                           "--no-pin or taskset",
+                           names[i], value);
+        }
+    }
+    return CM_OK;
+}
+
+static cm_status prepare_threads(cm_machine_options *options, cm_error *error) {
+    const cm_topology *topology = options->topology;
+    if (options->threads == 0) {
+        options->threads = topology->default_threads;
+    }
+    const bool many = options->threads > topology->usable_cores;
+    if (many && !options->quiet) {
+        cm_warn("--threads %d is more than the %d cores this process may use; it will be slower",
+                options->threads, topology->usable_cores);
+    }
+#ifdef _OPENMP
+    omp_set_dynamic(0); /* OMP_DYNAMIC would change the team with the machine's load */
+#endif
+    cm_error warning = {""};
+    const int given = cm_threads_prepare(options->threads, options->pin, topology, &warning);
+    if (given != options->threads) {
+#ifdef _OPENMP
+        return cm_fail(error, CM_USAGE,
+                       "--threads %d: the OpenMP runtime gives %d; unset OMP_THREAD_LIMIT and "
+                       "OMP_MAX_ACTIVE_LEVELS, or ask for %d",
+                       options->threads, given, given);
+#else
+        return cm_fail(error, CM_USAGE,
+                       "--threads %d: this build has no OpenMP; use --threads 1, or build with "
+                       "-DCONVMARK_OPENMP=ON",
+                       options->threads);
+#endif
+    }
+    if (warning.message[0] != '\0' && !many && !options->quiet) {
+        cm_warn("%s", warning.message);
+    }
+    return CM_OK;
+}
+
+cm_status cm_machine_prepare(cm_machine_options *options, cm_error *error) {
+    cm_status status = choose_isa(options, error);
+    if (status == CM_OK) {
+        status = refuse_binding(error);
+    }
+    if (status == CM_OK) {
+        status = cm_topology_load(&options->topology, error);
+    }
+    if (status == CM_OK) {
+        status = prepare_threads(options, error);
+    }
+    return status;
+}
+
+void cm_machine_release(cm_machine_options *options) {
+    cm_topology_free(options->topology);
+    options->topology = NULL;
+}
