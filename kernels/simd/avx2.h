@@ -9,7 +9,6 @@
 #define VF_ISA CM_ISA_AVX2
 #define VF_LANES 8
 #define VF_TILE_ROWS 6
-#define VF_TILE_VECTORS 2
 
 typedef __m256 vf;
 typedef __m256 vm;

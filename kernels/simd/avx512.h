@@ -7,8 +7,7 @@
 
 #define VF_ISA CM_ISA_AVX512
 #define VF_LANES 16
-#define VF_TILE_ROWS 8
-#define VF_TILE_VECTORS 2
+#define VF_TILE_ROWS 14
 
 typedef __m512 vf;
 typedef __mmask16 vm;

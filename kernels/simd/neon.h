@@ -8,8 +8,7 @@
 
 #define VF_ISA CM_ISA_NEON
 #define VF_LANES 4
-#define VF_TILE_ROWS 6
-#define VF_TILE_VECTORS 4
+#define VF_TILE_ROWS 12
 
 typedef float32x4_t vf;
 typedef uint32x4_t vm;

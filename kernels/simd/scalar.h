@@ -9,7 +9,6 @@
 #define VF_ISA CM_ISA_SCALAR
 #define VF_LANES 1
 #define VF_TILE_ROWS 4
-#define VF_TILE_VECTORS 2
 
 typedef float vf;
 typedef bool vm;

@@ -3,7 +3,7 @@
  * same small set; nothing else in kernels/ outside micro/ contains an intrinsic.
  *
  *   VF_ISA, VF_LANES        which set, how many float32 lanes
- *   VF_TILE_ROWS, VF_TILE_VECTORS   register tile of the GEMM micro-kernel: rows x vectors
+ *   VF_TILE_ROWS            rows of the GEMM micro-kernel's register tile, of two vectors each
  *   vf, vm                  a vector of floats; a mask of lanes
  *   vf_zero, vf_set1        all lanes 0; all lanes x
  *   vf_load, vf_store       VF_LANES floats, unaligned

@@ -1,0 +1,62 @@
+/**
+ * What the convolution's source files share. Nothing here depends on the instruction set.
+ */
+#ifndef CM_KERNELS_CONV2D_INTERNAL_H
+#define CM_KERNELS_CONV2D_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "kernels/kernels.h"
+
+/** The widest tile of any instruction set: panels are padded to it in the workspace. */
+enum { CM_MAX_TILE_COLUMNS = 32 };
+
+/** Below this many input channels the taps of a position are copied to one row of patches first, so
+ * that the tile's depth (forward) and rows (backward by weights) are channels x taps. 8 is the
+ * tallest tile: fewer channels leave rows of it empty. A fixed rule, because it decides whether the
+ * taps outside the map are left out or multiplied as zeros. */
+enum { CM_PATCH_CHANNELS = 8 };
+
+static inline bool cm_conv2d_uses_patches(const cm_conv2d_shape *shape) {
+    return shape->in_channels < CM_PATCH_CHANNELS &&
+           shape->kernel_h * shape->kernel_w * shape->in_channels > 1;
+}
+
+/** Floats of the patches of one row of outputs. */
+static inline size_t cm_conv2d_patch_row(const cm_conv2d_shape *shape) {
+    return (size_t)shape->out_width * (size_t)shape->kernel_h * (size_t)shape->kernel_w *
+           (size_t)shape->in_channels;
+}
+
+/** Part `index` of `items` cut into the fewest parts of at most `largest`, sizes differing by one
+ * at most (9 rows on tiles of 8 become 5 + 4, not 8 + 1). */
+static inline cm_range cm_even_part(ptrdiff_t items, ptrdiff_t largest, ptrdiff_t index) {
+    const ptrdiff_t parts = (items + largest - 1) / largest;
+    return (cm_range){items * index / parts, items * (index + 1) / parts};
+}
+
+static inline ptrdiff_t cm_even_parts(ptrdiff_t items, ptrdiff_t largest) {
+    return (items + largest - 1) / largest;
+}
+
+/** Copies the patches of output row p of one image: patches[q][r][s][c], 0 outside the map. */
+static inline void cm_conv2d_pack_patches(const cm_conv2d_shape *shape, const float *image, int p,
+                                          float *patches) {
+    const int channels = shape->in_channels;
+    for (int q = 0; q < shape->out_width; ++q) {
+        for (int r = 0; r < shape->kernel_h; ++r) {
+            const int h = p * shape->stride_h - shape->padding_h + r;
+            for (int s = 0; s < shape->kernel_w; ++s) {
+                const int w = q * shape->stride_w - shape->padding_w + s;
+                const bool inside = h >= 0 && h < shape->height && w >= 0 && w < shape->width;
+                const ptrdiff_t at = ((ptrdiff_t)h * shape->width + w) * channels;
+                for (int c = 0; c < channels; ++c) {
+                    *patches++ = inside ? image[at + c] : 0.0F;
+                }
+            }
+        }
+    }
+}
+
+#endif
