@@ -85,8 +85,8 @@ have_data() {
 links() {
     local words
     IFS=, read -ra words <<<"$1"
-    echo '#include <stdio.h>
-int main(void) { return puts("") < 0; }' | "${words[@]}" -x c - -o /dev/null 2>/dev/null
+    "${words[@]}" -x c - -o /dev/null 2>/dev/null <<<'#include <stdio.h>
+int main(void) { return puts("") < 0; }'
 }
 
 have() {

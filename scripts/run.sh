@@ -11,7 +11,7 @@ if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
 fi
 
 data=$NEEDS_DATA
-output=$ROOT/out/report
+output=
 previous=
 for argument in "$@"; do
     case $argument in
@@ -26,7 +26,11 @@ require "$NEEDS_BUILD" "$data"
 say "building in build/release"
 build release "$ROOT/build/release" -DCONVMARK_TESTS=OFF
 
-say "convmark report --output $output $*"
-mkdir -p "$(dirname "$output")"
-"$ROOT/build/release/src/convmark" report "$@" --output "$output"
+if [ -z "$output" ]; then
+    output=$ROOT/out/report
+    mkdir -p "$ROOT/out"
+    set -- "$@" --output "$output"
+fi
+say "convmark report $*"
+"$ROOT/build/release/src/convmark" report "$@"
 say "the report is in $output/report.md, its figures in $output/report.json"
