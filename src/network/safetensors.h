@@ -35,6 +35,9 @@ typedef struct cm_safetensors cm_safetensors;
 const char *cm_dtype_name(cm_dtype dtype);
 size_t cm_dtype_size(cm_dtype dtype);
 
+/** Index of the first element that is NaN or infinite; tensor->count when there is none. */
+size_t cm_safetensor_first_not_finite(const cm_safetensor *tensor);
+
 /**
  * Parses a file's bytes and takes them over (free()d with the result, and on failure); `name` is
  * the file in messages. CM_BAD_INPUT for everything that the format does not allow: a header that
@@ -67,7 +70,8 @@ typedef struct cm_safetensors_text {
 } cm_safetensors_text;
 
 /** Writes tensors in the given order, whole or not at all (cm_file_write). The header is padded
- * with spaces so that the data begins at a multiple of 8 bytes. Names must differ. */
+ * with spaces so that the data begins at a multiple of 8 bytes. Names must differ and F32
+ * values be finite, else CM_FAILED. */
 cm_status cm_safetensors_write(const char *path, const cm_safetensor *tensors, int count,
                                const cm_safetensors_text *metadata, int metadata_count,
                                cm_error *error);
