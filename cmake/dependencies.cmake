@@ -1,0 +1,12 @@
+# The libraries that convmark and its tests are built with, as targets for every folder.
+find_package(PkgConfig REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(PNG REQUIRED)
+pkg_check_modules(HWLOC REQUIRED IMPORTED_TARGET hwloc)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(LIBMD REQUIRED IMPORTED_TARGET libmd)
+pkg_check_modules(POPT REQUIRED IMPORTED_TARGET popt)
+if(CONVMARK_TESTS)
+    pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+    find_package(Python3 REQUIRED COMPONENTS Interpreter)
+endif()
