@@ -34,7 +34,7 @@ static int terminal_columns(FILE *out) {
     return known ? size.ws_col - 1 : 79;
 }
 
-static void rewrite_line(cm_progress *progress, const char *text) {
+void cm_progress_rewrite(cm_progress *progress, const char *text) {
     const int64_t now = cm_clock_ns();
     if (progress->line_width > 0 && now - progress->shown_ns < REFRESH_NS) {
         return;
@@ -48,7 +48,7 @@ static void rewrite_line(cm_progress *progress, const char *text) {
     progress->shown_ns = now;
 }
 
-static void format_eta(double seconds, char *text, size_t size) {
+void cm_progress_format_eta(double seconds, char *text, size_t size) {
     if (!(seconds >= 0 && seconds < 1e7)) {
         snprintf(text, size, "-");
         return;
@@ -59,7 +59,7 @@ static void format_eta(double seconds, char *text, size_t size) {
 
 static void format_step(const cm_train_progress *at, char *text, size_t size) {
     char eta[32];
-    format_eta(at->eta_seconds, eta, sizeof eta);
+    cm_progress_format_eta(at->eta_seconds, eta, sizeof eta);
     if (at->validating) {
         snprintf(text, size, "epoch %d/%d  validation %d/%d  loss %.4f  accuracy %.4f  ETA %s",
                  at->epoch + 1, at->epochs, at->step, at->steps, at->loss, at->accuracy, eta);
@@ -91,7 +91,7 @@ void cm_progress_observe(const cm_train_progress *at, const cm_epoch_result *epo
         fflush(progress->out);
     } else if (progress->terminal) {
         format_step(at, text, sizeof text);
-        rewrite_line(progress, text);
+        cm_progress_rewrite(progress, text);
     } else if (!at->validating && completes_part(at->step, at->steps)) {
         format_step(at, text, sizeof text);
         fprintf(progress->out, "%s\n", text);

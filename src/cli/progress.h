@@ -26,6 +26,12 @@ cm_progress cm_progress_start(FILE *out, bool quiet);
 void cm_progress_observe(const cm_train_progress *progress, const cm_epoch_result *epoch,
                          void *context);
 
+/** Shows `text` in the line that is rewritten, ten times a second at most. Terminals only. */
+void cm_progress_rewrite(cm_progress *progress, const char *text);
+
+/** Seconds as "M:SS"; "-" when they are not known. */
+void cm_progress_format_eta(double seconds, char *text, size_t size);
+
 /** Clears a line that is still there, so that other text may follow. */
 void cm_progress_end(cm_progress *progress);
 

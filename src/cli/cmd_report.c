@@ -1,0 +1,192 @@
+/* convmark report: the published tables and claims beside ours. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/progress.h"
+#include "report/report.h"
+#include "results/json.h"
+
+enum { MAX_EPOCHS = 100000, MAX_STEPS = 1000000 };
+
+typedef struct report_options {
+    cm_report_options report;
+    const char *variants; /* with commas; NULL: all of the table */
+    const char *json;
+} report_options;
+
+#define MEMBER(name) offsetof(report_options, name)
+static const cm_option option_table[] = {
+    {"seeds", CM_OPTION_INT, MEMBER(report.seeds), "N", "runs of each variant (default: 3)", 1,
+     CM_REPORT_MAX_SEEDS},
+    {"variants", CM_OPTION_STRING, MEMBER(variants), "LIST",
+     "variants or network files, with commas (default: all eight)", 0, 0},
+    {"output", CM_OPTION_STRING, MEMBER(report.output), "DIR",
+     "folder of report.json and report.md (default: convmark-report)", 0, 0},
+    {"json", CM_OPTION_STRING, MEMBER(json), "FILE",
+     "write report.json here as well ('-': standard output)", 0, 0},
+    {"restart", CM_OPTION_TRUE, MEMBER(report.restart), NULL,
+     "begin anew, not where report.json in DIR ends", 0, 0},
+    {"allow-synthetic", CM_OPTION_TRUE, MEMBER(report.allow_synthetic), NULL,
+     "accept generated pictures, to try the report out", 0, 0},
+    {"epochs", CM_OPTION_INT, MEMBER(report.train.epochs), "N",
+     "epochs (published protocol and default: 3)", 1, MAX_EPOCHS},
+    {"steps", CM_OPTION_INT, MEMBER(report.train.steps), "N",
+     "training batches an epoch (protocol: 100)", 1, MAX_STEPS},
+    {"valid-steps", CM_OPTION_INT, MEMBER(report.train.valid_steps), "N",
+     "validation batches after each epoch (protocol: 100)", 1, MAX_STEPS},
+    {0}};
+#undef MEMBER
+
+static void show_step(cm_progress *progress, const cm_report_progress *at) {
+    char eta[32], text[160];
+    cm_progress_format_eta(at->eta_seconds, eta, sizeof eta);
+    snprintf(text, sizeof text, "run %d/%d  %s seed %d  epoch %d/%d  %s %d/%d  ETA %s", at->run + 1,
+             at->runs, at->variant, at->seed, at->train->epoch + 1, at->train->epochs,
+             at->train->validating ? "validation" : "step", at->train->step, at->train->steps, eta);
+    cm_progress_rewrite(progress, text);
+}
+
+static void show_run(cm_progress *progress, const cm_report_progress *at) {
+    const cm_report_run *run = at->done;
+    char eta[32];
+    cm_progress_format_eta(at->eta_seconds, eta, sizeof eta);
+    cm_progress_end(progress);
+    fprintf(progress->out,
+            "run %d/%d  %-16s seed %d  train loss %.4f  test loss %.4f  accuracy %.4f  %.1f s  "
+            "ETA %s\n",
+            at->run, at->runs, at->variant, at->seed, run->values[CM_MEASURE_TRAIN_LOSS],
+            run->values[CM_MEASURE_TEST_LOSS], run->values[CM_MEASURE_ACCURACY], run->seconds, eta);
+    fflush(progress->out);
+}
+
+static void observe(const cm_report_progress *at, void *context) {
+    cm_progress *progress = context;
+    if (progress->quiet) {
+        return;
+    }
+    if (at->done != NULL) {
+        show_run(progress, at);
+    } else if (progress->terminal) {
+        show_step(progress, at);
+    }
+}
+
+/* Splits `list` at its commas into `names`, in place. */
+static cm_status split_variants(char *list, const char *names[CM_REPORT_MAX_VARIANTS], int *count,
+                                cm_error *error) {
+    *count = 0;
+    for (char *name = list; name != NULL;) {
+        char *comma = strchr(name, ',');
+        if (comma != NULL) {
+            *comma++ = '\0';
+        }
+        if (*name == '\0') {
+            return cm_fail(error, CM_USAGE,
+                           "report: --variants has an empty name; give names with single commas");
+        }
+        if (*count == CM_REPORT_MAX_VARIANTS) {
+            return cm_fail(error, CM_USAGE, "report: --variants has more than %d names; give less",
+                           CM_REPORT_MAX_VARIANTS);
+        }
+        names[(*count)++] = name;
+        name = comma;
+    }
+    return CM_OK;
+}
+
+/* What the command gives out besides the files of --output. */
+static cm_status show(const report_options *options, const cm_report *report, FILE *text,
+                      cm_error *error) {
+    cm_status status = CM_OK;
+    if (options->json != NULL) {
+        json_t *json = cm_report_to_json(report);
+        status = cm_json_write(options->json, json, error);
+        json_decref(json);
+    }
+    char *tables = text != NULL ? cm_report_text(report) : NULL;
+    if (tables != NULL) {
+        fprintf(text, "\n%s\nwritten: %s/report.md, %s/report.json\n", tables,
+                options->report.output, options->report.output);
+    }
+    free(tables);
+    return status;
+}
+
+/* Makes the report and shows it; `text`: for people, NULL when quiet. */
+static cm_status make_report(const report_options *options, const cm_dataset *dataset, FILE *text,
+                             cm_error *error) {
+    cm_report report;
+    cm_progress progress = cm_progress_start(text != NULL ? text : stdout, text == NULL);
+    const cm_status made = cm_report_make(&options->report, dataset, observe, &progress,
+                                          cm_interrupt_flag(), &report, error);
+    cm_progress_end(&progress);
+    cm_status status = made;
+    if (made == CM_OK || made == CM_INTERRUPTED) {
+        const int runs = cm_report_run_count(&report);
+        status = runs > 0 ? show(options, &report, text, error) : CM_OK;
+        if (status == CM_OK && made == CM_INTERRUPTED) {
+            status = cm_fail(error, CM_INTERRUPTED,
+                             runs > 0 ? "interrupted after %d finished runs; the same command goes "
+                                        "on from there"
+                                      : "interrupted after %d finished runs; nothing is written",
+                             runs);
+        }
+    }
+    cm_report_free(&report);
+    return status;
+}
+
+static cm_status run(report_options *options, const char *data, cm_machine_options *machine,
+                     cm_error *error) {
+    cm_dataset *dataset = NULL;
+    cm_status status = cm_check_output("json", options->json, true, error);
+    if (status == CM_OK) {
+        status = cm_machine_prepare(machine, error);
+    }
+    if (status == CM_OK) {
+        status = cm_dataset_open(data, &dataset, error);
+    }
+    if (status == CM_OK) {
+        FILE *text = cm_is_stdout(options->json) ? stderr : stdout;
+        options->report.model.threads = machine->threads;
+        options->report.model.isa = machine->chosen_isa;
+        options->report.topology = machine->topology;
+        status = make_report(options, dataset, machine->quiet ? NULL : text, error);
+    }
+    cm_dataset_close(dataset);
+    return status;
+}
+
+cm_status cm_command_report(const cm_command *command, int argc, const char **argv,
+                            cm_error *error) {
+    report_options options = {.report = cm_report_options_default()};
+    options.report.output = "convmark-report";
+    options.report.argc = argc;
+    options.report.argv = argv;
+    cm_data_options data = {NULL};
+    cm_machine_options machine = cm_machine_options_default();
+    const cm_option_group groups[] = {{option_table, &options},
+                                      {cm_data_option_table, &data},
+                                      {cm_machine_option_table, &machine}};
+    cm_arguments arguments;
+    const char *names[CM_REPORT_MAX_VARIANTS];
+    char *list = NULL;
+    cm_status status = cm_arguments_parse(command, argc, argv, groups, 3, 0, &arguments, error);
+    if (status == CM_OK && !arguments.help) {
+        if (options.variants != NULL) {
+            list = strdup(options.variants);
+            options.report.variants = names;
+            status = list == NULL
+                         ? cm_fail(error, CM_FAILED, "report: out of memory; close other programs")
+                         : split_variants(list, names, &options.report.variant_count, error);
+        }
+        if (status == CM_OK) {
+            status = run(&options, data.data, &machine, error);
+        }
+    }
+    free(list);
+    cm_machine_release(&machine);
+    cm_arguments_free(&arguments);
+    return status;
+}
