@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "network/build.h"
@@ -176,16 +177,20 @@ static const table_layout variant_table = {
     {false, false, true, true, true},
 };
 
-/* *parameters is the network's own count. */
-static cm_status variant_row(const cm_variant *variant, table_row *row, int64_t *parameters,
-                             cm_error *error) {
+typedef struct variant_rows {
+    int count;
+    table_row *rows;
+    int64_t *parameters; /* the networks' own counts */
+} variant_rows;
+
+static cm_status fill_variant_row(const cm_variant *variant, table_row *row, int64_t *parameters,
+                                  cm_error *error) {
     char digits[CELL_SIZE];
     cm_network *network = NULL;
     const cm_status status = cm_network_from_variant(variant, &network, error);
     if (status != CM_OK) {
         return status;
     }
-    *row = (table_row){{""}};
     *parameters = cm_network_parameter_count(network);
     snprintf(row->cells[VARIANT_ID], CELL_SIZE, "%s", variant->id);
     snprintf(row->cells[VARIANT_TITLE], CELL_SIZE, "%s", variant->title);
@@ -199,49 +204,59 @@ static cm_status variant_row(const cm_variant *variant, table_row *row, int64_t 
     return CM_OK;
 }
 
-static void write_slip(FILE *out, const cm_variant *variant, const char *counted) {
-    char published[CELL_SIZE];
-    group_digits(variant->published_params, published);
-    fprintf(out,
-            "* The report prints %s parameters for %s, the listing of the network without batch\n"
-            "  norm: a copy slip. %s is the count of the network it describes and trained.\n",
-            published, variant->id, counted);
+static cm_status fill_variant_rows(variant_rows *table, cm_error *error) {
+    const cm_variant *variants = cm_variants(&table->count);
+    table->rows = calloc((size_t)table->count, sizeof *table->rows);
+    table->parameters = calloc((size_t)table->count, sizeof *table->parameters);
+    if (table->rows == NULL || table->parameters == NULL) {
+        return cm_fail(error, CM_FAILED, "out of memory for the table of variants");
+    }
+    cm_status status = CM_OK;
+    for (int i = 0; i < table->count && status == CM_OK; ++i) {
+        status = fill_variant_row(&variants[i], &table->rows[i], &table->parameters[i], error);
+    }
+    return status;
 }
 
-static void write_variant_rows(FILE *out, const table_row *rows, int count) {
+static void write_variant_rows(FILE *out, const variant_rows *table) {
     int widths[MAX_COLUMNS] = {0};
     measure_titles(&variant_table, widths);
-    for (int i = 0; i < count; ++i) {
-        measure(&variant_table, &rows[i], widths);
+    for (int i = 0; i < table->count; ++i) {
+        measure(&variant_table, &table->rows[i], widths);
     }
     write_cells(out, &variant_table, widths, variant_table.titles);
     write_rule(out, &variant_table, widths);
+    for (int i = 0; i < table->count; ++i) {
+        write_row(out, &variant_table, widths, &table->rows[i]);
+    }
+    fputs("\nMACs: multiply-accumulates of one image, forward. Accuracy: as published.\n", out);
+}
+
+static void write_slips(FILE *out, const variant_rows *table) {
+    int count = 0;
+    const cm_variant *variants = cm_variants(&count);
     for (int i = 0; i < count; ++i) {
-        write_row(out, &variant_table, widths, &rows[i]);
+        if (table->parameters[i] != variants[i].published_params) {
+            char published[CELL_SIZE];
+            char counted[CELL_SIZE];
+            group_digits(variants[i].published_params, published);
+            group_digits(table->parameters[i], counted);
+            fprintf(out,
+                    "* The report prints %s parameters for %s: a copy slip, that is the listing\n"
+                    "  of the network without batch norm. This network has %s.\n",
+                    published, variants[i].id, counted);
+        }
     }
 }
 
 cm_status cm_describe_variants(FILE *out, cm_error *error) {
-    enum { MAX_VARIANTS = 32 };
-    int count = 0;
-    const cm_variant *variants = cm_variants(&count);
-    table_row rows[MAX_VARIANTS];
-    int64_t parameters[MAX_VARIANTS];
-    count = count < MAX_VARIANTS ? count : MAX_VARIANTS;
-    for (int i = 0; i < count; ++i) {
-        const cm_status status = variant_row(&variants[i], &rows[i], &parameters[i], error);
-        if (status != CM_OK) {
-            return status;
-        }
+    variant_rows table = {0, NULL, NULL};
+    const cm_status status = fill_variant_rows(&table, error);
+    if (status == CM_OK) {
+        write_variant_rows(out, &table);
+        write_slips(out, &table);
     }
-    write_variant_rows(out, rows, count);
-    fprintf(out, "\nMACs: multiply-accumulates of one image, forward. Accuracy: as published.\n");
-    for (int i = 0; i < count; ++i) {
-        if (parameters[i] != variants[i].published_params) {
-            char counted[CELL_SIZE];
-            group_digits(parameters[i], counted);
-            write_slip(out, &variants[i], counted);
-        }
-    }
-    return CM_OK;
+    free(table.rows);
+    free(table.parameters);
+    return status;
 }
