@@ -1,15 +1,12 @@
 /* Direct convolution, forward and backward by data. Both are the same pass: each output position
  * has a list of taps (the valid ones: padding is never multiplied), each tap a small GEMM, and a
  * tile's rows are positions with the same taps: the same position of several images, or a run of
- * positions of one row where the batch is smaller than a tile. */
+ * positions of one row where the batch would leave half a tile empty. */
 #include "kernels/conv2d_internal.h"
 #include "kernels/isa.h"
 #include "kernels/micro/gemm_tile.h"
 
 #include <assert.h>
-
-/* The taps of one output position lie on the stack; cm_conv2d_shape_init() refuses more. */
-enum { MAX_TAPS = 4096 };
 
 typedef int taps_at_fn(const cm_conv2d_shape *shape, int y, int x, cm_gemm_tap *tap);
 
@@ -140,7 +137,7 @@ static void run_tile(const pass *p, int rows, int panel, int image, int y, int x
 
 /* Row y of the outputs of images [begin, end), one panel: tiles over the images. */
 static void run_row_over_images(const pass *p, int panel, cm_range images, int y) {
-    cm_gemm_tap tap[MAX_TAPS];
+    cm_gemm_tap tap[CM_CONV2D_MAX_TAPS];
     const int rows = (int)(images.end - images.begin);
     for (int x = 0; x < p->out_width; ++x) {
         const int taps = p->taps_at(p->shape, y, x, tap);
@@ -160,7 +157,7 @@ static bool same_taps(const cm_gemm_tap *a, const cm_gemm_tap *b, int taps, ptrd
 
 /* Row y of the outputs of one image, one panel: tiles over runs of positions with the same taps. */
 static void run_row_over_positions(const pass *p, int panel, int image, int y, ptrdiff_t step) {
-    cm_gemm_tap tap[MAX_TAPS], next[MAX_TAPS];
+    cm_gemm_tap tap[CM_CONV2D_MAX_TAPS], next[CM_CONV2D_MAX_TAPS];
     int x = 0;
     while (x < p->out_width) {
         const int taps = p->taps_at(p->shape, y, x, tap);
@@ -187,7 +184,7 @@ static void run_row_over_positions(const pass *p, int panel, int image, int y, p
 static void run_pass(const cm_team *team, const pass *p, ptrdiff_t step) {
     const int batch = p->shape->batch;
     const ptrdiff_t panels = (p->columns + CM_TILE_COLUMNS - 1) / CM_TILE_COLUMNS;
-    const bool over_images = batch >= VF_TILE_ROWS;
+    const bool over_images = batch >= (VF_TILE_ROWS + 1) / 2;
     const ptrdiff_t blocks = over_images ? cm_even_parts(batch, VF_TILE_ROWS) : batch;
     const cm_range share = cm_team_share(team, blocks * panels * p->out_height);
     for (ptrdiff_t i = share.begin; i < share.end; ++i) {

@@ -12,6 +12,9 @@
 /** The widest tile of any instruction set: panels are padded to it in the workspace. */
 enum { CM_MAX_TILE_COLUMNS = 32 };
 
+/** Elements of the largest kernel: the taps of one output position lie on the stack. */
+enum { CM_CONV2D_MAX_TAPS = 4096 };
+
 /** Below this many input channels the taps of a position are copied to one row of patches first, so
  * that the tile's depth (forward) and rows (backward by weights) are channels x taps. 8 is the
  * tallest tile: fewer channels leave rows of it empty. A fixed rule, because it decides whether the

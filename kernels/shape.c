@@ -1,5 +1,6 @@
 #include <limits.h>
 
+#include "kernels/conv2d_internal.h"
 #include "kernels/kernels.h"
 
 enum { CM_WORKSPACE_ALIGNMENT = 64, CM_MAX_POOL_WINDOW = 65535 };
@@ -43,7 +44,8 @@ bool cm_conv2d_shape_init(cm_conv2d_shape *shape) {
         shape->out_height < 1 || shape->out_width < 1) {
         return false;
     }
-    return fits(shape->batch, shape->height, shape->width, shape->in_channels) &&
+    return (int64_t)shape->kernel_h * shape->kernel_w <= CM_CONV2D_MAX_TAPS &&
+           fits(shape->batch, shape->height, shape->width, shape->in_channels) &&
            fits(shape->kernel_h, shape->kernel_w, shape->in_channels, shape->out_channels) &&
            fits(shape->batch, shape->out_height, shape->out_width, shape->out_channels);
 }

@@ -49,6 +49,9 @@ int cm_model_threads(const cm_model *model);
 /** PyTorch's default initial values (docs/numerics.md) from Philox under `seed`. */
 void cm_model_initialize(cm_model *model, uint64_t seed);
 
+/** Forgets Adam's moments and the step count, as after loading other parameters. */
+void cm_model_reset_optimizer(cm_model *model);
+
 /**
  * One training step: forward in training mode, backward, Adam. `images`: [batch][height][width]
  * [channels] floats; labels: one byte an image. `seed` and the model's step count key dropout.
@@ -56,7 +59,8 @@ void cm_model_initialize(cm_model *model, uint64_t seed);
 cm_batch_result cm_model_train_step(cm_model *model, int batch, const float *images,
                                     const uint8_t *labels, const cm_optimizer *optimizer,
                                     uint64_t seed);
-/** Forward and backward only: gradients are then in cm_model_get_gradient(). */
+/** Forward in training mode and backward only: gradients are then in cm_model_get_gradient(); the
+ * model, running statistics included, stays as it is. */
 cm_batch_result cm_model_gradients(cm_model *model, int batch, const float *images,
                                    const uint8_t *labels, uint64_t seed);
 /** Evaluation mode: loss and right answers. */
