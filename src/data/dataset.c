@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "data/dataset_search.h"
 #include "data/idx.h"
 #include "data/synthetic.h"
 
@@ -200,12 +201,11 @@ static cm_status cache_place(place *at, cm_error *error) {
 
 /** A place with one of the four files is the one: what is wrong there must be put right, not passed
  * over. */
-static cm_status search_place(place *found, cm_error *error) {
+static cm_status search_place(const char *package_folder, place *found, cm_error *error) {
     place cache, package;
     cm_status status = cache_place(&cache, error);
     if (status == CM_OK) {
-        status = set_folder(&package, "the installed package", "/usr/share/datasets/fashion-mnist",
-                            "", error);
+        status = set_folder(&package, "the installed package", package_folder, "", error);
     }
     if (status != CM_OK) {
         return status;
@@ -223,7 +223,8 @@ static cm_status search_place(place *found, cm_error *error) {
                    cache.folder[0] != '\0' ? cache.folder : "(no $HOME)", package.folder, get_it);
 }
 
-static cm_status fill(const char *where, cm_dataset *dataset, cm_error *error) {
+static cm_status fill(const char *where, const char *package_folder, cm_dataset *dataset,
+                      cm_error *error) {
     const char *variable = getenv("CONVMARK_DATA");
     const char *title = "--data";
     if (where == NULL && variable != NULL && variable[0] != '\0') {
@@ -234,12 +235,13 @@ static cm_status fill(const char *where, cm_dataset *dataset, cm_error *error) {
         return make_synthetic(dataset, error);
     }
     place at;
-    const cm_status status =
-        where != NULL ? named_place(title, where, &at, error) : search_place(&at, error);
+    const cm_status status = where != NULL ? named_place(title, where, &at, error)
+                                           : search_place(package_folder, &at, error);
     return status != CM_OK ? status : read_fashion_mnist(&at, dataset, error);
 }
 
-cm_status cm_dataset_open(const char *where, cm_dataset **dataset, cm_error *error) {
+cm_status cm_dataset_search(const char *where, const char *package_folder, cm_dataset **dataset,
+                            cm_error *error) {
     *dataset = NULL;
     cm_dataset *opened = malloc(sizeof *opened);
     if (opened == NULL) {
@@ -250,13 +252,17 @@ cm_status cm_dataset_open(const char *where, cm_dataset **dataset, cm_error *err
         .train = {.count = TRAIN_COUNT, .height = SIDE, .width = SIDE},
         .validation = {.count = VALIDATION_COUNT, .height = SIDE, .width = SIDE},
     };
-    const cm_status status = fill(where, opened, error);
+    const cm_status status = fill(where, package_folder, opened, error);
     if (status != CM_OK) {
         cm_dataset_close(opened);
         return status;
     }
     *dataset = opened;
     return CM_OK;
+}
+
+cm_status cm_dataset_open(const char *where, cm_dataset **dataset, cm_error *error) {
+    return cm_dataset_search(where, "/usr/share/datasets/fashion-mnist", dataset, error);
 }
 
 void cm_dataset_close(cm_dataset *dataset) {

@@ -32,10 +32,14 @@ typedef struct cm_dataset {
 
 /**
  * Opens the data set. `where`: a folder with the four IDX files (gz or plain), the word
- * "synthetic", or NULL to search: $CONVMARK_DATA, the XDG cache folder ($XDG_CACHE_HOME or
- * ~/.cache, then /convmark/fashion-mnist), then Debian's /usr/share/datasets/fashion-mnist. Content
- * is checked before it is used: magic, counts, sizes, labels, SHA-256 of the decompressed bytes.
- * Free with cm_dataset_close(). On failure *dataset is NULL.
+ * "synthetic" (a folder of this name: "./synthetic"), or NULL: the same in $CONVMARK_DATA if it is
+ * set, or else a search of the XDG cache folder ($XDG_CACHE_HOME or ~/.cache, then
+ * /convmark/fashion-mnist) and Debian's /usr/share/datasets/fashion-mnist. The first place with one
+ * of the files is taken: what is wrong with it is an error, never a reason to look elsewhere.
+ * Content is checked before it is used: magic, counts, sizes, labels, SHA-256 of the decompressed
+ * bytes. Everything that is wrong with the data or its place is CM_BAD_INPUT, with a line that says
+ * how to get the data; CM_FAILED: no memory. Free with cm_dataset_close(). On failure *dataset is
+ * NULL.
  */
 cm_status cm_dataset_open(const char *where, cm_dataset **dataset, cm_error *error);
 

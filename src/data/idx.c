@@ -4,73 +4,48 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 
-#include "data/regular_file.h"
+#include "results/atomic_file.h"
 
-enum { INPUT_SIZE = 1 << 15, MAX_HEADER_SIZE = 4 + 4 * CM_IDX_MAX_RANK };
+enum { MAX_HEADER_SIZE = 4 + 4 * CM_IDX_MAX_RANK };
 
-/** A plain or gzip file, read as the bytes it stands for. */
+/** A plain or gzip file in memory, read as the bytes it stands for. */
 typedef struct source {
     const char *path;
-    int descriptor;
-    uint64_t file_size;
+    uint8_t *bytes;
+    size_t size;
+    size_t position; /* plain: of the next byte */
     bool gzip;
-    bool ended;      /* gzip: the stream's own end, CRC and length checked, was reached */
-    uint64_t loaded; /* gzip: bytes of the file that were put into `input` */
+    bool ended; /* gzip: the stream's own end, its CRC and length checked, was reached */
     z_stream stream;
-    uint8_t input[INPUT_SIZE];
 } source;
 
-static cm_status source_open(source *in, const char *path, cm_error *error) {
-    in->path = path;
-    in->gzip = in->ended = false;
-    in->loaded = 0;
-    cm_status status = cm_regular_file_open(path, &in->descriptor, &in->file_size, error);
+static cm_status source_open(source *in, const char *path, size_t limit, cm_error *error) {
+    *in = (source){.path = path};
+    char *bytes = NULL;
+    const cm_status status = cm_file_read(path, limit, &bytes, &in->size, error);
     if (status != CM_OK) {
         return status;
     }
-    uint8_t first[2];
-    size_t count = 0;
-    status = cm_regular_file_read(in->descriptor, path, first, sizeof first, &count, error);
-    if (status == CM_OK && lseek(in->descriptor, 0, SEEK_SET) != 0) {
-        status = cm_fail(error, CM_BAD_INPUT, "%s: cannot seek", path);
-    }
-    if (status == CM_OK && count == 2 && first[0] == 0x1F && first[1] == 0x8B) {
-        in->gzip = true;
-        in->stream = (z_stream){0};
+    in->bytes = (uint8_t *)bytes;
+    if (in->size >= 2 && in->bytes[0] == 0x1F && in->bytes[1] == 0x8B) {
+        in->stream.next_in = in->bytes;
+        in->stream.avail_in = (uInt)in->size;
         if (inflateInit2(&in->stream, 15 + 16) != Z_OK) { /* + 16: gzip, and nothing else */
-            in->gzip = false;
-            status = cm_fail(error, CM_FAILED, "%s: out of memory for zlib", path);
+            free(in->bytes);
+            return cm_fail(error, CM_FAILED, "%s: out of memory for zlib", path);
         }
+        in->gzip = true;
     }
-    if (status != CM_OK) {
-        close(in->descriptor);
-    }
-    return status;
+    return CM_OK;
 }
 
 static void source_close(source *in) {
     if (in->gzip) {
         inflateEnd(&in->stream);
     }
-    close(in->descriptor);
-}
-
-/** Offset in the file of the next byte that zlib has not taken. */
-static uint64_t source_offset(const source *in) {
-    return in->loaded - in->stream.avail_in;
-}
-
-static cm_status load_input(source *in, cm_error *error) {
-    size_t count = 0;
-    const cm_status status =
-        cm_regular_file_read(in->descriptor, in->path, in->input, INPUT_SIZE, &count, error);
-    in->loaded += count;
-    in->stream.next_in = in->input;
-    in->stream.avail_in = (uInt)count;
-    return status;
+    free(in->bytes);
 }
 
 static cm_status source_inflate(source *in, uint8_t *buffer, size_t size, size_t *count,
@@ -79,24 +54,17 @@ static cm_status source_inflate(source *in, uint8_t *buffer, size_t size, size_t
     in->stream.avail_out = (uInt)size;
     while (in->stream.avail_out > 0 && !in->ended) {
         if (in->stream.avail_in == 0) {
-            const cm_status status = load_input(in, error);
-            if (status != CM_OK) {
-                return status;
-            }
-            if (in->stream.avail_in == 0) {
-                return cm_fail(error, CM_BAD_INPUT,
-                               "%s: cut off: the gzip stream does not end by the file's last byte, "
-                               "%" PRIu64,
-                               in->path, in->loaded);
-            }
+            return cm_fail(error, CM_BAD_INPUT,
+                           "%s: cut off: the gzip stream goes on after the file's %zu bytes",
+                           in->path, in->size);
         }
         const int result = inflate(&in->stream, Z_NO_FLUSH);
         if (result == Z_MEM_ERROR) {
             return cm_fail(error, CM_FAILED, "%s: out of memory for zlib", in->path);
         }
         if (result != Z_OK && result != Z_STREAM_END) {
-            return cm_fail(error, CM_BAD_INPUT, "%s: damaged gzip stream at byte %" PRIu64 ": %s",
-                           in->path, source_offset(in),
+            return cm_fail(error, CM_BAD_INPUT, "%s: damaged gzip stream at byte %zu: %s", in->path,
+                           in->size - in->stream.avail_in,
                            in->stream.msg != NULL ? in->stream.msg : "not deflate data");
         }
         in->ended = result == Z_STREAM_END;
@@ -108,31 +76,34 @@ static cm_status source_inflate(source *in, uint8_t *buffer, size_t size, size_t
 /** Reads up to `size` bytes; *count is less only at the end of the data. */
 static cm_status source_read(source *in, uint8_t *buffer, size_t size, size_t *count,
                              cm_error *error) {
-    return in->gzip ? source_inflate(in, buffer, size, count, error)
-                    : cm_regular_file_read(in->descriptor, in->path, buffer, size, count, error);
+    if (in->gzip) {
+        return source_inflate(in, buffer, size, count, error);
+    }
+    const size_t left = in->size - in->position;
+    *count = size < left ? size : left;
+    memcpy(buffer, in->bytes + in->position, *count);
+    in->position += *count;
+    return CM_OK;
 }
 
 /** The data must end here, after `size` bytes, and the file with it. */
 static cm_status check_end(source *in, size_t size, cm_error *error) {
     uint8_t extra;
     size_t count = 0;
-    cm_status status = source_read(in, &extra, 1, &count, error);
+    const cm_status status = source_read(in, &extra, 1, &count, error);
     if (status != CM_OK) {
         return status;
     }
     if (count != 0) {
-        return cm_fail(error, CM_BAD_INPUT, "%s: data goes on after the %zu bytes expected%s",
+        return cm_fail(error, CM_BAD_INPUT, "%s: data go on after the %zu bytes expected%s",
                        in->path, size, in->gzip ? " when decompressed" : "");
     }
-    if (in->gzip && in->stream.avail_in == 0) {
-        status = load_input(in, error);
+    if (in->gzip && in->stream.avail_in > 0) {
+        return cm_fail(error, CM_BAD_INPUT,
+                       "%s: other bytes follow the gzip stream, which ends at byte %zu", in->path,
+                       in->size - in->stream.avail_in);
     }
-    if (status == CM_OK && in->gzip && in->stream.avail_in > 0) {
-        status = cm_fail(error, CM_BAD_INPUT,
-                         "%s: other bytes follow the gzip stream, which ends at byte %" PRIu64,
-                         in->path, source_offset(in));
-    }
-    return status;
+    return CM_OK;
 }
 
 static uint32_t big_endian(const uint8_t *bytes) {
@@ -196,12 +167,6 @@ static cm_status read_all(source *in, const cm_idx_shape *shape, size_t elements
     uint8_t header[MAX_HEADER_SIZE];
     const size_t header_size = 4 + 4 * (size_t)shape->rank;
     const size_t total = header_size + elements;
-    /* Deflate adds 5 bytes to 16 KiB at worst; far more is padding or no gzip of these data. */
-    if (in->gzip && in->file_size > total + total / 8 + 65536) {
-        return cm_fail(error, CM_BAD_INPUT,
-                       "%s: %" PRIu64 " bytes are too many for a gzip file of %zu bytes", in->path,
-                       in->file_size, total);
-    }
     cm_status status = read_header(in, shape, total, header, error);
     if (status != CM_OK) {
         return status;
@@ -240,8 +205,10 @@ cm_status cm_idx_read(const char *path, const cm_idx_shape *shape, uint8_t **dat
                        "%s: IDX shape out of limits: 1 to %d dimensions, 1 to %d elements", path,
                        CM_IDX_MAX_RANK, CM_IDX_MAX_BYTES);
     }
+    /* Deflate adds 5 bytes to 16 KiB at worst: a file of this size is no IDX file of the shape. */
+    const size_t limit = elements + elements / 8 + 65536;
     source in;
-    cm_status status = source_open(&in, path, error);
+    cm_status status = source_open(&in, path, limit, error);
     if (status == CM_OK) {
         status = read_all(&in, shape, elements, data, sha256, error);
         source_close(&in);

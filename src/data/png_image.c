@@ -4,42 +4,16 @@
 #include <png.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 
-#include "data/regular_file.h"
+#include "results/atomic_file.h"
 
 /** A whole file in memory. */
 typedef struct file_bytes {
     const char *path;
-    uint8_t *bytes;
+    char *bytes;
     size_t size;
 } file_bytes;
-
-static cm_status load_file(const char *path, file_bytes *file, cm_error *error) {
-    int descriptor = -1;
-    uint64_t size = 0;
-    cm_status status = cm_regular_file_open(path, &descriptor, &size, error);
-    if (status != CM_OK) {
-        return status;
-    }
-    *file = (file_bytes){.path = path};
-    if (size > CM_PNG_MAX_FILE_BYTES) {
-        status = cm_fail(error, CM_BAD_INPUT,
-                         "%s: %" PRIu64 " bytes; pictures of up to %d bytes are read", path, size,
-                         CM_PNG_MAX_FILE_BYTES);
-    } else if ((file->bytes = malloc((size_t)size + 1)) == NULL) {
-        status = cm_fail(error, CM_FAILED, "%s: out of memory: %" PRIu64 " bytes", path, size);
-    } else {
-        status =
-            cm_regular_file_read(descriptor, path, file->bytes, (size_t)size, &file->size, error);
-    }
-    close(descriptor);
-    if (status != CM_OK) {
-        free(file->bytes);
-    }
-    return status;
-}
 
 static uint32_t big_endian(const uint8_t *bytes) {
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
@@ -49,14 +23,14 @@ static uint32_t big_endian(const uint8_t *bytes) {
  * off or damaged after it. */
 static cm_status check_chunks(const file_bytes *file, cm_error *error) {
     enum { SIGNATURE = 8, FRAME = 12 /* length, type, CRC */ };
-    if (file->size < SIGNATURE || png_sig_cmp(file->bytes, 0, SIGNATURE) != 0) {
+    if (file->size < SIGNATURE || png_sig_cmp((const uint8_t *)file->bytes, 0, SIGNATURE) != 0) {
         return cm_fail(error, CM_BAD_INPUT, "%s: not a PNG file; convert the picture to PNG",
                        file->path);
     }
     size_t offset = SIGNATURE;
     bool ended = false;
     while (!ended) {
-        const uint8_t *chunk = file->bytes + offset;
+        const uint8_t *chunk = (const uint8_t *)file->bytes + offset;
         const size_t left = file->size - offset;
         if (left < FRAME || big_endian(chunk) > left - FRAME) {
             return cm_fail(error, CM_BAD_INPUT,
@@ -158,8 +132,8 @@ cm_status cm_png_read(const char *path, int height, int width, bool invert, uint
         return cm_fail(error, CM_USAGE, "%s: cannot scale to %d x %d pixels: 1 to %d a side", path,
                        height, width, CM_PNG_MAX_SIDE);
     }
-    file_bytes file;
-    cm_status status = load_file(path, &file, error);
+    file_bytes file = {.path = path};
+    cm_status status = cm_file_read(path, CM_PNG_MAX_FILE_BYTES, &file.bytes, &file.size, error);
     if (status != CM_OK) {
         return status;
     }

@@ -12,13 +12,14 @@ enum {
     PATTERN_SIDE = SIDE + 2 * REACH,
     GRID_STEP = 8,
     GRID_SIDE = 6,
+    THRESHOLD = 112,
     PATTERN_INDEX = 0, /* random index of the patterns; the parts have theirs */
     NOISE_BLOCKS = SIDE * SIDE / 16
 };
 
 typedef uint8_t pattern[PATTERN_SIDE][PATTERN_SIDE];
 
-/** Bilinear interpolation of the grid; the darker half becomes background, 0. */
+/** Bilinear interpolation of the grid; what is below the threshold becomes background, 0. */
 static void draw_pattern(uint32_t class, pattern out) {
     const cm_random_key key = {
         .purpose = CM_RANDOM_SYNTHETIC, .index = PATTERN_INDEX, .step = class};
@@ -35,7 +36,8 @@ static void draw_pattern(uint32_t class, pattern out) {
             const int lower =
                 grid[row + 1][column] * (GRID_STEP - right) + grid[row + 1][column + 1] * right;
             const int value = (upper * (GRID_STEP - down) + lower * down) / (GRID_STEP * GRID_STEP);
-            out[y][x] = (uint8_t)(value < 128 ? 0 : (value - 128) * 2 + 1);
+            const int bright = value < THRESHOLD ? 0 : (value - THRESHOLD) * 4;
+            out[y][x] = (uint8_t)(bright > 255 ? 255 : bright);
         }
     }
 }
