@@ -17,12 +17,17 @@ typedef enum cm_layer_argument {
 } cm_layer_argument;
 
 /** Options of a layer, by bit: "kernel", "stride", "padding". */
-enum { CM_OPTION_KERNEL = 1, CM_OPTION_STRIDE = 2, CM_OPTION_PADDING = 4, CM_OPTION_COUNT = 3 };
+enum {
+    CM_LAYER_OPTION_KERNEL = 1,
+    CM_LAYER_OPTION_STRIDE = 2,
+    CM_LAYER_OPTION_PADDING = 4,
+    CM_LAYER_OPTION_COUNT = 3
+};
 
 typedef struct cm_layer_grammar {
     const char *word;
     cm_layer_argument argument;
-    unsigned options, required_options; /* CM_OPTION_... */
+    unsigned options, required_options; /* CM_LAYER_OPTION_... */
     const char *usage;                  /* one line of the text, as documented */
 } cm_layer_grammar;
 

@@ -11,11 +11,12 @@
 /* docs/network-text.md is the user's view of this table. */
 const cm_layer_grammar cm_layer_grammars[CM_LAYER_KIND_COUNT] = {
     [CM_LAYER_CONV2D] = {"conv2d", CM_ARGUMENT_COUNT,
-                         CM_OPTION_KERNEL | CM_OPTION_STRIDE | CM_OPTION_PADDING, CM_OPTION_KERNEL,
+                         CM_LAYER_OPTION_KERNEL | CM_LAYER_OPTION_STRIDE | CM_LAYER_OPTION_PADDING,
+                         CM_LAYER_OPTION_KERNEL,
                          "conv2d CHANNELS kernel SIZE [stride SIZE] [padding SIZE]"},
     [CM_LAYER_BATCH_NORM] = {"batch_norm", CM_ARGUMENT_NONE, 0, 0, "batch_norm"},
     [CM_LAYER_RELU] = {"relu", CM_ARGUMENT_NONE, 0, 0, "relu"},
-    [CM_LAYER_MAX_POOL2D] = {"max_pool2d", CM_ARGUMENT_WINDOW, CM_OPTION_STRIDE, 0,
+    [CM_LAYER_MAX_POOL2D] = {"max_pool2d", CM_ARGUMENT_WINDOW, CM_LAYER_OPTION_STRIDE, 0,
                              "max_pool2d SIZE [stride SIZE]"},
     [CM_LAYER_DROPOUT] = {"dropout", CM_ARGUMENT_PROBABILITY, 0, 0, "dropout PROBABILITY"},
     [CM_LAYER_FLATTEN] = {"flatten", CM_ARGUMENT_NONE, 0, 0, "flatten"},
@@ -24,8 +25,8 @@ const cm_layer_grammar cm_layer_grammars[CM_LAYER_KIND_COUNT] = {
 
 static const char input_usage[] = "input CHANNELS HEIGHT WIDTH";
 
-/* In the order of the CM_OPTION_ bits, which is the order in which they are written. */
-static const char *const option_words[CM_OPTION_COUNT] = {"kernel", "stride", "padding"};
+/* In the order of the CM_LAYER_OPTION_ bits, which is the order in which they are written. */
+static const char *const option_words[CM_LAYER_OPTION_COUNT] = {"kernel", "stride", "padding"};
 
 enum {
     MAX_LINE = 1000,       /* bytes, comment included */
@@ -156,22 +157,22 @@ static cm_status parse_probability(const char *word, float *p, cm_error *error) 
 
 static cm_status parse_option(const cm_layer_grammar *grammar, int option, const char *word,
                               cm_layer *layer, cm_error *error) {
-    int *const values[CM_OPTION_COUNT][2] = {
+    int *const values[CM_LAYER_OPTION_COUNT][2] = {
         {&layer->kernel_h, &layer->kernel_w},
         {&layer->stride_h, &layer->stride_w},
         {&layer->padding_h, &layer->padding_w},
     };
     char what[MAX_WORD];
     snprintf(what, sizeof what, "%s: %s", grammar->word, option_words[option]);
-    return parse_window(word, what, 1U << option == CM_OPTION_PADDING ? 0 : 1, values[option][0],
-                        values[option][1], error);
+    return parse_window(word, what, 1U << option == CM_LAYER_OPTION_PADDING ? 0 : 1,
+                        values[option][0], values[option][1], error);
 }
 
 static cm_status fail_unknown_option(const cm_layer_grammar *grammar, const char *word,
                                      cm_error *error) {
-    const char *candidates[CM_OPTION_COUNT];
+    const char *candidates[CM_LAYER_OPTION_COUNT];
     int count = 0;
-    for (int i = 0; i < CM_OPTION_COUNT; ++i) {
+    for (int i = 0; i < CM_LAYER_OPTION_COUNT; ++i) {
         if (grammar->options & 1U << i) {
             candidates[count++] = option_words[i];
         }
@@ -200,7 +201,7 @@ static cm_status parse_options(const line_words *words, int first, const cm_laye
     unsigned seen = 0;
     for (int i = first; i < words->count; i += 2) {
         const char *word = words->words[i];
-        const int option = find_word(word, option_words, CM_OPTION_COUNT);
+        const int option = find_word(word, option_words, CM_LAYER_OPTION_COUNT);
         if (option < 0 || (grammar->options & 1U << option) == 0) {
             return fail_unknown_option(grammar, word, error);
         }
@@ -222,7 +223,7 @@ static cm_status parse_options(const line_words *words, int first, const cm_laye
         return cm_fail(error, CM_BAD_INPUT, "%s without a kernel; write '%s'", grammar->word,
                        grammar->usage);
     }
-    if (grammar->argument == CM_ARGUMENT_WINDOW && (seen & CM_OPTION_STRIDE) == 0) {
+    if (grammar->argument == CM_ARGUMENT_WINDOW && (seen & CM_LAYER_OPTION_STRIDE) == 0) {
         layer->stride_h = layer->kernel_h; /* PyTorch's default for pools */
         layer->stride_w = layer->kernel_w;
     }
@@ -274,7 +275,7 @@ static cm_status parse_layer(const line_words *words, cm_layer *layer, cm_error 
     const cm_layer_grammar *grammar = &cm_layer_grammars[kind];
     const int arguments = grammar->argument == CM_ARGUMENT_NONE ? 0 : 1;
     *layer = (cm_layer){.kind = (cm_layer_kind)kind};
-    if ((grammar->options & CM_OPTION_STRIDE) != 0) {
+    if ((grammar->options & CM_LAYER_OPTION_STRIDE) != 0) {
         layer->stride_h = 1;
         layer->stride_w = 1;
     }
@@ -443,7 +444,7 @@ static void append_probability(char text[CM_LAYER_TEXT_SIZE], float p) {
 
 void cm_layer_text(const cm_layer *layer, char text[CM_LAYER_TEXT_SIZE]) {
     const cm_layer_grammar *grammar = &cm_layer_grammars[layer->kind];
-    const int options[CM_OPTION_COUNT][2] = {
+    const int options[CM_LAYER_OPTION_COUNT][2] = {
         {layer->kernel_h, layer->kernel_w},
         {layer->stride_h, layer->stride_w},
         {layer->padding_h, layer->padding_w},
@@ -462,7 +463,7 @@ void cm_layer_text(const cm_layer *layer, char text[CM_LAYER_TEXT_SIZE]) {
     case CM_ARGUMENT_NONE:
         break;
     }
-    for (int i = 0; i < CM_OPTION_COUNT; ++i) {
+    for (int i = 0; i < CM_LAYER_OPTION_COUNT; ++i) {
         if (grammar->options & 1U << i) {
             append_text(text, " %s", option_words[i]);
             append_window(text, options[i][0], options[i][1]);
