@@ -1,0 +1,128 @@
+/* Checks of the convolution's three passes, linear layers included. */
+#include <stdio.h>
+
+#include "verify/check_case.h"
+
+enum { MAX_MACS = 400 * 1000 };
+
+static int64_t macs(const cm_conv2d_shape *s) {
+    return (int64_t)s->batch * s->out_height * s->out_width * s->out_channels * s->kernel_h *
+           s->kernel_w * s->in_channels;
+}
+
+/* The report's layers with few images. */
+static cm_conv2d_shape report_shape(cm_check_case *c) {
+    static const struct {
+        int in_channels, size, batch;
+    } rows[] = {{1, 28, 2}, {128, 9, 1}, {128, 3, 3}, {128, 1, 9}};
+    const int row = cm_check_draw_int(c, 0, 3);
+    return (cm_conv2d_shape){.batch = cm_check_draw_int(c, 1, rows[row].batch),
+                             .in_channels = rows[row].in_channels,
+                             .height = rows[row].size,
+                             .width = rows[row].size,
+                             .out_channels = 128,
+                             .kernel_h = 3,
+                             .kernel_w = 3,
+                             .stride_h = 1,
+                             .stride_w = 1,
+                             .padding_h = 1,
+                             .padding_w = 1};
+}
+
+static cm_conv2d_shape any_shape(cm_check_case *c) {
+    return (cm_conv2d_shape){.batch = cm_check_draw_int(c, 1, 9),
+                             .in_channels = cm_check_draw_channels(c),
+                             .height = cm_check_draw_int(c, 1, 13),
+                             .width = cm_check_draw_int(c, 1, 13),
+                             .out_channels = cm_check_draw_channels(c),
+                             .kernel_h = cm_check_draw_int(c, 1, 5),
+                             .kernel_w = cm_check_draw_int(c, 1, 5),
+                             .stride_h = cm_check_draw_int(c, 1, 3),
+                             .stride_w = cm_check_draw_int(c, 1, 3),
+                             .padding_h = cm_check_draw_int(c, 0, 3),
+                             .padding_w = cm_check_draw_int(c, 0, 3)};
+}
+
+static cm_conv2d_shape linear_shape(cm_check_case *c) {
+    const int batch = cm_check_draw_int(c, 1, 70), in = cm_check_draw_channels(c);
+    return cm_linear_shape(batch, in, cm_check_draw_channels(c));
+}
+
+static void draw_shape(cm_check_case *c) {
+    cm_conv2d_shape *s = &c->conv;
+    const int style = cm_check_draw_int(c, 0, 9);
+    if (style == 0) {
+        *s = report_shape(c);
+        cm_conv2d_shape_init(s);
+    } else {
+        do {
+            *s = style <= 2 ? linear_shape(c) : any_shape(c);
+        } while (!cm_conv2d_shape_init(s) || macs(s) > MAX_MACS);
+    }
+    snprintf(c->shape, sizeof c->shape,
+             "batch %d, channels %d -> %d, map %dx%d, kernel %dx%d, stride %dx%d, padding %dx%d",
+             s->batch, s->in_channels, s->out_channels, s->height, s->width, s->kernel_h,
+             s->kernel_w, s->stride_h, s->stride_w, s->padding_h, s->padding_w);
+}
+
+static size_t x_count(const cm_conv2d_shape *s) {
+    return (size_t)s->batch * (size_t)s->height * (size_t)s->width * (size_t)s->in_channels;
+}
+
+static size_t weight_count(const cm_conv2d_shape *s) {
+    return (size_t)s->kernel_h * (size_t)s->kernel_w * (size_t)s->in_channels *
+           (size_t)s->out_channels;
+}
+
+static size_t y_count(const cm_conv2d_shape *s) {
+    return (size_t)s->batch * (size_t)s->out_height * (size_t)s->out_width *
+           (size_t)s->out_channels;
+}
+
+static void add_workspace(cm_check_case *c) {
+    cm_check_add(c, "workspace", CM_CHECK_SCRATCH, CM_CHECK_U8, cm_conv2d_workspace(&c->conv));
+}
+
+void cm_check_draw_conv2d_forward(cm_check_case *c) {
+    draw_shape(c);
+    c->relu = cm_check_draw_once_in(c, 2);
+    cm_check_add(c, "x", CM_CHECK_INPUT, CM_CHECK_F32, x_count(&c->conv));
+    cm_check_add(c, "weight", CM_CHECK_INPUT, CM_CHECK_F32, weight_count(&c->conv));
+    cm_check_add_optional(c, "bias", (size_t)c->conv.out_channels);
+    cm_check_add(c, "y", CM_CHECK_OUTPUT, CM_CHECK_F32, y_count(&c->conv));
+    add_workspace(c);
+}
+
+void cm_check_run_conv2d_forward(const cm_kernels *kernels, const cm_team *team,
+                                 const cm_check_case *c, void *const *a) {
+    kernels->conv2d_forward(team, &c->conv, a[0], a[1], a[2], c->relu, a[3], a[4]);
+}
+
+void cm_check_draw_conv2d_backward_data(cm_check_case *c) {
+    draw_shape(c);
+    cm_check_add(c, "dy", CM_CHECK_INPUT, CM_CHECK_F32, y_count(&c->conv));
+    cm_check_add(c, "weight", CM_CHECK_INPUT, CM_CHECK_F32, weight_count(&c->conv));
+    cm_check_add(c, "dx", CM_CHECK_OUTPUT, CM_CHECK_F32, x_count(&c->conv));
+    add_workspace(c);
+}
+
+void cm_check_run_conv2d_backward_data(const cm_kernels *kernels, const cm_team *team,
+                                       const cm_check_case *c, void *const *a) {
+    kernels->conv2d_backward_data(team, &c->conv, a[0], a[1], a[2], a[3]);
+}
+
+void cm_check_draw_conv2d_backward_weights(cm_check_case *c) {
+    draw_shape(c);
+    const bool bias = cm_check_draw_once_in(c, 2);
+    cm_check_add(c, "x", CM_CHECK_INPUT, CM_CHECK_F32, x_count(&c->conv));
+    cm_check_add(c, "dy", CM_CHECK_INPUT, CM_CHECK_F32, y_count(&c->conv));
+    cm_check_add(c, "dweight", CM_CHECK_OUTPUT, CM_CHECK_F32, weight_count(&c->conv));
+    cm_check_add(c, "dbias", CM_CHECK_OUTPUT, CM_CHECK_F32,
+                 bias ? (size_t)c->conv.out_channels : 0);
+    add_workspace(c);
+}
+
+void cm_check_run_conv2d_backward_weights(const cm_kernels *kernels, const cm_team *team,
+                                          const cm_check_case *c, void *const *a) {
+    kernels->conv2d_backward_weights(team, &c->conv, a[0], a[1], a[2], a[3], a[4]);
+}
