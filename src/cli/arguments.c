@@ -67,13 +67,16 @@ static cm_status store_value(const flat_option *row, const char *text, const cha
         *(int *)row->member = value;
         return CM_OK;
     }
-    case CM_OPTION_UINT64:
-        if (!cm_parse_uint64(text, (uint64_t *)row->member)) {
+    case CM_OPTION_SEED: {
+        uint64_t value;
+        if (!cm_parse_uint64(text, &value) || value > INT64_MAX) {
             return cm_fail(error, CM_USAGE,
-                           "%s: --%s '%s' is not accepted; give a whole number from 0 to %llu",
-                           command, option->name, text, (unsigned long long)UINT64_MAX);
+                           "%s: --%s '%s' is not accepted; give a whole number from 0 to %lld",
+                           command, option->name, text, (long long)INT64_MAX);
         }
+        *(uint64_t *)row->member = value;
         return CM_OK;
+    }
     case CM_OPTION_DOUBLE: {
         double value;
         if (!cm_parse_double(text, &value) || !(value >= option->minimum) ||

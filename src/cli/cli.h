@@ -54,7 +54,7 @@ typedef enum cm_option_kind {
     CM_OPTION_TRUE,   /* no value; bool = true */
     CM_OPTION_FALSE,  /* no value; bool = false */
     CM_OPTION_INT,    /* int, within minimum .. maximum */
-    CM_OPTION_UINT64, /* uint64_t, any */
+    CM_OPTION_SEED,   /* uint64_t, at most 2^63 - 1, so that JSON's integers hold it */
     CM_OPTION_DOUBLE, /* double, finite, within minimum .. maximum */
     CM_OPTION_STRING  /* const char *, not empty; lives as long as the cm_arguments */
 } cm_option_kind;

@@ -19,7 +19,7 @@ typedef struct train_options {
 
 #define MEMBER(name) offsetof(train_options, name)
 static const cm_option option_table[] = {
-    {"seed", CM_OPTION_UINT64, MEMBER(train.seed), "N",
+    {"seed", CM_OPTION_SEED, MEMBER(train.seed), "N",
      "seed of initial values, order of images and dropout (default: 0)", 0, 0},
     {"epochs", CM_OPTION_INT, MEMBER(train.epochs), "N", "epochs (default: 3)", 0, MAX_EPOCHS},
     {"steps", CM_OPTION_INT, MEMBER(train.steps), "N",
