@@ -326,6 +326,7 @@ static void test_machine(void **state) {
                                        "build.compiler",
                                        "build.flags",
                                        "build.type",
+                                       "build.numeric_contract",
                                        "build.hwloc"};
     json_t *machine = NULL;
     cm_error error = {{0}};

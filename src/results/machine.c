@@ -160,6 +160,7 @@ static json_t *cpu_json(const cm_topology *topology, cm_error *error) {
 static json_t *build_json(const cm_topology *topology, cm_error *error) {
     json_t *o = json_object();
     if (cm_json_set(o, "version", json_string(CM_VERSION), error) &&
+        cm_json_set(o, "numeric_contract", json_integer(CM_NUMERIC_CONTRACT), error) &&
         cm_json_set(o, "commit", json_string(CM_BUILD_COMMIT), error) &&
         cm_json_set(o, "compiler", cm_json_string(CM_BUILD_COMPILER), error) &&
         cm_json_set(o, "flags", cm_json_string(CM_BUILD_FLAGS), error) &&
