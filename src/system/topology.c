@@ -131,9 +131,7 @@ cm_status cm_topology_load(cm_topology **topology, cm_error *error) {
         cm_topology_free(to);
         return cm_fail(error, CM_FAILED, "topology: hwloc cannot read it; is /sys mounted?");
     }
-    const unsigned version = hwloc_get_api_version();
-    snprintf(to->hwloc_version, sizeof to->hwloc_version, "%u.%u.%u", version >> 16,
-             version >> 8 & 255, version & 255);
+    snprintf(to->hwloc_version, sizeof to->hwloc_version, "%s", HWLOC_VERSION);
     to->packages = count_of(to->hwloc, HWLOC_OBJ_PACKAGE);
     to->numa_nodes = count_of(to->hwloc, HWLOC_OBJ_NUMANODE);
     to->pus = count_of(to->hwloc, HWLOC_OBJ_PU);
