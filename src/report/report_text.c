@@ -23,25 +23,28 @@ static void print_wrapped(FILE *out, int indent, const char *text) {
     fputc('\n', out);
 }
 
+/* Variant, parameters with a place for "*", measure, published; ours; prediction, inside. */
+#define ROW_FORMAT "%-16s %10s %-10s %9s %6s %6s %6s %6s %16s %s\n"
+
 static void print_variant(FILE *out, const cm_report_variant *variant) {
+    cm_cell params = cm_format_params(variant);
+    if (strchr(params.text, '*') == NULL) {
+        strcat(params.text, " ");
+    }
     for (cm_measure measure = 0; measure < CM_MEASURE_COUNT; ++measure) {
         const cm_report_row row = cm_report_row_of(variant, measure);
         const bool first = measure == 0;
-        const cm_cell params = cm_format_params(variant);
-        const int params_width = strchr(params.text, '*') != NULL ? 11 : 10;
-        fprintf(out, "%-16s%*s%*s%-10s %9s %7s %6s %7s %7s  %-18s %s\n",
-                first ? variant->network->name : "", params_width, first ? params.text : "",
-                13 - params_width, "", cm_measure_title(measure),
-                cm_format_value(row.published).text, cm_format_value(row.ours.mean).text,
-                cm_format_value(row.ours.sd).text, cm_format_value(row.ours.min).text,
-                cm_format_value(row.ours.max).text, cm_format_range(row.prediction).text,
-                cm_format_inside(&row));
+        fprintf(out, ROW_FORMAT, first ? variant->network->name : "", first ? params.text : "",
+                cm_measure_title(measure), cm_format_value(row.published).text,
+                cm_format_value(row.ours.mean).text, cm_format_value(row.ours.sd).text,
+                cm_format_value(row.ours.min).text, cm_format_value(row.ours.max).text,
+                cm_format_range(row.prediction).text, cm_format_inside(&row));
     }
 }
 
 static void print_table(FILE *out, const cm_report *report) {
-    fprintf(out, "%-16s%10s   %-10s %9s %7s %6s %7s %7s  %-18s %s\n", "variant", "params", "",
-            "published", "mean", "sd", "min", "max", "95 % prediction", "inside");
+    fprintf(out, ROW_FORMAT, "variant", "params ", "", "published", "mean", "sd", "min", "max",
+            "95 % prediction", "inside");
     for (int i = 0; i < report->variant_count; ++i) {
         print_variant(out, &report->variants[i]);
     }

@@ -2,7 +2,7 @@
 """Prints tests/oracles/statistics_golden.h: what scipy says, for tests/test_statistics.c.
 
 Needs scipy (made with 1.17); not run by the tests:
-    python3 tests/oracles/statistics.py > tests/oracles/statistics_golden.h
+    cd tests/oracles; python3 statistics.py | clang-format > statistics_golden.h
 """
 import numpy
 from scipy import stats
@@ -29,7 +29,7 @@ def array(name, values):
 
 def main():
     print("/* Written by tests/oracles/statistics.py from scipy; do not edit. */")
-    print("/* clang-format off */\n")
+    print("#ifndef CM_STATISTICS_GOLDEN_H\n#define CM_STATISTICS_GOLDEN_H\n")
     rows("golden_cdf", "double t, df, cdf",
          [(t, df, stats.t.cdf(t, df)) for df in DFS
           for t in (-12.0, -4.302652729696142, -1.5, -0.01, 0.0, 0.3, 2.0, 6.5)])
@@ -57,7 +57,7 @@ def main():
         one(f"golden_{name}_p", test.pvalue)
         one(f"golden_{name}_low", ci.low)
         one(f"golden_{name}_high", ci.high)
-    print("\n/* clang-format on */")
+    print("\n#endif")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 /* Written by tests/oracles/statistics.py from scipy; do not edit. */
-/* clang-format off */
+#ifndef CM_STATISTICS_GOLDEN_H
+#define CM_STATISTICS_GOLDEN_H
 
 static const struct {
     double t, df, cdf;
@@ -162,7 +163,8 @@ static const struct {
 };
 
 static const double sample_a[] = {0.8071875, 0.81109375, 0.81125, 0.81203125, 0.80921875};
-static const double sample_b[] = {0.720625, 0.5234375, 0.65125, 0.70984375, 0.7253125, 0.7496875, 0.6990625};
+static const double sample_b[] = {0.720625,  0.5234375, 0.65125,  0.70984375,
+                                  0.7253125, 0.7496875, 0.6990625};
 static const double golden_mean = 0.81015625;
 static const double golden_sd = 0.0019546868754995155;
 static const double golden_prediction_low = 0.8042111808404662;
@@ -182,4 +184,4 @@ static const double golden_paired_p = 0.019985465909135993;
 static const double golden_paired_low = 0.03733768908816916;
 static const double golden_paired_high = 0.2507873109118308;
 
-/* clang-format on */
+#endif
