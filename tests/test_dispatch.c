@@ -71,6 +71,7 @@ static void best_is_the_last_usable(void **state) {
     print_message("best: %s\n", last->name);
 }
 
+#if defined(__x86_64__) && defined(__linux__)
 /* Whether " flag " is among the processor's flags, which Linux lists only where it saves their
  * registers. */
 static bool has_flag(const char *flags, const char *flag) {
@@ -78,6 +79,7 @@ static bool has_flag(const char *flags, const char *flag) {
     snprintf(word, sizeof word, " %s ", flag);
     return strstr(flags, word) != NULL;
 }
+#endif
 
 static void agrees_with_the_system(void **state) {
     (void)state;
