@@ -135,6 +135,21 @@ class ResultsTest(unittest.TestCase):
         self.assertIsNone(result["epochs"][0]["test_loss"])
         self.assertIsNone(result["epochs"][0]["accuracy"])
 
+    def test_report(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "tiny.txt"), "w", encoding="utf-8") as file:
+                file.write("input 1 28 28\nmax_pool2d 7\nflatten\nlinear 10\n")
+            self.run_convmark(folder, "report", "--seeds", "2", "--variants", "./tiny.txt,baseline",
+                              "--data", "synthetic", "--allow-synthetic", "--epochs", "1",
+                              "--steps", "1", "--valid-steps", "1", "--output", "out",
+                              "--json", "report.json", "--quiet")
+            result = self.load(os.path.join(folder, "report.json"))
+        self.schema.check(result, self.root)
+        self.assertEqual(result["kind"], "report")
+        self.assertEqual([v["id"] for v in result["variants"]], ["tiny", "baseline"])
+        self.assertEqual(result["variants"][1]["params"], 314250)
+        self.assertEqual([len(v["seeds"]) for v in result["variants"]], [2, 2])
+
     def test_words_name_every_member(self):
         words = set(re.findall(r"[a-z0-9_]+", " ".join(re.findall(r"`([^`]*)`",
                                                                  read("results-schema.md")))))
