@@ -74,7 +74,8 @@ class ReportTest(CliTest):
         program.send_signal(signal.SIGINT)
         text, error = program.communicate()
         self.assertEqual(program.returncode, 130, error)
-        self.assertRegex(error.decode(), r"\Aconvmark: interrupted after \d+ finished runs[^\n]*\n\Z")
+        self.assertRegex(error.decode(),
+                         r"\Aconvmark: interrupted after \d+ finished runs[^\n]*\n\Z")
         report = self.read_json("out/report.json")
         self.assertFalse(report["complete"])
         runs = len(report["variants"][0]["seeds"])
