@@ -56,7 +56,9 @@ class Rules(unittest.TestCase):
         self.assert_breach("src/a.c", "int cm_a;", 1, "newline")
 
     def test_fast_math(self):
-        self.assert_breach("cmake/a.cmake", "set(F -ffast" "-math)\n", 1, "numeric contract")
+        for name in ("cmake/a.cmake", "CMakeLists.txt", "src/CMakeLists.txt", "CMakePresets.json"):
+            self.assert_breach(name, "set(F -ffast" "-math)\n", 1, "numeric contract")
+        self.assertEqual(self.check({"CMakeLists.txt": "-fno-fast" "-math\n"}), (0, []))
 
     def test_openmp_reduction(self):
         self.assert_breach("kernels/a.c", "#pragma omp for reduction(+ : sum)\n", 1, "order")

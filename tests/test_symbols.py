@@ -10,7 +10,8 @@ BUILD = pathlib.Path(os.environ["CONVMARK_BUILD"])
 # Of libm, kernels may only call what IEEE 754 defines to the last bit.
 EXACT = {"fma", "fmaf", "sqrt", "sqrtf"}
 INEXACT = re.compile(
-    r"^(a?(sin|cos|tan)h?|exp|exp2|expm1|log|log2|log10|log1p|pow|cbrt|hypot|atan2|[lt]gamma|erfc?)f?$")
+    r"^(a?(sin|cos|tan)h?|exp|exp2|expm1|log|log2|log10|log1p|pow|cbrt|hypot|atan2|[lt]gamma|"
+    r"erfc?)f?$")
 
 
 def symbols(path, *options):
@@ -35,8 +36,7 @@ class SharedLibrary(unittest.TestCase):
 
 class Kernels(unittest.TestCase):
     def objects(self, isa):
-        found = sorted(BUILD.glob(f"kernels/CMakeFiles/cm_kernels_{isa}.dir/**/*.o"))
-        return found
+        return sorted(BUILD.glob(f"kernels/CMakeFiles/cm_kernels_{isa}.dir/**/*.o"))
 
     def isas(self):
         folders = BUILD.glob("kernels/CMakeFiles/cm_kernels_*.dir")
