@@ -1,4 +1,4 @@
-"""convmark evaluate, predict, variants and describe, as a user types them."""
+"""convmark evaluate, predict, variants, describe and verify, as a user types them."""
 import json
 import struct
 import unittest
@@ -154,6 +154,19 @@ class Networks(CliTest):
         self.assertEqual([layer["kind"] for layer in result["layers"]],
                          ["max_pool2d", "flatten", "linear", "relu", "linear"])
         self.assertEqual(result["layers"][0]["output_shape"], [1, 7, 7])
+
+
+class Verify(CliTest):
+    def test_every_instruction_set_and_variant(self):
+        lines = self.succeed("verify", "--cases", "1").splitlines()
+        kernels = [line.split()[1:3] for line in lines if line.startswith("kernels ")]
+        sets = sorted({isa for isa, _ in kernels})
+        self.assertIn("scalar", sets)
+        self.assertEqual(sorted(kernels), [[isa, n] for isa in sets for n in "1237"])
+        golden = [line.split()[1:3] for line in lines if line.startswith("golden ")]
+        self.assertEqual(golden, [[variant, "same"] for variant in PARAMS])
+        checks = 4 * len(sets) + (4 + len(sets) - 1) * len(PARAMS)
+        self.assertEqual(lines[-1], f"verified: {checks} checks, every bit the same")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class Results(CliTest):
             with self.subTest(words):
                 self.assertNotEqual(self.train(*words)["sha256"], reference)
         for words in (("--seed", "0"), ("--no-shuffle", "--shuffle"), ("--valid-steps", "0"),
-                      ("--threads", "3", "--no-pin"), ("--isa", "scalar"), ("--batch=64",)):
+                      ("--threads", "3", "--no-pin", "--isa", "scalar", "--batch=64")):
             with self.subTest(words):
                 self.assertEqual(self.train(*words)["sha256"], reference)
 

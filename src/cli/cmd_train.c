@@ -74,12 +74,6 @@ static cm_status check_outputs(const train_options *options, cm_error *error) {
 static cm_status open_run(train_run *run, const char *network, const char *data, cm_error *error) {
     const train_options *options = run->options;
     cm_status status = cm_network_open(network, &run->network, error);
-    if (status == CM_OK && (trains(options) || options->json != NULL)) {
-        status = cm_dataset_open(data, &run->dataset, error);
-        if (status == CM_OK) {
-            status = cm_check_fits(run->network, run->dataset, error);
-        }
-    }
     if (status == CM_OK) {
         const cm_model_options model_options = {.batch = options->train.batch,
                                                 .threads = run->machine->threads,
@@ -90,6 +84,12 @@ static cm_status open_run(train_run *run, const char *network, const char *data,
     if (status == CM_OK) {
         cm_model_initialize(run->model, options->train.seed);
         status = options->load != NULL ? cm_model_load(run->model, options->load, error) : CM_OK;
+    }
+    if (status == CM_OK && (trains(options) || options->json != NULL)) {
+        status = cm_dataset_open(data, &run->dataset, error);
+        if (status == CM_OK) {
+            status = cm_check_fits(run->network, run->dataset, error);
+        }
     }
     return status;
 }

@@ -4,6 +4,7 @@
 #include "system/clock.h"
 #include "system/threads.h"
 #include "verify/kernel_checks.h"
+#include "verify/verify.h"
 
 /* Teams that divide nothing evenly, larger than small machines too. */
 static const int team_sizes[] = {1, 2, 3, 7};
@@ -56,6 +57,29 @@ static void check_kernels(verify_run *run, const cm_kernels *kernels, int thread
     }
 }
 
+/* A short training run of one variant: every instruction set on the largest team, the best one on
+ * all of them, which is what a minute has room for. */
+static void check_golden(verify_run *run, const cm_golden *golden) {
+    const int checks = run->checks, failed = run->failed;
+    const int64_t begin = cm_clock_ns();
+    for (int i = 0; i < TEAM_SIZES; ++i) {
+        cm_threads_prepare(team_sizes[i], false, run->machine->topology, NULL);
+        for (cm_isa isa = 0; isa < CM_ISA_COUNT; ++isa) {
+            const bool chosen = isa == cm_kernels_best()->isa || i == TEAM_SIZES - 1;
+            if (chosen && cm_kernels_of(isa) != NULL) {
+                cm_error error = {""};
+                count_check(run, cm_verify_golden(golden, isa, team_sizes[i], &error), &error);
+            }
+        }
+    }
+    if (!run->machine->quiet) {
+        printf("golden   %-16s  %-6s %.16s... in %d runs, %.1f s\n", golden->variant,
+               run->failed == failed ? "same" : "DIFFER", golden->sha256, run->checks - checks,
+               (double)(cm_clock_ns() - begin) / 1e9);
+        fflush(stdout);
+    }
+}
+
 static cm_status verify(const verify_options *options, const cm_machine_options *machine,
                         cm_error *error) {
     verify_run run = {.options = options, .machine = machine, .first = {""}};
@@ -64,6 +88,11 @@ static cm_status verify(const verify_options *options, const cm_machine_options 
         for (int i = 0; kernels != NULL && i < TEAM_SIZES; ++i) {
             check_kernels(&run, kernels, team_sizes[i]);
         }
+    }
+    int golden_count;
+    const cm_golden *goldens = cm_goldens(&golden_count);
+    for (int i = 0; i < golden_count; ++i) {
+        check_golden(&run, &goldens[i]);
     }
     if (run.failed > 0) {
         return cm_fail(error, CM_FAILED, "verify: %d of %d checks failed, the first: %s",
