@@ -161,7 +161,7 @@ static void test_permission_denied(void **state) {
     put(path, "old");
     assert_int_equal(chmod(path, 0444), 0);
     assert_int_equal(mkdir("closed", 0555), 0);
-    assert_int_equal(chmod(folder, 0755), 0);
+    assert_int_equal(chmod(folder, 0777), 0);
     fflush(NULL);
     const pid_t child = fork();
     assert_true(child >= 0);

@@ -447,7 +447,7 @@ static void test_model_of_wrong_types_and_values(void **state) {
         {"conv.0.num_batches_tracked", CM_DTYPE_I64, 0, {0}, 1, &minus},
         {"conv.0.num_batches_tracked", CM_DTYPE_F32, 0, {0}, 1, f},
         {"dense.1.bias", CM_DTYPE_I64, 1, {2}, 2, n},
-        {"dense.1.bias", CM_DTYPE_F32, 2, {1, 2}, 2, f},
+        {"dense.1.bias", CM_DTYPE_F32, 2, {2, 1}, 2, f},
     };
     cm_error error = {{0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {

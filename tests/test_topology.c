@@ -57,7 +57,7 @@ static const quota_case QUOTA_CASES[] = {
     {3, "0::/a/b\n", {{"a/b/cpu.max", "300000 100000\n"}, {"a/cpu.max", "max 100000\n"}}},
     /* a container that shows the host's path and its own group as the top */
     {0.5, "0::/docker/123\n", {{"cpu.max", "50000 100000\n"}}},
-    {0.5, "0::/../..\n", {{"cpu.max", "50000 100000\n"}}},
+    {0.5, "0::/../..\n", {{"cpu.max", "50000 100000\n"}, {"../cpu.max", "10000 100000\n"}}},
     /* version 1, alone and beside version 2 */
     {2.5,
      "3:cpu,cpuacct:/a\n0::/\n",
