@@ -1,283 +1,86 @@
-/* Direct convolution, forward and backward by data. Both are the same pass: each output position
- * has a list of taps (the valid ones: padding is never multiplied), each tap a small GEMM, and a
- * tile's rows are positions with the same taps: the same position of several images, or a run of
- * positions of one row where the batch would leave half a tile empty. */
+/* Convolution's kernels: each call goes to the algorithm of its shape. */
+#include "kernels/conv2d_algorithms.h"
 #include "kernels/conv2d_internal.h"
-#include "kernels/isa.h"
-#include "kernels/micro/gemm_tile.h"
+#include "kernels/simd/simd.h"
 
-#include <assert.h>
-
-typedef int taps_at_fn(const cm_conv2d_shape *shape, int y, int x, cm_gemm_tap *tap);
-
-/* One pass over outputs of out_height x out_width x columns. */
-typedef struct pass {
-    const cm_conv2d_shape *shape;
-    taps_at_fn *taps_at;
-    int out_height, out_width, columns;
-    int depth;           /* channels summed over */
-    ptrdiff_t in_image;  /* floats of an image of the input */
-    ptrdiff_t out_image; /* and of the output */
-    const float *in;
-    const float *panels; /* [columns / CM_TILE_COLUMNS][taps][depth][CM_TILE_COLUMNS] */
-    ptrdiff_t panel;     /* floats of one panel */
-    const float *bias;
-    bool relu;
-    float *out;
-} pass;
-
-static int taps_forward(const cm_conv2d_shape *shape, int y, int x, cm_gemm_tap *tap) {
-    int taps = 0;
-    for (int r = 0; r < shape->kernel_h; ++r) {
-        const int h = y * shape->stride_h - shape->padding_h + r;
-        if (h < 0 || h >= shape->height) {
-            continue;
-        }
-        for (int s = 0; s < shape->kernel_w; ++s) {
-            const int w = x * shape->stride_w - shape->padding_w + s;
-            if (w < 0 || w >= shape->width) {
-                continue;
-            }
-            tap[taps].a = ((ptrdiff_t)h * shape->width + w) * shape->in_channels;
-            tap[taps].b =
-                ((ptrdiff_t)r * shape->kernel_w + s) * shape->in_channels * CM_TILE_COLUMNS;
-            ++taps;
-        }
+static void direct_backward(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
+                            const float *dy, const float *weight, float *dx, float *dweight,
+                            void *workspace) {
+    if (dweight != NULL) {
+        CM_FN(direct_backward_weights)
+        (team, shape, x, dy, dweight,
+         (float *)workspace + cm_conv2d_layout_of(shape, 1).weights_scratch);
     }
-    return taps;
-}
-
-static int taps_backward(const cm_conv2d_shape *shape, int y, int x, cm_gemm_tap *tap) {
-    int taps = 0;
-    for (int r = 0; r < shape->kernel_h; ++r) {
-        const int h = y + shape->padding_h - r;
-        if (h < 0 || h % shape->stride_h != 0 || h / shape->stride_h >= shape->out_height) {
-            continue;
-        }
-        for (int s = 0; s < shape->kernel_w; ++s) {
-            const int w = x + shape->padding_w - s;
-            if (w < 0 || w % shape->stride_w != 0 || w / shape->stride_w >= shape->out_width) {
-                continue;
-            }
-            const ptrdiff_t position =
-                (ptrdiff_t)(h / shape->stride_h) * shape->out_width + w / shape->stride_w;
-            tap[taps].a = position * shape->out_channels;
-            tap[taps].b =
-                ((ptrdiff_t)r * shape->kernel_w + s) * shape->out_channels * CM_TILE_COLUMNS;
-            ++taps;
-        }
-    }
-    return taps;
-}
-
-/* Weights to panels: column j of panel `panel` is output channel panel * CM_TILE_COLUMNS + j. Lanes
- * beyond the last column are 0. */
-static void pack_forward(const cm_team *team, const cm_conv2d_shape *shape, const float *weight,
-                         float *panels) {
-    const ptrdiff_t rows = (ptrdiff_t)shape->kernel_h * shape->kernel_w * shape->in_channels;
-    const int columns = shape->out_channels;
-    const ptrdiff_t count = (columns + CM_TILE_COLUMNS - 1) / CM_TILE_COLUMNS;
-    const cm_range share = cm_team_share(team, count * rows);
-    for (ptrdiff_t i = share.begin; i < share.end; ++i) {
-        const int first = (int)(i / rows) * CM_TILE_COLUMNS;
-        const float *from = weight + (i % rows) * columns + first;
-        for (int v = 0; v < 2; ++v) {
-            const int lanes = cm_tile_lanes(columns - first, v);
-            vf_store(panels + i * CM_TILE_COLUMNS + v * VF_LANES,
-                     lanes == 0 ? vf_zero() : vf_load_n(from + v * VF_LANES, lanes));
-        }
+    if (dx != NULL) {
+        CM_FN(direct_backward_data)(team, shape, dy, weight, dx, workspace);
     }
 }
 
-/* The transposed weights: column j of a panel is input channel panel * CM_TILE_COLUMNS + j. */
-static void pack_backward(const cm_team *team, const cm_conv2d_shape *shape, const float *weight,
-                          float *panels) {
-    const ptrdiff_t taps = (ptrdiff_t)shape->kernel_h * shape->kernel_w;
-    const int columns = shape->in_channels, depth = shape->out_channels;
-    const ptrdiff_t count = (columns + CM_TILE_COLUMNS - 1) / CM_TILE_COLUMNS;
-    const cm_range share = cm_team_share(team, count * taps);
-    for (ptrdiff_t i = share.begin; i < share.end; ++i) {
-        const int first = (int)(i / taps) * CM_TILE_COLUMNS;
-        const float *from = weight + (i % taps) * columns * depth;
-        float *to = panels + i * depth * CM_TILE_COLUMNS;
-        for (int j = 0; j < CM_TILE_COLUMNS; ++j) {
-            const bool valid = first + j < columns;
-            for (int d = 0; d < depth; ++d) {
-                to[(ptrdiff_t)d * CM_TILE_COLUMNS + j] =
-                    valid ? from[(ptrdiff_t)(first + j) * depth + d] : 0.0F;
-            }
-        }
-    }
-}
+typedef struct algorithm {
+    cm_conv2d_forward_fn *forward;
+    void (*backward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
+                     const float *dy, const float *weight, float *dx, float *dweight,
+                     void *workspace);
+} algorithm;
 
-/* A tile of the pass: `rows` outputs from (image, y, x) on, `in_row` and `out_row` apart. */
-static void run_tile(const pass *p, int rows, int panel, int image, int y, int x, ptrdiff_t in_row,
-                     ptrdiff_t out_row, const cm_gemm_tap *tap, int taps) {
-    const int first = panel * CM_TILE_COLUMNS;
-    const int left = p->columns - first;
-    const ptrdiff_t position = (ptrdiff_t)y * p->out_width + x;
-    const cm_gemm_tile tile = {
-        .a = p->in + image * p->in_image,
-        .a_row = in_row,
-        .a_depth = 1,
-        .b = p->panels + panel * p->panel,
-        .b_depth = CM_TILE_COLUMNS,
-        .tap = tap,
-        .taps = taps,
-        .depth = p->depth,
-        .c = p->out + image * p->out_image + position * p->columns + first,
-        .c_row = out_row,
-        .columns = left < CM_TILE_COLUMNS ? left : CM_TILE_COLUMNS,
-        .bias = p->bias == NULL ? NULL : p->bias + first,
-        .relu = p->relu,
-        .mode = CM_GEMM_STORE,
-    };
-    cm_gemm_tile_run(rows, &tile);
-}
+static const algorithm algorithms[CM_CONV2D_ALGORITHM_COUNT] = {
+    [CM_CONV2D_DIRECT] = {CM_FN(direct_forward), direct_backward},
+    [CM_CONV2D_T4] = {CM_FN(transform_forward), CM_FN(transform_backward)},
+    [CM_CONV2D_DFT10] = {CM_FN(transform_forward), CM_FN(transform_backward)},
+};
 
-/* Row y of the outputs of images [begin, end), one panel: tiles over the images. */
-static void run_row_over_images(const pass *p, int panel, cm_range images, int y) {
-    cm_gemm_tap tap[CM_CONV2D_MAX_TAPS];
-    const int rows = (int)(images.end - images.begin);
-    for (int x = 0; x < p->out_width; ++x) {
-        const int taps = p->taps_at(p->shape, y, x, tap);
-        run_tile(p, rows, panel, (int)images.begin, y, x, p->in_image, p->out_image, tap, taps);
-    }
-}
-
-/* Whether b is a with every operand of A moved on by `step`. */
-static bool same_taps(const cm_gemm_tap *a, const cm_gemm_tap *b, int taps, ptrdiff_t step) {
-    for (int t = 0; t < taps; ++t) {
-        if (b[t].a != a[t].a + step || b[t].b != a[t].b) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Row y of the outputs of one image, one panel: tiles over runs of positions with the same taps. */
-static void run_row_over_positions(const pass *p, int panel, int image, int y, ptrdiff_t step) {
-    cm_gemm_tap tap[CM_CONV2D_MAX_TAPS], next[CM_CONV2D_MAX_TAPS];
-    int x = 0;
-    while (x < p->out_width) {
-        const int taps = p->taps_at(p->shape, y, x, tap);
-        int run = 1;
-        while (x + run < p->out_width && p->taps_at(p->shape, y, x + run, next) == taps &&
-               same_taps(tap, next, taps, run * step)) {
-            ++run;
-        }
-        const ptrdiff_t parts = cm_even_parts(run, VF_TILE_ROWS);
-        for (ptrdiff_t part = 0; part < parts; ++part) {
-            const cm_range range = cm_even_part(run, VF_TILE_ROWS, part);
-            for (int t = 0; t < taps; ++t) {
-                next[t].a = tap[t].a + range.begin * step;
-                next[t].b = tap[t].b;
-            }
-            run_tile(p, (int)(range.end - range.begin), panel, image, y, x + (int)range.begin, step,
-                     p->columns, next, taps);
-        }
-        x += run;
-    }
-}
-
-/* `step`: floats of the input between neighbouring outputs of a row. */
-static void run_pass(const cm_team *team, const pass *p, ptrdiff_t step) {
-    const int batch = p->shape->batch;
-    const ptrdiff_t panels = (p->columns + CM_TILE_COLUMNS - 1) / CM_TILE_COLUMNS;
-    const bool over_images = batch >= (VF_TILE_ROWS + 1) / 2;
-    const ptrdiff_t blocks = over_images ? cm_even_parts(batch, VF_TILE_ROWS) : batch;
-    const cm_range share = cm_team_share(team, blocks * panels * p->out_height);
-    for (ptrdiff_t i = share.begin; i < share.end; ++i) {
-        const ptrdiff_t block = i / (panels * p->out_height);
-        const int panel = (int)(i / p->out_height % panels);
-        const int y = (int)(i % p->out_height);
-        if (over_images) {
-            run_row_over_images(p, panel, cm_even_part(batch, VF_TILE_ROWS, block), y);
-        } else {
-            run_row_over_positions(p, panel, (int)block, y, step);
-        }
-    }
-}
-
-/* Forward for few input channels: each row of outputs is a GEMM of its patches. */
-static void forward_patches(const cm_team *team, const pass *p, float *patches) {
-    const cm_conv2d_shape *shape = p->shape;
-    const int depth = shape->kernel_h * shape->kernel_w * shape->in_channels;
-    const ptrdiff_t panels = (p->columns + CM_TILE_COLUMNS - 1) / CM_TILE_COLUMNS;
-    const cm_gemm_tap tap = {0, 0};
+/* dbias: sums over the positions of an image by the image's owner, then over the images. */
+static void backward_bias(const cm_team *team, const cm_conv2d_shape *shape, const float *dy,
+                          float *dbias, float *sums) {
+    const ptrdiff_t positions = (ptrdiff_t)shape->out_height * shape->out_width;
+    const ptrdiff_t out = shape->out_channels;
     const cm_range images = cm_team_share(team, shape->batch);
-    pass row = *p;
-    row.depth = depth;
-    row.in_image = 0;
     for (ptrdiff_t image = images.begin; image < images.end; ++image) {
-        float *image_patches = patches + image * (ptrdiff_t)cm_conv2d_patch_row(shape);
-        for (int y = 0; y < shape->out_height; ++y) {
-            cm_conv2d_pack_patches(shape, p->in + image * p->in_image, y, image_patches);
-            for (ptrdiff_t part = 0; part < cm_even_parts(shape->out_width, VF_TILE_ROWS); ++part) {
-                const cm_range range = cm_even_part(shape->out_width, VF_TILE_ROWS, part);
-                row.in = image_patches + range.begin * depth;
-                for (int panel = 0; panel < panels; ++panel) {
-                    run_tile(&row, (int)(range.end - range.begin), panel, (int)image, y,
-                             (int)range.begin, depth, p->columns, &tap, 1);
-                }
+        for (ptrdiff_t k = 0; k < out; k += VF_LANES) {
+            const int lanes = (int)(out - k < VF_LANES ? out - k : VF_LANES);
+            const float *from = dy + image * positions * out + k;
+            vf sum = vf_zero();
+            for (ptrdiff_t i = 0; i < positions; ++i) {
+                sum = vf_add(sum, vf_load_n(from + i * out, lanes));
             }
+            vf_store_n(sums + image * out + k, sum, lanes);
         }
+    }
+    cm_team_barrier(team);
+    const cm_range channels = cm_team_share(team, out);
+    for (ptrdiff_t k = channels.begin; k < channels.end; ++k) {
+        float sum = 0.0F;
+        for (int image = 0; image < shape->batch; ++image) {
+            sum += sums[image * out + k];
+        }
+        dbias[k] = sum;
     }
 }
 
 void CM_FN(conv2d_forward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                            const float *weight, const float *bias, bool relu, float *y,
                            void *workspace) {
-    float *panels = workspace;
-    const ptrdiff_t panel =
-        (ptrdiff_t)shape->kernel_h * shape->kernel_w * shape->in_channels * CM_TILE_COLUMNS;
-    pack_forward(team, shape, weight, panels);
-    cm_team_barrier(team);
-    const pass p = {
-        .shape = shape,
-        .taps_at = taps_forward,
-        .out_height = shape->out_height,
-        .out_width = shape->out_width,
-        .columns = shape->out_channels,
-        .depth = shape->in_channels,
-        .in_image = (ptrdiff_t)shape->height * shape->width * shape->in_channels,
-        .out_image = (ptrdiff_t)shape->out_height * shape->out_width * shape->out_channels,
-        .in = x,
-        .panels = panels,
-        .panel = panel,
-        .bias = bias,
-        .relu = relu,
-        .out = y,
-    };
-    if (cm_conv2d_uses_patches(shape)) {
-        const ptrdiff_t count = (shape->out_channels + CM_TILE_COLUMNS - 1) / CM_TILE_COLUMNS;
-        forward_patches(team, &p, panels + count * panel);
-    } else {
-        run_pass(team, &p, (ptrdiff_t)shape->stride_w * shape->in_channels);
+    algorithms[shape->algorithm].forward(team, shape, x, weight, bias, relu, y, workspace);
+}
+
+void CM_FN(conv2d_backward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
+                            const float *dy, const float *weight, float *dx, float *dweight,
+                            float *dbias, void *workspace) {
+    if (dbias != NULL) {
+        backward_bias(team, shape, dy, dbias, workspace);
     }
+    algorithms[shape->algorithm].backward(team, shape, x, dy, weight, dx, dweight,
+                                          (float *)workspace +
+                                              cm_conv2d_layout_of(shape, 1).algorithm_scratch);
 }
 
 void CM_FN(conv2d_backward_data)(const cm_team *team, const cm_conv2d_shape *shape, const float *dy,
                                  const float *weight, float *dx, void *workspace) {
-    float *panels = workspace;
-    pack_backward(team, shape, weight, panels);
-    cm_team_barrier(team);
-    const pass p = {
-        .shape = shape,
-        .taps_at = taps_backward,
-        .out_height = shape->height,
-        .out_width = shape->width,
-        .columns = shape->in_channels,
-        .depth = shape->out_channels,
-        .in_image = (ptrdiff_t)shape->out_height * shape->out_width * shape->out_channels,
-        .out_image = (ptrdiff_t)shape->height * shape->width * shape->in_channels,
-        .in = dy,
-        .panels = panels,
-        .panel =
-            (ptrdiff_t)shape->kernel_h * shape->kernel_w * shape->out_channels * CM_TILE_COLUMNS,
-        .bias = NULL,
-        .relu = false,
-        .out = dx,
-    };
-    run_pass(team, &p, shape->out_channels);
+    CM_FN(conv2d_backward)(team, shape, NULL, dy, weight, dx, NULL, NULL, workspace);
+}
+
+void CM_FN(conv2d_backward_weights)(const cm_team *team, const cm_conv2d_shape *shape,
+                                    const float *x, const float *dy, float *dweight, float *dbias,
+                                    void *workspace) {
+    CM_FN(conv2d_backward)(team, shape, x, dy, NULL, NULL, dweight, dbias, workspace);
 }

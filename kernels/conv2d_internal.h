@@ -21,16 +21,37 @@ enum { CM_CONV2D_MAX_TAPS = 4096 };
  * taps outside the map are left out or multiplied as zeros. */
 enum { CM_PATCH_CHANNELS = 8 };
 
-static inline bool cm_conv2d_uses_patches(const cm_conv2d_shape *shape) {
-    return shape->in_channels < CM_PATCH_CHANNELS &&
-           shape->kernel_h * shape->kernel_w * shape->in_channels > 1;
+/** Scratch arrays begin at multiples of this many floats. */
+enum { CM_SCRATCH_ALIGNMENT = 16 };
+
+/** Where the parts of the workspace begin, in floats from its start. */
+typedef struct cm_conv2d_layout {
+    size_t algorithm_scratch; /* behind the sums of dbias */
+    size_t weights_scratch;   /* direct: from algorithm_scratch, what backward by weights uses */
+    /* Transform domains: planes of X and of D, of the results, columns of kernels, tiles of taps,
+     * and one panel of kernel planes a thread. */
+    size_t left, right, results, kernels, taps, panels;
+    size_t panel;  /* floats of one thread's panel */
+    size_t floats; /* all of it */
+} cm_conv2d_layout;
+
+cm_conv2d_layout cm_conv2d_layout_of(const cm_conv2d_shape *shape, int threads);
+
+/** The algorithm that CM_CONV2D_AUTO stands for. */
+cm_conv2d_algorithm cm_conv2d_choose(const cm_conv2d_shape *shape);
+
+/** Floats from one plane [batch][channels] to the next: 64 bytes more than a plane has, because
+ * planes a power of two apart fall into the same cache sets (measured: 3 times as slow). */
+static inline size_t cm_conv2d_plane(int batch, int channels) {
+    const size_t count = (size_t)batch * (size_t)channels;
+    return (count + CM_SCRATCH_ALIGNMENT - 1) / CM_SCRATCH_ALIGNMENT * CM_SCRATCH_ALIGNMENT +
+           CM_SCRATCH_ALIGNMENT;
 }
 
+bool cm_conv2d_uses_patches(const cm_conv2d_shape *shape);
+
 /** Floats of the patches of one row of outputs. */
-static inline size_t cm_conv2d_patch_row(const cm_conv2d_shape *shape) {
-    return (size_t)shape->out_width * (size_t)shape->kernel_h * (size_t)shape->kernel_w *
-           (size_t)shape->in_channels;
-}
+size_t cm_conv2d_patch_row(const cm_conv2d_shape *shape);
 
 /** Part `index` of `items` cut into the fewest parts of at most `largest`, sizes differing by one
  * at most (9 rows on tiles of 8 become 5 + 4, not 8 + 1). */

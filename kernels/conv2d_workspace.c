@@ -1,27 +1,126 @@
-/* Sizes of the convolution's scratch memory: one answer for every instruction set. */
-#include "kernels/conv2d_internal.h"
-#include "kernels/kernels.h"
+/* What a convolution's shape decides without regard to the instruction set: its algorithm and the
+ * layout of its scratch memory. */
+#include <string.h>
 
-static size_t max_size(size_t a, size_t b) {
-    return a > b ? a : b;
-}
+#include "kernels/conv2d_internal.h"
 
 static size_t round_up(size_t count, size_t multiple) {
     return (count + multiple - 1) / multiple * multiple;
 }
 
-size_t cm_conv2d_workspace(const cm_conv2d_shape *shape) {
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* One row an algorithm. A transform domain takes square maps of one size, 3x3 kernels, stride 1,
+ * padding 1; with few channels its transforms cost more than they save, so that AUTO leaves these
+ * to CM_CONV2D_DIRECT (the border is the width of a vector on AVX-512). */
+typedef struct algorithm_row {
+    const char *name;
+    int side; /* 0: any shape */
+} algorithm_row;
+
+static const algorithm_row algorithm_table[CM_CONV2D_ALGORITHM_COUNT] = {
+    [CM_CONV2D_AUTO] = {"auto", 0},
+    [CM_CONV2D_DIRECT] = {"direct", 0},
+    [CM_CONV2D_T4] = {"t4", 3},
+    [CM_CONV2D_DFT10] = {"dft10", 9},
+};
+
+enum { MIN_TRANSFORM_CHANNELS = 16 };
+
+bool cm_conv2d_algorithm_fits(cm_conv2d_algorithm algorithm, const cm_conv2d_shape *shape) {
+    const int side = algorithm_table[algorithm].side;
+    return side == 0 || (shape->height == side && shape->width == side && shape->kernel_h == 3 &&
+                         shape->kernel_w == 3 && shape->stride_h == 1 && shape->stride_w == 1 &&
+                         shape->padding_h == 1 && shape->padding_w == 1);
+}
+
+cm_conv2d_algorithm cm_conv2d_choose(const cm_conv2d_shape *shape) {
+    if (shape->in_channels >= MIN_TRANSFORM_CHANNELS &&
+        shape->out_channels >= MIN_TRANSFORM_CHANNELS) {
+        for (cm_conv2d_algorithm a = CM_CONV2D_DIRECT + 1; a < CM_CONV2D_ALGORITHM_COUNT; ++a) {
+            if (cm_conv2d_algorithm_fits(a, shape)) {
+                return a;
+            }
+        }
+    }
+    return CM_CONV2D_DIRECT;
+}
+
+const char *cm_conv2d_algorithm_name(cm_conv2d_algorithm algorithm) {
+    return algorithm < CM_CONV2D_ALGORITHM_COUNT ? algorithm_table[algorithm].name : "unknown";
+}
+
+cm_conv2d_algorithm cm_conv2d_algorithm_from_name(const char *name) {
+    cm_conv2d_algorithm a = 0;
+    while (a < CM_CONV2D_ALGORITHM_COUNT && strcmp(algorithm_table[a].name, name) != 0) {
+        ++a;
+    }
+    return a;
+}
+
+bool cm_conv2d_uses_patches(const cm_conv2d_shape *shape) {
+    return shape->in_channels < CM_PATCH_CHANNELS &&
+           shape->kernel_h * shape->kernel_w * shape->in_channels > 1;
+}
+
+size_t cm_conv2d_patch_row(const cm_conv2d_shape *shape) {
+    return (size_t)shape->out_width * (size_t)shape->kernel_h * (size_t)shape->kernel_w *
+           (size_t)shape->in_channels;
+}
+
+/* Direct: weights in panels, then patches; and patches with sums an image for the weights. */
+static void direct_layout(const cm_conv2d_shape *shape, cm_conv2d_layout *layout) {
     const size_t taps = (size_t)shape->kernel_h * (size_t)shape->kernel_w;
     const size_t in = (size_t)shape->in_channels, out = (size_t)shape->out_channels;
     const size_t batch = (size_t)shape->batch;
-    /* Forward and backward by data: the weights in panels. */
-    size_t floats = max_size(taps * in * round_up(out, CM_MAX_TILE_COLUMNS),
-                             taps * out * round_up(in, CM_MAX_TILE_COLUMNS));
-    if (cm_conv2d_uses_patches(shape)) {
-        floats += batch * cm_conv2d_patch_row(shape); /* forward: beside the panels */
-        floats = max_size(floats, batch * (cm_conv2d_patch_row(shape) + taps * in * out));
+    const size_t panels = larger(taps * in * round_up(out, CM_MAX_TILE_COLUMNS),
+                                 taps * out * round_up(in, CM_MAX_TILE_COLUMNS));
+    const size_t patches = cm_conv2d_uses_patches(shape) ? batch * cm_conv2d_patch_row(shape) : 0;
+    const size_t sums = patches > 0 ? batch * taps * in * out : 0;
+    layout->weights_scratch = round_up(panels, CM_SCRATCH_ALIGNMENT);
+    layout->floats = layout->algorithm_scratch + layout->weights_scratch + patches + sums;
+}
+
+/* Plane sizes of the domains: see transform/domain.h. */
+static void transform_layout(const cm_conv2d_shape *shape, int threads, cm_conv2d_layout *layout) {
+    const bool dft = shape->algorithm == CM_CONV2D_DFT10;
+    const size_t planes = dft ? 148 : 16, results = dft ? 100 : 16, rows = dft ? 10 : 4;
+    const size_t in = (size_t)shape->in_channels, out = (size_t)shape->out_channels;
+    const size_t widest = larger(in, out);
+    const size_t padded = round_up(widest, CM_MAX_TILE_COLUMNS);
+    const size_t plane = cm_conv2d_plane(shape->batch, (int)widest);
+    size_t at = layout->algorithm_scratch;
+    layout->left = at;
+    at = round_up(at + planes * plane, CM_SCRATCH_ALIGNMENT);
+    layout->right = at;
+    at = round_up(at + planes * plane, CM_SCRATCH_ALIGNMENT);
+    layout->results = at;
+    at = round_up(at + results * plane, CM_SCRATCH_ALIGNMENT);
+    layout->kernels = at;
+    at = round_up(at + rows * 3 * widest * padded, CM_SCRATCH_ALIGNMENT);
+    layout->taps = at;
+    at = round_up(at + 9 * widest * padded, CM_SCRATCH_ALIGNMENT);
+    layout->panels = at;
+    layout->panel = round_up(3 * widest * CM_MAX_TILE_COLUMNS, CM_SCRATCH_ALIGNMENT);
+    layout->floats = at + (size_t)threads * layout->panel;
+}
+
+cm_conv2d_layout cm_conv2d_layout_of(const cm_conv2d_shape *shape, int threads) {
+    cm_conv2d_layout layout = {0};
+    /* First of all the sums of dy, an image, that dbias is made of. */
+    layout.algorithm_scratch =
+        round_up((size_t)shape->batch * (size_t)shape->out_channels, CM_SCRATCH_ALIGNMENT);
+    if (shape->algorithm == CM_CONV2D_DIRECT) {
+        direct_layout(shape, &layout);
+    } else {
+        transform_layout(shape, threads, &layout);
     }
-    /* Backward by weights: behind all that, sums of dy, an image. */
-    floats += batch * out;
-    return round_up(floats * sizeof(float), 64);
+    return layout;
+}
+
+size_t cm_conv2d_workspace(const cm_conv2d_shape *shape, int threads) {
+    return round_up(cm_conv2d_layout_of(shape, threads).floats, CM_SCRATCH_ALIGNMENT) *
+           sizeof(float);
 }

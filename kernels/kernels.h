@@ -40,6 +40,18 @@ typedef struct cm_map_shape {
     int batch, height, width, channels;
 } cm_map_shape;
 
+/**
+ * How a convolution is computed (docs/algorithms.md). Which one a shape gets is a fixed table, the
+ * same on every machine, because it decides the bits of the result.
+ */
+typedef enum cm_conv2d_algorithm {
+    CM_CONV2D_AUTO,   /* what the table says */
+    CM_CONV2D_DIRECT, /* any shape: padding is skipped */
+    CM_CONV2D_T4,     /* 3x3 maps: 16 products instead of 49 */
+    CM_CONV2D_DFT10,  /* 9x9 maps: 148 products instead of 625 */
+    CM_CONV2D_ALGORITHM_COUNT
+} cm_conv2d_algorithm;
+
 /** out_height = (height + 2 * padding_h - kernel_h) / stride_h + 1, rounded down; same for width.
  */
 typedef struct cm_conv2d_shape {
@@ -49,7 +61,8 @@ typedef struct cm_conv2d_shape {
     int kernel_h, kernel_w;
     int stride_h, stride_w;
     int padding_h, padding_w;
-    int out_height, out_width; /* derived: set by cm_conv2d_shape_init() */
+    cm_conv2d_algorithm algorithm; /* AUTO becomes the table's choice in cm_conv2d_shape_init() */
+    int out_height, out_width;     /* derived: set by cm_conv2d_shape_init() */
 } cm_conv2d_shape;
 
 /** Windows never reach outside the map (floor mode, no padding). */
@@ -68,19 +81,30 @@ typedef struct cm_adam_step {
 } cm_adam_step;
 
 /** Checks the sizes, derives the output size. False if a size is < 1 (padding: < 0), the kernel is
- * larger than the padded map, or an array would have more than 2^31 - 1 elements. */
+ * larger than the padded map or has more than 4096 elements, or an array would have more than
+ * 2^31 - 1. */
 bool cm_conv2d_shape_init(cm_conv2d_shape *shape);
-/** The same; a window of more than 65,535 elements is refused as well. */
+/** As above; a window of more than 65,535 elements is refused as well. */
 bool cm_max_pool2d_shape_init(cm_max_pool2d_shape *shape);
 /** The 1x1 convolution that a linear layer is. */
 cm_conv2d_shape cm_linear_shape(int batch, int in_features, int out_features);
 
-/** Scratch memory, in bytes, enough for all three passes on any instruction set and team. */
-size_t cm_conv2d_workspace(const cm_conv2d_shape *shape);
+/** Whether `algorithm` can compute the shape. AUTO and DIRECT always can. */
+bool cm_conv2d_algorithm_fits(cm_conv2d_algorithm algorithm, const cm_conv2d_shape *shape);
+/** "auto", "direct" ... */
+const char *cm_conv2d_algorithm_name(cm_conv2d_algorithm algorithm);
+/** The algorithm called `name`; CM_CONV2D_ALGORITHM_COUNT if there is none. */
+cm_conv2d_algorithm cm_conv2d_algorithm_from_name(const char *name);
+
+/** Scratch memory, in bytes, enough for all passes on any instruction set by up to `threads`. */
+size_t cm_conv2d_workspace(const cm_conv2d_shape *shape, int threads);
 size_t cm_batch_norm_workspace(const cm_map_shape *shape);
 size_t cm_softmax_cross_entropy_workspace(int batch);
 
 /**
+ * The sequences of operations below are those of CM_CONV2D_DIRECT; the other algorithms compute the
+ * same sums in another way, with an error as small (docs/numerics.md).
+ *
  * y[n,p,q,k] = chain over (r, s, c) of x[n, p*stride-padding+r, q*stride-padding+s, c] *
  * weight[r,s,c,k], taps outside the map left out, then + bias[k] (NULL: no addition), then ReLU if
  * asked.
@@ -103,6 +127,14 @@ typedef void cm_conv2d_backward_data_fn(const cm_team *team, const cm_conv2d_sha
 typedef void cm_conv2d_backward_weights_fn(const cm_team *team, const cm_conv2d_shape *shape,
                                            const float *x, const float *dy, float *dweight,
                                            float *dbias, void *workspace);
+
+/**
+ * Both backward passes at once, which share what they transform: dx as backward_data, dweight and
+ * dbias as backward_weights, each bit the same. Any of the three may be NULL: not wanted.
+ */
+typedef void cm_conv2d_backward_fn(const cm_team *team, const cm_conv2d_shape *shape,
+                                   const float *x, const float *dy, const float *weight, float *dx,
+                                   float *dweight, float *dbias, void *workspace);
 
 /**
  * Batch statistics (Ioffe & Szegedy, arXiv 1502.03167) and what training needs of them, a channel:
@@ -205,6 +237,7 @@ typedef void cm_adam_fn(const cm_team *team, size_t count, const cm_adam_step *s
 #define CM_KERNEL_LIST(ROW)             \
     ROW(conv2d_forward)                 \
     ROW(conv2d_backward_data)           \
+    ROW(conv2d_backward)                \
     ROW(conv2d_backward_weights)        \
     ROW(batch_norm_statistics)          \
     ROW(batch_norm_inference)           \

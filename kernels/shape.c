@@ -44,7 +44,11 @@ bool cm_conv2d_shape_init(cm_conv2d_shape *shape) {
         shape->out_height < 1 || shape->out_width < 1) {
         return false;
     }
-    return (int64_t)shape->kernel_h * shape->kernel_w <= CM_CONV2D_MAX_TAPS &&
+    if (shape->algorithm == CM_CONV2D_AUTO) {
+        shape->algorithm = cm_conv2d_choose(shape);
+    }
+    return cm_conv2d_algorithm_fits(shape->algorithm, shape) &&
+           (int64_t)shape->kernel_h * shape->kernel_w <= CM_CONV2D_MAX_TAPS &&
            fits(shape->batch, shape->height, shape->width, shape->in_channels) &&
            fits(shape->kernel_h, shape->kernel_w, shape->in_channels, shape->out_channels) &&
            fits(shape->batch, shape->out_height, shape->out_width, shape->out_channels);
@@ -73,6 +77,7 @@ cm_conv2d_shape cm_linear_shape(int batch, int in_features, int out_features) {
                              .stride_w = 1,
                              .padding_h = 0,
                              .padding_w = 0,
+                             .algorithm = CM_CONV2D_DIRECT,
                              .out_height = 1,
                              .out_width = 1};
 }

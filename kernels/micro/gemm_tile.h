@@ -25,7 +25,6 @@
 #include "kernels/simd/simd.h"
 
 #define CM_TILE_COLUMNS (2 * VF_LANES)
-#define CM_ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /** Offsets, in floats, of one tap's operands. */
 typedef struct cm_gemm_tap {
@@ -34,9 +33,10 @@ typedef struct cm_gemm_tap {
 
 /** Where the chains start and what is done with their ends. */
 typedef enum cm_gemm_mode {
-    CM_GEMM_STORE,   /* from +0; C = chain, + bias, ReLU */
-    CM_GEMM_ADD,     /* from +0; C = C + chain */
-    CM_GEMM_CONTINUE /* from C; C = chain */
+    CM_GEMM_STORE,    /* from +0; C = chain, + bias, ReLU */
+    CM_GEMM_ADD,      /* from +0; C = base + chain */
+    CM_GEMM_SUBTRACT, /* from +0; C = base - chain */
+    CM_GEMM_CONTINUE  /* from C; C = chain */
 } cm_gemm_mode;
 
 typedef struct cm_gemm_tile {
@@ -49,6 +49,8 @@ typedef struct cm_gemm_tile {
     float *c;
     ptrdiff_t c_row;
     int columns;       /* 1 .. CM_TILE_COLUMNS; fewer: B is read, and C written, no further */
+    const float *base; /* ADD and SUBTRACT: may be C */
+    ptrdiff_t base_row;
     const float *bias; /* `columns` floats, or NULL; CM_GEMM_STORE only */
     bool relu;         /* CM_GEMM_STORE only */
     cm_gemm_mode mode;
@@ -73,18 +75,21 @@ CM_ALWAYS_INLINE void cm_tile_store(float *p, vf value, bool partial, int column
     }
 }
 
-/* The end of one vector's chains. */
-CM_ALWAYS_INLINE void cm_tile_finish(const cm_gemm_tile *tile, vf value, float *c, bool partial,
-                                     int v) {
+/* The end of the chains of one vector, vector v of row `row`. */
+CM_ALWAYS_INLINE void cm_tile_finish(const cm_gemm_tile *tile, vf value, ptrdiff_t row,
+                                     bool partial, int v) {
+    const int columns = tile->columns;
     if (tile->mode == CM_GEMM_ADD) {
-        value = vf_add(cm_tile_load(c, partial, tile->columns, v), value);
+        value = vf_add(cm_tile_load(tile->base + row * tile->base_row, partial, columns, v), value);
+    } else if (tile->mode == CM_GEMM_SUBTRACT) {
+        value = vf_sub(cm_tile_load(tile->base + row * tile->base_row, partial, columns, v), value);
     } else if (tile->bias != NULL) {
-        value = vf_add(value, cm_tile_load(tile->bias, partial, tile->columns, v));
+        value = vf_add(value, cm_tile_load(tile->bias, partial, columns, v));
     }
     if (tile->relu) {
         value = vf_max(vf_zero(), value);
     }
-    cm_tile_store(c, value, partial, tile->columns, v);
+    cm_tile_store(tile->c + row * tile->c_row, value, partial, columns, v);
 }
 
 /* Repeats a statement for each row of the tallest tile. Accumulators are named variables, because
@@ -125,9 +130,8 @@ CM_ALWAYS_INLINE void cm_gemm_tile_body(const int rows, const bool partial,
     }
 #define CM_TILE_ROW(i)                                 \
     if (i < rows) {                                    \
-        float *c = tile->c + (i)*tile->c_row;          \
-        cm_tile_finish(tile, left##i, c, partial, 0);  \
-        cm_tile_finish(tile, right##i, c, partial, 1); \
+        cm_tile_finish(tile, left##i, i, partial, 0);  \
+        cm_tile_finish(tile, right##i, i, partial, 1); \
     }
     CM_TILE_EACH_ROW(CM_TILE_ROW)
 #undef CM_TILE_ROW

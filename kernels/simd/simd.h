@@ -30,4 +30,7 @@
 #error "the build must define one of CM_BUILD_SCALAR, CM_BUILD_NEON, CM_BUILD_AVX2, CM_BUILD_AVX512"
 #endif
 
+/** For functions whose constant arguments must become constants in the code. */
+#define CM_ALWAYS_INLINE static inline __attribute__((always_inline))
+
 #endif

@@ -1,7 +1,7 @@
 /* Direct convolution, backward by weights: dweight[tap] = X[tap]^T dY, a GEMM whose depth runs over
  * output positions and images. Every thread walks all images and owns a part of dweight. */
+#include "kernels/conv2d_algorithms.h"
 #include "kernels/conv2d_internal.h"
-#include "kernels/isa.h"
 #include "kernels/micro/gemm_tile.h"
 
 /* The depth runs along rows of outputs where they have at least this many positions, else along the
@@ -67,6 +67,8 @@ static void chain_end(weight_chain *chain) {
         chain->tile.taps = chain->taps;
         chain->tile.c = chain->dweight;
         chain->tile.c_row = chain->dweight_row;
+        chain->tile.base = chain->dweight;
+        chain->tile.base_row = chain->dweight_row;
         chain->tile.mode = CM_GEMM_ADD;
         cm_gemm_tile_run(chain->rows, &chain->tile);
         chain->taps = 0;
@@ -218,45 +220,12 @@ static void backward_patches(const cm_team *team, const cm_conv2d_shape *shape, 
     }
 }
 
-/* dbias: sums over the positions of an image by the image's owner, then over the images. */
-static void backward_bias(const cm_team *team, const cm_conv2d_shape *shape, const float *dy,
-                          float *dbias, float *sums) {
-    const ptrdiff_t positions = (ptrdiff_t)shape->out_height * shape->out_width;
-    const ptrdiff_t out = shape->out_channels;
-    const cm_range images = cm_team_share(team, shape->batch);
-    for (ptrdiff_t image = images.begin; image < images.end; ++image) {
-        for (ptrdiff_t k = 0; k < out; k += VF_LANES) {
-            const int lanes = (int)(out - k < VF_LANES ? out - k : VF_LANES);
-            const float *from = dy + image * positions * out + k;
-            vf sum = vf_zero();
-            for (ptrdiff_t i = 0; i < positions; ++i) {
-                sum = vf_add(sum, vf_load_n(from + i * out, lanes));
-            }
-            vf_store_n(sums + image * out + k, sum, lanes);
-        }
-    }
-    cm_team_barrier(team);
-    const cm_range channels = cm_team_share(team, out);
-    for (ptrdiff_t k = channels.begin; k < channels.end; ++k) {
-        float sum = 0.0F;
-        for (int image = 0; image < shape->batch; ++image) {
-            sum += sums[image * out + k];
-        }
-        dbias[k] = sum;
-    }
-}
-
-void CM_FN(conv2d_backward_weights)(const cm_team *team, const cm_conv2d_shape *shape,
-                                    const float *x, const float *dy, float *dweight, float *dbias,
+void CM_FN(direct_backward_weights)(const cm_team *team, const cm_conv2d_shape *shape,
+                                    const float *x, const float *dy, float *dweight,
                                     void *workspace) {
     if (cm_conv2d_uses_patches(shape)) {
         backward_patches(team, shape, x, dy, dweight, workspace);
     } else {
         backward_tiles(team, shape, x, dy, dweight);
-    }
-    if (dbias != NULL) {
-        float *sums = (float *)workspace + cm_conv2d_workspace(shape) / sizeof(float) -
-                      (size_t)shape->batch * (size_t)shape->out_channels;
-        backward_bias(team, shape, dy, dbias, sums);
     }
 }

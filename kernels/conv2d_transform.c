@@ -1,0 +1,359 @@
+/* Convolution in a transform domain: transform the maps, multiply at every frequency, transform
+ * back. Three phases with a barrier between them, each split by outputs: (image, vector of
+ * channels), (frequency, panel of channels), (image, vector of channels). Kernels are transformed
+ * in two halves: columns first, for all frequencies of a row at once, then each plane of kernels in
+ * the L2 cache just before its product. */
+#include <string.h>
+
+#include "kernels/conv2d_algorithms.h"
+#include "kernels/conv2d_internal.h"
+#include "kernels/micro/gemm_tile.h"
+#include "kernels/transform/domain.h"
+
+enum { TAPS = 9, PLANES_OF_COMPLEX = 3 };
+
+/* One call's constants. */
+typedef struct transform_job {
+    const cm_domain *domain;
+    const cm_conv2d_shape *shape;
+    cm_conv2d_layout layout;
+    float *workspace;
+    ptrdiff_t x_plane, y_plane; /* floats from plane to plane, of in_channels and out_channels */
+    cm_frequency frequency[CM_MAX_FREQUENCIES];
+} transform_job;
+
+static transform_job make_job(const cm_conv2d_shape *shape, const cm_team *team, void *workspace) {
+    transform_job job = {
+        .domain = shape->algorithm == CM_CONV2D_T4 ? &CM_FN(t4_domain) : &CM_FN(dft10_domain),
+        .shape = shape,
+        .layout = cm_conv2d_layout_of(shape, team->count),
+        .workspace = workspace,
+        .x_plane = (ptrdiff_t)cm_conv2d_plane(shape->batch, shape->in_channels),
+        .y_plane = (ptrdiff_t)cm_conv2d_plane(shape->batch, shape->out_channels),
+    };
+    job.domain->list(job.frequency);
+    return job;
+}
+
+/* Maps to planes, or planes to maps: what one thread does of (image, vector of channels). */
+typedef struct vector_item {
+    ptrdiff_t image;
+    int channel, lanes;
+} vector_item;
+
+static ptrdiff_t vector_items(const cm_conv2d_shape *shape, int channels) {
+    return shape->batch * (ptrdiff_t)((channels + VF_LANES - 1) / VF_LANES);
+}
+
+static vector_item vector_item_at(int channels, ptrdiff_t index) {
+    const ptrdiff_t vectors = (channels + VF_LANES - 1) / VF_LANES;
+    const int channel = (int)(index % vectors) * VF_LANES;
+    const int left = channels - channel;
+    return (vector_item){index / vectors, channel, left < VF_LANES ? left : VF_LANES};
+}
+
+static void transform_maps(const cm_team *team, const transform_job *job, const float *maps,
+                           int channels, cm_plane_kind kind, float *planes, ptrdiff_t plane) {
+    const ptrdiff_t map = (ptrdiff_t)job->domain->side * job->domain->side * channels;
+    const cm_range share = cm_team_share(team, vector_items(job->shape, channels));
+    for (ptrdiff_t i = share.begin; i < share.end; ++i) {
+        const vector_item item = vector_item_at(channels, i);
+        job->domain->transform(maps + item.image * map + item.channel, channels, item.lanes, kind,
+                               planes + item.image * channels + item.channel, plane);
+    }
+}
+
+static void restore_maps(const cm_team *team, const transform_job *job, const float *planes,
+                         ptrdiff_t plane, int channels, const float *bias, bool relu, float *maps) {
+    const ptrdiff_t map = (ptrdiff_t)job->domain->side * job->domain->side * channels;
+    const cm_range share = cm_team_share(team, vector_items(job->shape, channels));
+    for (ptrdiff_t i = share.begin; i < share.end; ++i) {
+        const vector_item item = vector_item_at(channels, i);
+        job->domain->restore(planes + item.image * channels + item.channel, plane, item.lanes,
+                             bias == NULL ? NULL : bias + item.channel, relu,
+                             maps + item.image * map + item.channel, channels);
+    }
+}
+
+/* Kernels as the right-hand side of a product: `depth` channels summed over, `columns` produced.
+ * Transposed: weight[tap][column][depth], as backward by data needs them. */
+typedef struct kernel_side {
+    const float *weight;
+    int depth, columns;
+    bool transposed;
+} kernel_side;
+
+static ptrdiff_t panel_count(int columns) {
+    return (columns + CM_TILE_COLUMNS - 1) / CM_TILE_COLUMNS;
+}
+
+/* The nine taps of kernels [columns from `first` on] at depth d, one row of CM_TILE_COLUMNS each.
+ */
+static void gather_taps(const kernel_side *side, int first, int d, float *rows) {
+    const int left = side->columns - first;
+    const int count = left < CM_TILE_COLUMNS ? left : CM_TILE_COLUMNS;
+    const ptrdiff_t tap_size = (ptrdiff_t)side->depth * side->columns;
+    const ptrdiff_t step = side->transposed ? side->depth : 1;
+    const ptrdiff_t begin = side->transposed ? (ptrdiff_t)first * side->depth + d
+                                             : (ptrdiff_t)d * side->columns + first;
+    for (int tap = 0; tap < TAPS; ++tap) {
+        const float *from = side->weight + tap * tap_size + begin;
+        float *row = rows + tap * CM_TILE_COLUMNS;
+        for (int j = 0; j < count; ++j) {
+            row[j] = from[j * step];
+        }
+        for (int j = count; j < CM_TILE_COLUMNS; ++j) {
+            row[j] = 0.0F;
+        }
+    }
+}
+
+/* First half of the kernels' transform: [panel][row][3][depth][CM_TILE_COLUMNS]. */
+static void transform_columns(const cm_team *team, const transform_job *job,
+                              const kernel_side *side) {
+    const int rows = job->domain->kernel_rows;
+    const ptrdiff_t stride = (ptrdiff_t)side->depth * CM_TILE_COLUMNS;
+    float *columns = job->workspace + job->layout.kernels;
+    const cm_range share = cm_team_share(team, panel_count(side->columns) * side->depth);
+    for (ptrdiff_t i = share.begin; i < share.end; ++i) {
+        const ptrdiff_t panel = i / side->depth, d = i % side->depth;
+        float taps[TAPS * CM_TILE_COLUMNS];
+        gather_taps(side, (int)panel * CM_TILE_COLUMNS, (int)d, taps);
+        for (int v = 0; v < CM_TILE_COLUMNS; v += VF_LANES) {
+            vf w[3][3], u[CM_MAX_KERNEL_ROWS][3];
+            for (int tap = 0; tap < TAPS; ++tap) {
+                w[tap / 3][tap % 3] = vf_load(taps + tap * CM_TILE_COLUMNS + v);
+            }
+            job->domain->kernel_columns(w, side->transposed && job->domain->flips, u);
+            float *to = columns + panel * rows * 3 * stride + d * CM_TILE_COLUMNS + v;
+            for (int row = 0; row < rows * 3; ++row) {
+                vf_store(to + row * stride, u[row / 3][row % 3]);
+            }
+        }
+    }
+}
+
+/* Cost of a frequency in real products. */
+static int cost_of(const cm_frequency *frequency) {
+    return frequency->complex ? PLANES_OF_COMPLEX : 1;
+}
+
+/* The products of one frequency and one panel, over all images. */
+static void multiply(const transform_job *job, const cm_frequency *frequency,
+                     const kernel_side *side, const float *left, ptrdiff_t left_plane, int panel,
+                     const float *kernels, float *results, ptrdiff_t result_plane) {
+    const ptrdiff_t batch = job->shape->batch;
+    const ptrdiff_t kernel_plane = (ptrdiff_t)side->depth * CM_TILE_COLUMNS;
+    const cm_gemm_tap tap = {0, 0};
+    const int first = panel * CM_TILE_COLUMNS;
+    const int rest = side->columns - first;
+    const float *a = left + frequency->plane * left_plane;
+    float *re = results + frequency->result * result_plane + first;
+    float *im = re + result_plane;
+    for (ptrdiff_t part = 0; part < cm_even_parts(batch, VF_TILE_ROWS); ++part) {
+        const cm_range rows = cm_even_part(batch, VF_TILE_ROWS, part);
+        const int height = (int)(rows.end - rows.begin);
+        cm_gemm_tile tile = {
+            .a = a + rows.begin * side->depth,
+            .a_row = side->depth,
+            .a_depth = 1,
+            .b = kernels,
+            .b_depth = CM_TILE_COLUMNS,
+            .tap = &tap,
+            .taps = 1,
+            .depth = side->depth,
+            .c = re + rows.begin * side->columns,
+            .c_row = side->columns,
+            .columns = rest < CM_TILE_COLUMNS ? rest : CM_TILE_COLUMNS,
+            .base = re + rows.begin * side->columns,
+            .base_row = side->columns,
+            .mode = CM_GEMM_STORE,
+        };
+        cm_gemm_tile_run(height, &tile); /* k1 */
+        if (!frequency->complex) {
+            continue;
+        }
+        tile.a += left_plane;
+        tile.b += kernel_plane;
+        tile.c = im + rows.begin * side->columns;
+        tile.mode = side->transposed ? CM_GEMM_SUBTRACT : CM_GEMM_ADD;
+        cm_gemm_tile_run(height, &tile); /* im = k1 +- k2 */
+        tile.a += left_plane;
+        tile.b += kernel_plane;
+        tile.c = re + rows.begin * side->columns;
+        tile.mode = side->transposed ? CM_GEMM_ADD : CM_GEMM_SUBTRACT;
+        cm_gemm_tile_run(height, &tile); /* re = k1 -+ k3 */
+    }
+}
+
+/* All products: the items (frequency, panel), in order, are dealt out by their cost. */
+static void multiply_all(const cm_team *team, const transform_job *job, const kernel_side *side,
+                         const float *left, ptrdiff_t left_plane, float *results,
+                         ptrdiff_t result_plane) {
+    const cm_domain *domain = job->domain;
+    const ptrdiff_t panels = panel_count(side->columns);
+    const ptrdiff_t stride = (ptrdiff_t)side->depth * CM_TILE_COLUMNS;
+    const float *columns = job->workspace + job->layout.kernels;
+    float *kernels = job->workspace + job->layout.panels + (size_t)team->index * job->layout.panel;
+    const cm_range share = cm_team_share(team, panels * domain->planes);
+    ptrdiff_t cost = 0;
+    for (int f = 0; f < domain->frequencies; ++f) {
+        const cm_frequency *frequency = &job->frequency[f];
+        for (ptrdiff_t panel = 0; panel < panels; ++panel) {
+            if (cost >= share.begin && cost < share.end) {
+                domain->kernel_planes(frequency, side->transposed,
+                                      columns + panel * domain->kernel_rows * 3 * stride, stride,
+                                      stride, kernels);
+                multiply(job, frequency, side, left, left_plane, (int)panel, kernels, results,
+                         result_plane);
+            }
+            cost += cost_of(frequency);
+        }
+    }
+}
+
+void CM_FN(transform_forward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
+                              const float *weight, const float *bias, bool relu, float *y,
+                              void *workspace) {
+    const transform_job job = make_job(shape, team, workspace);
+    const kernel_side side = {weight, shape->in_channels, shape->out_channels, false};
+    float *left = job.workspace + job.layout.left, *results = job.workspace + job.layout.results;
+    transform_maps(team, &job, x, shape->in_channels, CM_PLANES_X, left, job.x_plane);
+    transform_columns(team, &job, &side);
+    cm_team_barrier(team);
+    multiply_all(team, &job, &side, left, job.x_plane, results, job.y_plane);
+    cm_team_barrier(team);
+    restore_maps(team, &job, results, job.y_plane, shape->out_channels, bias, relu, y);
+}
+
+/* A tile of the weights' gradient: rows of input channels, columns of output channels. */
+typedef struct weight_tile {
+    cm_range in_channels, out_channels;
+} weight_tile;
+
+static weight_tile weight_tile_at(const cm_conv2d_shape *shape, ptrdiff_t index) {
+    const ptrdiff_t parts = cm_even_parts(shape->in_channels, VF_TILE_ROWS);
+    const ptrdiff_t begin = index / parts * CM_TILE_COLUMNS, end = begin + CM_TILE_COLUMNS;
+    return (weight_tile){
+        cm_even_part(shape->in_channels, VF_TILE_ROWS, index % parts),
+        {begin, end < shape->out_channels ? end : shape->out_channels},
+    };
+}
+
+/* conj(X) D at one frequency for one tile, summed over the images: re and im of the tile. */
+static void multiply_weights(const transform_job *job, const cm_frequency *frequency,
+                             const weight_tile *where, float *re, float *im) {
+    const cm_gemm_tap tap = {0, 0};
+    const int height = (int)(where->in_channels.end - where->in_channels.begin);
+    const float *x = job->workspace + job->layout.left + frequency->plane * job->x_plane +
+                     where->in_channels.begin;
+    const float *d = job->workspace + job->layout.right +
+                     job->domain->partner(frequency->plane) * job->y_plane +
+                     where->out_channels.begin;
+    cm_gemm_tile tile = {
+        .a = x,
+        .a_row = 1,
+        .a_depth = job->shape->in_channels,
+        .b = d,
+        .b_depth = job->shape->out_channels,
+        .tap = &tap,
+        .taps = 1,
+        .depth = job->shape->batch,
+        .c = re,
+        .c_row = CM_TILE_COLUMNS,
+        .columns = (int)(where->out_channels.end - where->out_channels.begin),
+        .base = re,
+        .base_row = CM_TILE_COLUMNS,
+        .mode = CM_GEMM_STORE,
+    };
+    cm_gemm_tile_run(height, &tile); /* k1 = c (e + g) */
+    if (!frequency->complex) {
+        return;
+    }
+    tile.a = x + 2 * job->x_plane;
+    tile.b = d + job->y_plane;
+    tile.c = im;
+    tile.mode = CM_GEMM_SUBTRACT;
+    cm_gemm_tile_run(height, &tile); /* im = k1 - (c + d) e */
+    tile.a = x + job->x_plane;
+    tile.b = d + 2 * job->y_plane;
+    tile.c = re;
+    tile.mode = CM_GEMM_ADD;
+    cm_gemm_tile_run(height, &tile); /* re = k1 + (d - c) g */
+}
+
+static void store_taps(const cm_conv2d_shape *shape, const weight_tile *where, const float *taps,
+                       float *dweight) {
+    const ptrdiff_t rows = where->in_channels.end - where->in_channels.begin;
+    const ptrdiff_t columns = where->out_channels.end - where->out_channels.begin;
+    for (int tap = 0; tap < TAPS; ++tap) {
+        for (ptrdiff_t i = 0; i < rows; ++i) {
+            const ptrdiff_t channel = where->in_channels.begin + i;
+            memcpy(dweight + (tap * (ptrdiff_t)shape->in_channels + channel) * shape->out_channels +
+                       where->out_channels.begin,
+                   taps + (tap * rows + i) * CM_TILE_COLUMNS, (size_t)columns * sizeof(float));
+        }
+    }
+}
+
+/* Rows of frequencies outside, tiles inside: the planes of a row stay in the L2 cache. Each tile's
+ * taps wait in the workspace from row to row. */
+static void backward_weights(const cm_team *team, const transform_job *job, float *dweight) {
+    enum { TILE = VF_TILE_ROWS * CM_TILE_COLUMNS, SUMS = 6 };
+    const cm_conv2d_shape *shape = job->shape;
+    const cm_domain *domain = job->domain;
+    float re[TILE], im[TILE], sums[SUMS * TILE];
+    memset(re, 0, sizeof re); /* columns beyond the last channel are folded too */
+    memset(im, 0, sizeof im);
+    const ptrdiff_t tiles =
+        cm_even_parts(shape->in_channels, VF_TILE_ROWS) * panel_count(shape->out_channels);
+    const cm_range share = cm_team_share(team, tiles);
+    int end = 0;
+    for (int begin = 0; begin < domain->frequencies; begin = end) {
+        while (end < domain->frequencies && job->frequency[end].row == job->frequency[begin].row) {
+            ++end;
+        }
+        for (ptrdiff_t i = share.begin; i < share.end; ++i) {
+            const weight_tile where = weight_tile_at(shape, i);
+            const ptrdiff_t count =
+                (where.in_channels.end - where.in_channels.begin) * CM_TILE_COLUMNS;
+            float *taps = job->workspace + job->layout.taps +
+                          TAPS * (where.in_channels.begin * CM_TILE_COLUMNS +
+                                  where.out_channels.begin * shape->in_channels);
+            for (int f = begin; f < end; ++f) {
+                multiply_weights(job, &job->frequency[f], &where, re, im);
+                domain->fold(&job->frequency[f], re, im, count, sums, taps);
+            }
+            if (end == domain->frequencies) {
+                store_taps(shape, &where, taps, dweight);
+            }
+        }
+    }
+}
+
+void CM_FN(transform_backward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
+                               const float *dy, const float *weight, float *dx, float *dweight,
+                               void *workspace) {
+    const transform_job job = make_job(shape, team, workspace);
+    const kernel_side side = {weight, shape->out_channels, shape->in_channels, true};
+    float *right = job.workspace + job.layout.right, *results = job.workspace + job.layout.results;
+    transform_maps(team, &job, dy, shape->out_channels, CM_PLANES_D, right, job.y_plane);
+    if (dweight != NULL) {
+        transform_maps(team, &job, x, shape->in_channels, CM_PLANES_X,
+                       job.workspace + job.layout.left, job.x_plane);
+    }
+    if (dx != NULL) {
+        transform_columns(team, &job, &side);
+    }
+    cm_team_barrier(team);
+    if (dx != NULL) {
+        multiply_all(team, &job, &side, right, job.y_plane, results, job.x_plane);
+    }
+    if (dweight != NULL) {
+        backward_weights(team, &job, dweight);
+    }
+    if (dx != NULL) {
+        cm_team_barrier(team);
+        restore_maps(team, &job, results, job.x_plane, shape->in_channels, NULL, false, dx);
+    }
+}

@@ -1,0 +1,102 @@
+/**
+ * Transform domains: convolution of whole small maps as products of transforms.
+ *
+ * A 3x3 convolution with stride 1 and padding 1 of an S x S map (S = 9 or 3) becomes, behind a
+ * linear transform of each map and each kernel, one independent product a frequency:
+ *
+ *   Y~[f] = X~[f] W~[f]       images x in_channels times in_channels x out_channels
+ *
+ * where a frequency is real (one matrix) or complex (three real matrices, 3M below). A domain says
+ * how maps and kernels are transformed; conv2d_transform.c does the rest for all of them.
+ *
+ * Planes. A transformed tensor is a sequence of planes [images][channels], one for a real frequency
+ * and three for a complex one, in the order of the frequencies; results have two planes (real,
+ * imaginary) for a complex one. With X = c + id, W = a + ib, D = e + ig (the transform of dy):
+ *
+ *              planes of the left         planes of the right           result
+ *   forward    X: c, d - c, c + d         W: a + b, a, b                re = k1 - k3, im = k1 + k2
+ *   by data    D: e + g, e, g             W: a, a + b, b - a            re = k1 + k3, im = k1 - k2
+ *
+ * k1, k2, k3 are the products of the planes of the same place: three multiplications instead of
+ * four (the last row is D conj(W)). For the weights, conj(X) D needs c (e + g) = k1, (d - c) g =
+ * k2, (c + d) e = k3: re = k1 + k2, im = k1 - k3, from the planes that are there.
+ */
+#ifndef CM_KERNELS_TRANSFORM_DOMAIN_H
+#define CM_KERNELS_TRANSFORM_DOMAIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "kernels/isa.h"
+#include "kernels/simd/simd.h"
+
+/** Which planes a map's transform writes for a complex frequency: those of X or of D, above. */
+typedef enum cm_plane_kind { CM_PLANES_X, CM_PLANES_D } cm_plane_kind;
+
+typedef struct cm_frequency {
+    int row, column; /* ky, kx */
+    int plane;       /* first plane of a transformed map or kernel */
+    int result;      /* first plane of a result */
+    bool complex;
+} cm_frequency;
+
+enum { CM_MAX_FREQUENCIES = 52, CM_MAX_KERNEL_ROWS = 10 };
+
+/** A domain. Strides are in floats; `lanes` (1 .. VF_LANES) channels of one image at a time. */
+typedef struct cm_domain {
+    int side; /* S */
+    int frequencies;
+    int planes;      /* of a transformed map */
+    int results;     /* planes of a result */
+    int kernel_rows; /* real numbers that three taps of a kernel's column become */
+    int scratch;     /* vectors that `fold` needs per vector of a weight tile */
+
+    /* Fills in all frequencies. */
+    void (*list)(cm_frequency *frequency);
+
+    /* Transforms the map at x (positions `step` apart) into planes `plane` apart. */
+    void (*transform)(const float *x, ptrdiff_t step, int lanes, cm_plane_kind kind, float *to,
+                      ptrdiff_t plane);
+
+    /* The way back: result planes to a map; adds bias (NULL: none), then ReLU if asked. */
+    void (*restore)(const float *from, ptrdiff_t plane, int lanes, const float *bias, bool relu,
+                    float *y, ptrdiff_t step);
+
+    /* Kernels, first half: the columns of taps w[r][s] become u[row][s]; returned as u[row][1],
+     * u[row][0] + u[row][2], u[row][0] - u[row][2]. `flip` turns the kernel by 180 degrees. */
+    void (*kernel_columns)(vf w[3][3], bool flip, vf u[CM_MAX_KERNEL_ROWS][3]);
+
+    /* Second half: planes of W at one frequency for `count` floats; u[row][i] begins at
+     * from + (row * 3 + i) * stride. Planes are `stride` apart as well. */
+    void (*kernel_planes)(const cm_frequency *frequency, bool by_data, const float *from,
+                          ptrdiff_t stride, ptrdiff_t count, float *to);
+
+    /* Whether backward by data uses the flipped kernel (true) or by_data planes (false). */
+    bool flips;
+
+    /* Which plane of D goes with plane `plane` of X in the products of the weights' gradient. */
+    int (*partner)(int plane);
+
+    /* The weights' gradient, one weight tile of `count` floats (a multiple of VF_LANES): adds what
+     * frequency `f` contributes (product planes re, im) to the sums in `scratch`, and after the
+     * last one of its row to the taps, dw[tap * count ...]. Frequencies come in order. */
+    void (*fold)(const cm_frequency *frequency, const float *re, const float *im, ptrdiff_t count,
+                 float *scratch, float *dw);
+} cm_domain;
+
+/** The two domains (dft10.c, t4.c), of this instruction set. */
+extern const cm_domain CM_FN(dft10_domain), CM_FN(t4_domain);
+
+CM_ALWAYS_INLINE vf cm_lanes_load(const float *p, bool partial, int lanes) {
+    return partial ? vf_load_n(p, lanes) : vf_load(p);
+}
+
+CM_ALWAYS_INLINE void cm_lanes_store(float *p, vf value, bool partial, int lanes) {
+    if (partial) {
+        vf_store_n(p, value, lanes);
+    } else {
+        vf_store(p, value);
+    }
+}
+
+#endif
