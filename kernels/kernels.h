@@ -68,7 +68,8 @@ typedef struct cm_adam_step {
 } cm_adam_step;
 
 /** Checks the sizes, derives the output size. False if a size is < 1 (padding: < 0), the kernel is
- * larger than the padded map, or an array would have more than 2^31 - 1 elements. */
+ * larger than the padded map or has more than 4096 elements, or an array would have more than
+ * 2^31 - 1. */
 bool cm_conv2d_shape_init(cm_conv2d_shape *shape);
 /** The same; a window of more than 65,535 elements is refused as well. */
 bool cm_max_pool2d_shape_init(cm_max_pool2d_shape *shape);
