@@ -226,7 +226,7 @@ static void test_text(void **state) {
 static void test_markdown_command(void **state) {
     (void)state;
     cm_report_options options = two_variants();
-    static const char *const argv[] = {"convmark", "report", "it's\n# mine", "a b", ""};
+    static const char *const argv[] = {"report", "it's\n# mine", "a b", ""};
     options.argc = COUNT(argv);
     options.argv = argv;
     cm_report report;

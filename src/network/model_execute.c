@@ -123,8 +123,7 @@ static const float *stage_input(const cm_step *step, int index) {
     const cm_plan *plan = &step->model->plan;
     for (int i = index - 1; i >= 0; --i) {
         const cm_stage *stage = &plan->stages[i];
-        const bool passed_through = stage->kind == CM_STAGE_DROPOUT && !(stage->p > 0.0F);
-        if (stage->out != CM_NO_ARRAY && !passed_through) {
+        if (stage->out != CM_NO_ARRAY) {
             return arena_at(step->model, stage->out);
         }
     }

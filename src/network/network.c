@@ -146,6 +146,12 @@ static cm_status slide_window(cm_layer *layer, cm_error *error) {
                        "%s: its padded input has more than %d elements; make it smaller", word,
                        CM_MAX_ACTIVATIONS);
     }
+    if (layer->kind == CM_LAYER_CONV2D &&
+        product(layer->kernel_h, layer->kernel_w) > CM_MAX_CONV2D_WINDOW) {
+        return cm_fail(error, CM_BAD_INPUT,
+                       "conv2d: a kernel of more than %d elements; make it smaller",
+                       CM_MAX_CONV2D_WINDOW);
+    }
     /* The kernels store a maximum's place in its window as 16 bits (kernels.h). */
     if (layer->kind == CM_LAYER_MAX_POOL2D &&
         product(layer->kernel_h, layer->kernel_w) > UINT16_MAX) {

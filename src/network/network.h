@@ -47,6 +47,7 @@ enum { CM_MAX_LAYERS = 512, CM_NETWORK_NAME_SIZE = 64 };
 enum {
     CM_MAX_LAYER_SIZE = 1 << 20,
     CM_MAX_CLASSES = 256,
+    CM_MAX_CONV2D_WINDOW = 4096, /* elements of a kernel: cm_conv2d_shape_init() takes no more */
     CM_MAX_NETWORK_TEXT = 1 << 20,
     CM_MAX_ACTIVATIONS = 1 << 28,
     CM_MAX_PARAMETERS = 1 << 30

@@ -188,16 +188,21 @@ static int plan_stage(cm_planner *planner, int layer, cm_stage *stage) {
 
 /* Gives the stage its output. Inference needs no activation twice, so there two buffers serve in
  * turn, and `out` is first the buffer's number. */
-static void plan_output(cm_planner *planner, int index, const cm_layer *last, cm_stage *stage) {
+static void plan_output(cm_planner *planner, const cm_layer *last, cm_stage *stage) {
     const size_t count = (size_t)planner->batch * shape_count(&last->out);
+    const int before = planner->outputs;
     planner->largest = larger(planner->largest, count);
-    if (stage->kind == CM_STAGE_DROPOUT && (index > 0 || !planner->training)) {
-        return; /* in place: what it zeroes, the ReLU before it need not see again */
+    /* Dropout does nothing in inference or with p = 0, and works in place elsewhere: what it
+     * zeroes, the ReLU before it need not see again. Only the caller's images are not its own. */
+    if (stage->kind == CM_STAGE_DROPOUT &&
+        (before > 0 || !planner->training || !(stage->p > 0.0F))) {
+        return;
     }
+    ++planner->outputs;
     if (planner->training) {
         stage->out = reserve(&planner->arena, count);
     } else {
-        stage->out = (size_t)(planner->outputs++ % 2);
+        stage->out = (size_t)(before % 2);
         planner->rotating[stage->out] = larger(planner->rotating[stage->out], count);
     }
 }
@@ -260,7 +265,7 @@ cm_status cm_plan_create(const cm_network *network, int batch, bool training, cm
                            name, network->name, batch);
         }
         layer += layers;
-        plan_output(&planner, plan->stage_count, &network->layers[layer - 1], stage);
+        plan_output(&planner, &network->layers[layer - 1], stage);
         ++plan->stage_count;
     }
     const cm_status status = plan_memory(&planner, error);

@@ -56,7 +56,7 @@ typedef struct cm_report_options {
     const char *output;          /* folder for report.json and report.md; NULL: write no files */
     bool restart;                /* forget what report.json in that folder holds */
     bool allow_synthetic;        /* accept a data set that is not real */
-    int argc;                    /* the command line, for the record: argv[0] .. argv[argc-1] */
+    int argc;                    /* the command line, for the record, from "report" on */
     const char *const *argv;     /* may be NULL when argc is 0 */
     const cm_topology *topology; /* as it was before threads were pinned; NULL: read here */
     cm_report_train_fn *run;     /* NULL: cm_train() */

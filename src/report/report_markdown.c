@@ -16,7 +16,8 @@ static void print_escaped(FILE *out, const char *text) {
     }
 }
 
-/* The command line as one would type it into a shell; control characters become '?'. */
+/* The command line as one would type it into a shell, without the program; control characters
+ * become '?'. */
 static void print_command(FILE *out, const cm_report_options *options) {
     static const char plain[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+:,./@%";
@@ -138,8 +139,9 @@ char *cm_report_markdown(const cm_report *report) {
     if (!cm_report_follows_protocol(report)) {
         fprintf(out, "**%s**\n\n", cm_text_of_other_options);
     }
-    fprintf(out, "%s%s. convmark %s, numeric contract %d.\n\n    ", cm_format_extent(report).text,
-            report->complete ? "" : " (not complete)", CM_VERSION, CM_NUMERIC_CONTRACT);
+    fprintf(out, "%s%s. convmark %s, numeric contract %d.\n\n    convmark ",
+            cm_format_extent(report).text, report->complete ? "" : " (not complete)", CM_VERSION,
+            CM_NUMERIC_CONTRACT);
     print_command(out, &report->options);
     fprintf(out, "\n\nData: %s, SHA-256 `%s`.\n\n## Variants\n\n", report->dataset->name,
             report->data_sha256);
