@@ -81,7 +81,7 @@ static void conv2d_gradients(const cm_kernels *kernels, cm_conv2d_shape shape) {
         .y = array_empty(outputs)};
     const array dx = array_empty(l.x.count), dweight = array_empty(l.weight.count),
                 dbias = array_empty(out);
-    void *workspace = array_take(cm_conv2d_workspace(&shape));
+    void *workspace = array_take(cm_conv2d_workspace(&shape, 1));
     kernels->conv2d_backward_data(&alone, &shape, l.dy.f, l.weight.f, dx.f, workspace);
     kernels->conv2d_backward_weights(&alone, &shape, l.x.f, l.dy.f, dweight.f, dbias.f, workspace);
     check("dx", loss_of_conv2d, &l, l.x, dx);

@@ -111,6 +111,11 @@ static size_t product(int a, int b, int c, int d) {
     return (size_t)a * (size_t)b * (size_t)c * (size_t)d;
 }
 
+/* Direct convolution of small integers is exact; the transforms have constants that are not. */
+static double conv2d_bound(const cm_conv2d_shape *s, data_kind kind) {
+    return s->algorithm == CM_CONV2D_DIRECT ? bound_of(kind) : CM_BOUND;
+}
+
 static void conv2d_passes(const cm_kernels *kernels, const cm_conv2d_shape *s, bool relu, bool bias,
                           data_kind kind) {
     const size_t out = (size_t)s->out_channels;
@@ -121,30 +126,78 @@ static void conv2d_passes(const cm_kernels *kernels, const cm_conv2d_shape *s, b
     const array dy = draw(kind, product(s->batch, s->out_height, s->out_width, s->out_channels));
     const array y = array_empty(dy.count), dx = array_empty(x.count),
                 dweight = array_empty(weight.count);
-    void *workspace = array_take(cm_conv2d_workspace(s));
+    const array both_dx = array_empty(x.count), both_dweight = array_empty(weight.count),
+                both_dbias = array_empty(out);
+    const double bound = conv2d_bound(s, kind);
+    void *workspace = array_take(cm_conv2d_workspace(s, 1));
     kernels->conv2d_forward(&alone, s, x.f, weight.f, bias ? b.f : NULL, relu, y.f, workspace);
     ref_conv2d_forward(s, x.d, weight.d, bias ? b.d : NULL, relu, y.d);
-    array_compare("conv2d y", y, bound_of(kind));
+    array_compare("conv2d y", y, bound);
     kernels->conv2d_backward_data(&alone, s, dy.f, weight.f, dx.f, workspace);
     ref_conv2d_backward_data(s, dy.d, weight.d, dx.d);
-    array_compare("conv2d dx", dx, bound_of(kind));
+    array_compare("conv2d dx", dx, bound);
     kernels->conv2d_backward_weights(&alone, s, x.f, dy.f, dweight.f, bias ? dbias.f : NULL,
                                      workspace);
     ref_conv2d_backward_weights(s, x.d, dy.d, dweight.d, dbias.d);
-    array_compare("conv2d dweight", dweight, bound_of(kind));
+    array_compare("conv2d dweight", dweight, bound);
+    kernels->conv2d_backward(&alone, s, x.f, dy.f, weight.f, both_dx.f, both_dweight.f,
+                             bias ? both_dbias.f : NULL, workspace);
+    assert_memory_equal(both_dx.f, dx.f, dx.count * sizeof(float));
+    assert_memory_equal(both_dweight.f, dweight.f, dweight.count * sizeof(float));
     if (bias) {
         array_compare("conv2d dbias", dbias, bound_of(kind));
+        assert_memory_equal(both_dbias.f, dbias.f, out * sizeof(float));
     }
     arrays_free();
 }
 
+/* Every algorithm that fits the shape. */
 static void test_conv2d(const cm_kernels *kernels, data_kind kind) {
     for (size_t i = 0; i < CM_COUNT(conv_shapes); ++i) {
-        cm_conv2d_shape s = conv_shapes[i];
-        assert_true(cm_conv2d_shape_init(&s));
-        conv2d_passes(kernels, &s, i % 2 == 0, true, kind);
-        conv2d_passes(kernels, &s, i % 2 == 1, false, kind);
+        for (cm_conv2d_algorithm a = CM_CONV2D_DIRECT; a < CM_CONV2D_ALGORITHM_COUNT; ++a) {
+            cm_conv2d_shape s = conv_shapes[i];
+            s.algorithm = a;
+            if (!cm_conv2d_algorithm_fits(a, &s)) {
+                assert_false(cm_conv2d_shape_init(&s));
+                continue;
+            }
+            assert_true(cm_conv2d_shape_init(&s));
+            conv2d_passes(kernels, &s, i % 2 == 0, true, kind);
+            conv2d_passes(kernels, &s, i % 2 == 1, false, kind);
+        }
     }
+}
+
+/* The table's choice, and nothing but shapes decides it. */
+static void conv2d_algorithms(void **state) {
+    (void)state;
+    static const struct {
+        int in_channels, size, padding;
+        cm_conv2d_algorithm expected;
+    } rows[] = {{128, 9, 1, CM_CONV2D_DFT10},  {128, 3, 1, CM_CONV2D_T4},
+                {128, 1, 1, CM_CONV2D_DIRECT}, {1, 9, 1, CM_CONV2D_DIRECT},
+                {128, 9, 0, CM_CONV2D_DIRECT}, {128, 28, 1, CM_CONV2D_DIRECT}};
+    for (size_t i = 0; i < CM_COUNT(rows); ++i) {
+        for (int batch = 1; batch <= 64; batch *= 64) {
+            cm_conv2d_shape s = {.batch = batch,
+                                 .in_channels = rows[i].in_channels,
+                                 .height = rows[i].size,
+                                 .width = rows[i].size,
+                                 .out_channels = 128,
+                                 .kernel_h = 3,
+                                 .kernel_w = 3,
+                                 .stride_h = 1,
+                                 .stride_w = 1,
+                                 .padding_h = rows[i].padding,
+                                 .padding_w = rows[i].padding};
+            assert_true(cm_conv2d_shape_init(&s));
+            assert_int_equal(s.algorithm, rows[i].expected);
+        }
+    }
+    for (cm_conv2d_algorithm a = 0; a < CM_CONV2D_ALGORITHM_COUNT; ++a) {
+        assert_int_equal(cm_conv2d_algorithm_from_name(cm_conv2d_algorithm_name(a)), a);
+    }
+    assert_int_equal(cm_conv2d_algorithm_from_name("fft"), CM_CONV2D_ALGORITHM_COUNT);
 }
 
 static void conv2d(void **state) {
@@ -473,6 +526,7 @@ static void adam(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conv2d),
+        cmocka_unit_test(conv2d_algorithms),
         cmocka_unit_test(batch_norm),
         cmocka_unit_test(batch_norm_of_large_means),
         cmocka_unit_test(max_pool2d),

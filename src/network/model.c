@@ -80,7 +80,7 @@ cm_status cm_model_create(const cm_network *network, const cm_model_options *opt
     model->beta2_power = 1.0;
     cm_status status = choose_kernels(options->isa, &model->kernels, error);
     if (status == CM_OK) {
-        status = cm_plan_create(network, options->batch, options->training, &model->plan, error);
+        status = cm_plan_create(network, options, &model->plan, error);
     }
     if (status == CM_OK) {
         status = allocate(model, error);

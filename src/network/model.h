@@ -24,6 +24,8 @@ typedef struct cm_model_options {
     int threads;   /* team size */
     cm_isa isa;    /* CM_ISA_COUNT: the best of this machine */
     bool training; /* false: no memory for gradients and optimizer state */
+    cm_conv2d_algorithm
+        conv_algorithm; /* AUTO: the fixed table; another one is used where it fits */
 } cm_model_options;
 
 typedef struct cm_optimizer {

@@ -56,7 +56,7 @@ static void forward_coefficients(const cm_team *team, const cm_step *step, const
         model->kernels->batch_norm_statistics(
             team, &shape, x, gamma, beta, batch_norm_eps, batch_norm_momentum,
             update ? running_mean : NULL, update ? running_var : NULL, arena_at(model, stage->mean),
-            arena_at(model, stage->rstd), scale, shift, arena_at(model, model->plan.workspace[0]));
+            arena_at(model, stage->rstd), scale, shift, arena_at(model, model->plan.workspace));
     } else {
         model->kernels->batch_norm_inference(team, shape.channels, gamma, beta, batch_norm_eps,
                                              running_mean, running_var, scale, shift);
@@ -75,7 +75,7 @@ static const float *forward_stage(const cm_team *team, const cm_step *step, cons
         const cm_conv2d_shape shape = conv_shape(stage, step->batch);
         kernels->conv2d_forward(team, &shape, x, model->parameters + stage->weight,
                                 model->parameters + stage->bias, stage->relu, out,
-                                arena_at(model, model->plan.workspace[0]));
+                                arena_at(model, model->plan.workspace));
         return out;
     }
     case CM_STAGE_BATCH_NORM: {
@@ -152,12 +152,12 @@ static void backward_conv2d(const cm_team *team, const cm_step *step, int index,
         kernels->relu_backward(team, count, dy->now, arena_at(model, stage->out), dy->now);
         cm_team_barrier(team);
     }
-    kernels->conv2d_backward_weights(
-        team, &shape, stage_input(step, index), dy->now, model->gradients + stage->weight,
-        model->gradients + stage->bias, arena_at(model, model->plan.workspace[1]));
-    if (index > 0) {
-        kernels->conv2d_backward_data(team, &shape, dy->now, model->parameters + stage->weight,
-                                      dy->other, arena_at(model, model->plan.workspace[0]));
+    float *dx = index > 0 ? dy->other : NULL; /* nobody asks for the gradient of the images */
+    kernels->conv2d_backward(team, &shape, stage_input(step, index), dy->now,
+                             model->parameters + stage->weight, dx,
+                             model->gradients + stage->weight, model->gradients + stage->bias,
+                             arena_at(model, model->plan.workspace));
+    if (dx != NULL) {
         gradient_swap(dy);
     }
 }
@@ -174,7 +174,7 @@ static void backward_max_pool2d(const cm_team *team, const cm_step *step, int in
             team, &shape, dy->now, y, argmax, arena_at(model, stage->x_at_max),
             stage_input(step, index), arena_at(model, stage->mean), arena_at(model, stage->rstd),
             arena_at(model, stage->scale), model->gradients + stage->gamma,
-            model->gradients + stage->beta, dy->other, arena_at(model, model->plan.workspace[0]));
+            model->gradients + stage->beta, dy->other, arena_at(model, model->plan.workspace));
     } else {
         kernels->max_pool2d_backward(team, &shape, dy->now, y, argmax, dy->other);
     }
@@ -200,7 +200,7 @@ static void backward_stage(const cm_team *team, const cm_step *step, int index, 
             team, &map, dy->now, stage->relu ? arena_at(model, stage->out) : NULL,
             stage_input(step, index), arena_at(model, stage->mean), arena_at(model, stage->rstd),
             arena_at(model, stage->scale), model->gradients + stage->gamma,
-            model->gradients + stage->beta, dy->now, arena_at(model, model->plan.workspace[0]));
+            model->gradients + stage->beta, dy->now, arena_at(model, model->plan.workspace));
         return;
     case CM_STAGE_RELU:
         kernels->relu_backward(team, map_count(&map), dy->now, arena_at(model, stage->out),
@@ -249,7 +249,7 @@ static void step_body(const cm_team *team, void *context) {
     gradient dy = {arena_at(model, plan->dlogits), NULL};
     model->kernels->softmax_cross_entropy(
         team, step->batch, model->network->classes, x, step->labels, &step->loss, &step->correct,
-        step->training ? dy.now : NULL, arena_at(model, plan->workspace[0]));
+        step->training ? dy.now : NULL, arena_at(model, plan->workspace));
     if (!step->training) {
         return;
     }

@@ -42,12 +42,11 @@ static size_t shape_count(const cm_layer_shape *shape) {
 
 typedef struct cm_planner {
     const cm_network *network;
-    int batch;
-    bool training;
+    const cm_model_options *options;
     cm_plan *plan;
     cm_block parameters, statistics, arena;
-    size_t largest; /* floats of the largest activation or gradient of one */
-    size_t workspace[2];
+    size_t largest;     /* floats of the largest activation or gradient of one */
+    size_t workspace;   /* bytes */
     int outputs;        /* stages with an output of their own so far */
     size_t rotating[2]; /* inference: they write these in turn */
 } cm_planner;
@@ -66,7 +65,7 @@ static cm_map_shape map_of(const cm_layer_shape *shape, int batch) {
 }
 
 static bool plan_conv2d(cm_planner *planner, const cm_layer *layer, cm_stage *stage) {
-    const int batch = planner->batch;
+    const int batch = planner->options->batch;
     if (layer->kind == CM_LAYER_LINEAR) {
         stage->conv = cm_linear_shape(batch, layer->in.channels, layer->out.channels);
     } else {
@@ -84,6 +83,12 @@ static bool plan_conv2d(cm_planner *planner, const cm_layer *layer, cm_stage *st
             .padding_w = layer->padding_w,
         };
     }
+    /* A forced algorithm computes the layers that it can; the table decides about the others. */
+    stage->conv.algorithm = planner->options->conv_algorithm;
+    if (stage->conv.algorithm >= CM_CONV2D_ALGORITHM_COUNT ||
+        !cm_conv2d_algorithm_fits(stage->conv.algorithm, &stage->conv)) {
+        stage->conv.algorithm = CM_CONV2D_AUTO;
+    }
     if (!cm_conv2d_shape_init(&stage->conv)) {
         return false;
     }
@@ -91,9 +96,8 @@ static bool plan_conv2d(cm_planner *planner, const cm_layer *layer, cm_stage *st
     const size_t out = (size_t)stage->conv.out_channels;
     stage->weight = reserve(&planner->parameters, taps * (size_t)stage->conv.in_channels * out);
     stage->bias = reserve(&planner->parameters, out);
-    for (int i = 0; i < 2; ++i) {
-        planner->workspace[i] = larger(planner->workspace[i], cm_conv2d_workspace(&stage->conv));
-    }
+    planner->workspace =
+        larger(planner->workspace, cm_conv2d_workspace(&stage->conv, planner->options->threads));
     return true;
 }
 
@@ -101,7 +105,7 @@ static void plan_batch_norm(cm_planner *planner, int layer, cm_stage *stage) {
     const cm_layer_shape *shape = &planner->network->layers[layer].in;
     const size_t channels = (size_t)shape->channels;
     stage->batch_norm_layer = layer;
-    stage->map = map_of(shape, planner->batch);
+    stage->map = map_of(shape, planner->options->batch);
     stage->gamma = reserve(&planner->parameters, channels);
     stage->beta = reserve(&planner->parameters, channels);
     stage->running_mean = reserve(&planner->statistics, channels);
@@ -110,12 +114,12 @@ static void plan_batch_norm(cm_planner *planner, int layer, cm_stage *stage) {
     stage->rstd = reserve(&planner->arena, channels);
     stage->scale = reserve(&planner->arena, channels);
     stage->shift = reserve(&planner->arena, channels);
-    planner->workspace[0] = larger(planner->workspace[0], cm_batch_norm_workspace(&stage->map));
+    planner->workspace = larger(planner->workspace, cm_batch_norm_workspace(&stage->map));
 }
 
 static bool plan_max_pool2d(cm_planner *planner, const cm_layer *layer, cm_stage *stage) {
     stage->pool = (cm_max_pool2d_shape){
-        .batch = planner->batch,
+        .batch = planner->options->batch,
         .height = layer->in.height,
         .width = layer->in.width,
         .channels = layer->in.channels,
@@ -127,8 +131,8 @@ static bool plan_max_pool2d(cm_planner *planner, const cm_layer *layer, cm_stage
     if (!cm_max_pool2d_shape_init(&stage->pool)) {
         return false;
     }
-    if (planner->training) {
-        const size_t count = (size_t)planner->batch * shape_count(&layer->out);
+    if (planner->options->training) {
+        const size_t count = (size_t)planner->options->batch * shape_count(&layer->out);
         stage->argmax = reserve_bytes(&planner->arena, count * sizeof(uint16_t));
         if (stage->batch_norm_layer >= 0) {
             stage->x_at_max = reserve(&planner->arena, count);
@@ -150,7 +154,7 @@ static int plan_stage(cm_planner *planner, int layer, cm_stage *stage) {
     if (first->kind == CM_LAYER_DROPOUT) {
         stage->kind = CM_STAGE_DROPOUT;
         stage->p = first->p;
-        stage->map = map_of(&first->in, planner->batch);
+        stage->map = map_of(&first->in, planner->options->batch);
         return 1;
     }
     if (first->kind == CM_LAYER_CONV2D || first->kind == CM_LAYER_LINEAR) {
@@ -173,7 +177,7 @@ static int plan_stage(cm_planner *planner, int layer, cm_stage *stage) {
     if (is_kind(planner, next, CM_LAYER_RELU)) {
         stage->relu = true;
         stage->kind = next == layer ? CM_STAGE_RELU : CM_STAGE_BATCH_NORM;
-        stage->map = map_of(&first->in, planner->batch);
+        stage->map = map_of(&first->in, planner->options->batch);
         ++next;
     }
     if (is_kind(planner, next, CM_LAYER_MAX_POOL2D)) {
@@ -189,17 +193,17 @@ static int plan_stage(cm_planner *planner, int layer, cm_stage *stage) {
 /* Gives the stage its output. Inference needs no activation twice, so there two buffers serve in
  * turn, and `out` is first the buffer's number. */
 static void plan_output(cm_planner *planner, const cm_layer *last, cm_stage *stage) {
-    const size_t count = (size_t)planner->batch * shape_count(&last->out);
+    const size_t count = (size_t)planner->options->batch * shape_count(&last->out);
     const int before = planner->outputs;
     planner->largest = larger(planner->largest, count);
     /* Dropout does nothing in inference or with p = 0, and works in place elsewhere: what it
      * zeroes, the ReLU before it need not see again. Only the caller's images are not its own. */
     if (stage->kind == CM_STAGE_DROPOUT &&
-        (before > 0 || !planner->training || !(stage->p > 0.0F))) {
+        (before > 0 || !planner->options->training || !(stage->p > 0.0F))) {
         return;
     }
     ++planner->outputs;
-    if (planner->training) {
+    if (planner->options->training) {
         stage->out = reserve(&planner->arena, count);
     } else {
         stage->out = (size_t)(before % 2);
@@ -209,14 +213,15 @@ static void plan_output(cm_planner *planner, const cm_layer *last, cm_stage *sta
 
 static cm_status plan_memory(cm_planner *planner, cm_error *error) {
     cm_plan *plan = planner->plan;
-    const size_t logits = (size_t)planner->batch * (size_t)planner->network->classes;
-    planner->workspace[0] =
-        larger(planner->workspace[0], cm_softmax_cross_entropy_workspace(planner->batch));
+    const size_t logits = (size_t)planner->options->batch * (size_t)planner->network->classes;
+    planner->workspace =
+        larger(planner->workspace, cm_softmax_cross_entropy_workspace(planner->options->batch));
+    plan->workspace = reserve_bytes(&planner->arena, planner->workspace);
     for (int i = 0; i < 2; ++i) {
-        plan->workspace[i] = reserve_bytes(&planner->arena, planner->workspace[i]);
-        plan->gradient[i] = planner->training ? reserve(&planner->arena, planner->largest) : 0;
+        plan->gradient[i] =
+            planner->options->training ? reserve(&planner->arena, planner->largest) : 0;
     }
-    if (!planner->training) {
+    if (!planner->options->training) {
         size_t at[2];
         for (int i = 0; i < 2; ++i) {
             at[i] = reserve(&planner->arena, planner->rotating[i]);
@@ -234,21 +239,21 @@ static cm_status plan_memory(cm_planner *planner, cm_error *error) {
         return cm_fail(error, CM_USAGE,
                        "network %s at batch %d needs more memory than can be addressed; use a "
                        "smaller batch",
-                       planner->network->name, planner->batch);
+                       planner->network->name, planner->options->batch);
     }
     return CM_OK;
 }
 
-cm_status cm_plan_create(const cm_network *network, int batch, bool training, cm_plan *plan,
+cm_status cm_plan_create(const cm_network *network, const cm_model_options *options, cm_plan *plan,
                          cm_error *error) {
-    assert(batch >= 1);
+    assert(options->batch >= 1 && options->threads >= 1);
     *plan = (cm_plan){0};
     plan->stages = calloc((size_t)network->layer_count, sizeof *plan->stages);
     if (plan->stages == NULL) {
         return cm_fail(error, CM_FAILED, "out of memory for the plan of network %s", network->name);
     }
-    cm_planner planner = {.network = network, .batch = batch, .training = training, .plan = plan};
-    planner.largest = (size_t)batch * shape_count(&network->input);
+    cm_planner planner = {.network = network, .options = options, .plan = plan};
+    planner.largest = (size_t)options->batch * shape_count(&network->input);
     int layer = 0;
     while (layer < network->layer_count) {
         if (network->layers[layer].kind == CM_LAYER_FLATTEN) {
@@ -262,7 +267,7 @@ cm_status cm_plan_create(const cm_network *network, int batch, bool training, cm
             cm_plan_free(plan);
             return cm_fail(error, CM_USAGE,
                            "layer %s of network %s is too large for batch %d; use a smaller batch",
-                           name, network->name, batch);
+                           name, network->name, options->batch);
         }
         layer += layers;
         plan_output(&planner, &network->layers[layer - 1], stage);

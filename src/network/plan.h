@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "kernels/kernels.h"
+#include "network/model.h"
 #include "network/network.h"
 #include "status.h"
 
@@ -48,14 +49,14 @@ typedef struct cm_plan {
     int stage_count;
     cm_stage *stages;
     size_t parameter_floats, statistics_floats, arena_floats;
-    size_t gradient[2];  /* two buffers that the gradients of activations alternate between */
-    size_t workspace[2]; /* scratch: [0] forward and backward by data, [1] backward by weights */
+    size_t gradient[2]; /* two buffers that the gradients of activations alternate between */
+    size_t workspace;   /* scratch of the kernels */
     size_t dlogits;
 } cm_plan;
 
-/** Plans `network` for batches up to `batch`. Without `training` nothing is kept for a backward
- * pass. Free with cm_plan_free(). */
-cm_status cm_plan_create(const cm_network *network, int batch, bool training, cm_plan *plan,
+/** Plans `network` for batches up to options->batch. Without options->training nothing is kept for
+ * a backward pass. Free with cm_plan_free(). */
+cm_status cm_plan_create(const cm_network *network, const cm_model_options *options, cm_plan *plan,
                          cm_error *error);
 void cm_plan_free(cm_plan *plan);
 

@@ -2,8 +2,9 @@
 #include <stdio.h>
 
 #include "verify/check_case.h"
+#include "verify/kernel_checks.h"
 
-enum { MAX_MACS = 400 * 1000 };
+enum { MAX_MACS = 400 * 1000, MAX_TRANSFORM_CHANNELS = 40 };
 
 static int64_t macs(const cm_conv2d_shape *s) {
     return (int64_t)s->batch * s->out_height * s->out_width * s->out_channels * s->kernel_h *
@@ -43,6 +44,27 @@ static cm_conv2d_shape any_shape(cm_check_case *c) {
                              .padding_w = cm_check_draw_int(c, 0, 3)};
 }
 
+/* Maps of the transform domains, with any channels and either algorithm. */
+static cm_conv2d_shape transform_shape(cm_check_case *c) {
+    const bool dft = cm_check_draw_once_in(c, 2);
+    const int size = dft ? 9 : 3;
+    const bool direct = cm_check_draw_once_in(c, 4);
+    return (cm_conv2d_shape){.batch = cm_check_draw_int(c, 1, 17),
+                             .in_channels = cm_check_draw_int(c, 1, MAX_TRANSFORM_CHANNELS),
+                             .height = size,
+                             .width = size,
+                             .out_channels = cm_check_draw_int(c, 1, MAX_TRANSFORM_CHANNELS),
+                             .kernel_h = 3,
+                             .kernel_w = 3,
+                             .stride_h = 1,
+                             .stride_w = 1,
+                             .padding_h = 1,
+                             .padding_w = 1,
+                             .algorithm = direct ? CM_CONV2D_DIRECT
+                                          : dft  ? CM_CONV2D_DFT10
+                                                 : CM_CONV2D_T4};
+}
+
 static cm_conv2d_shape linear_shape(cm_check_case *c) {
     const int batch = cm_check_draw_int(c, 1, 70), in = cm_check_draw_channels(c);
     return cm_linear_shape(batch, in, cm_check_draw_channels(c));
@@ -54,15 +76,20 @@ static void draw_shape(cm_check_case *c) {
     if (style == 0) {
         *s = report_shape(c);
         cm_conv2d_shape_init(s);
+    } else if (style <= 3) {
+        *s = transform_shape(c);
+        cm_conv2d_shape_init(s);
     } else {
         do {
-            *s = style <= 2 ? linear_shape(c) : any_shape(c);
+            *s = style == 4 ? linear_shape(c) : any_shape(c);
         } while (!cm_conv2d_shape_init(s) || macs(s) > MAX_MACS);
     }
-    snprintf(c->shape, sizeof c->shape,
-             "batch %d, channels %d -> %d, map %dx%d, kernel %dx%d, stride %dx%d, padding %dx%d",
-             s->batch, s->in_channels, s->out_channels, s->height, s->width, s->kernel_h,
-             s->kernel_w, s->stride_h, s->stride_w, s->padding_h, s->padding_w);
+    snprintf(
+        c->shape, sizeof c->shape,
+        "%s, batch %d, channels %d -> %d, map %dx%d, kernel %dx%d, stride %dx%d, padding %dx%d",
+        cm_conv2d_algorithm_name(s->algorithm), s->batch, s->in_channels, s->out_channels,
+        s->height, s->width, s->kernel_h, s->kernel_w, s->stride_h, s->stride_w, s->padding_h,
+        s->padding_w);
 }
 
 static size_t x_count(const cm_conv2d_shape *s) {
@@ -80,7 +107,8 @@ static size_t y_count(const cm_conv2d_shape *s) {
 }
 
 static void add_workspace(cm_check_case *c) {
-    cm_check_add(c, "workspace", CM_CHECK_SCRATCH, CM_CHECK_U8, cm_conv2d_workspace(&c->conv));
+    cm_check_add(c, "workspace", CM_CHECK_SCRATCH, CM_CHECK_U8,
+                 cm_conv2d_workspace(&c->conv, CM_CHECK_MAX_THREADS));
 }
 
 void cm_check_draw_conv2d_forward(cm_check_case *c) {
@@ -125,4 +153,24 @@ void cm_check_draw_conv2d_backward_weights(cm_check_case *c) {
 void cm_check_run_conv2d_backward_weights(const cm_kernels *kernels, const cm_team *team,
                                           const cm_check_case *c, void *const *a) {
     kernels->conv2d_backward_weights(team, &c->conv, a[0], a[1], a[2], a[3], a[4]);
+}
+
+void cm_check_draw_conv2d_backward(cm_check_case *c) {
+    draw_shape(c);
+    /* Not wanted: dx for the first layer, dweight for attacks and the like. */
+    const int wanted = cm_check_draw_int(c, 1, 7);
+    cm_check_add(c, "x", CM_CHECK_INPUT, CM_CHECK_F32, x_count(&c->conv));
+    cm_check_add(c, "dy", CM_CHECK_INPUT, CM_CHECK_F32, y_count(&c->conv));
+    cm_check_add(c, "weight", CM_CHECK_INPUT, CM_CHECK_F32, weight_count(&c->conv));
+    cm_check_add(c, "dx", CM_CHECK_OUTPUT, CM_CHECK_F32, (wanted & 1) != 0 ? x_count(&c->conv) : 0);
+    cm_check_add(c, "dweight", CM_CHECK_OUTPUT, CM_CHECK_F32,
+                 (wanted & 2) != 0 ? weight_count(&c->conv) : 0);
+    cm_check_add(c, "dbias", CM_CHECK_OUTPUT, CM_CHECK_F32,
+                 (wanted & 4) != 0 ? (size_t)c->conv.out_channels : 0);
+    add_workspace(c);
+}
+
+void cm_check_run_conv2d_backward(const cm_kernels *kernels, const cm_team *team,
+                                  const cm_check_case *c, void *const *a) {
+    kernels->conv2d_backward(team, &c->conv, a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
 }
