@@ -55,8 +55,9 @@ void cm_model_reset_optimizer(cm_model *model);
 
 /**
  * One training step: forward in training mode, backward, Adam. `images`: [batch][height][width]
- * [channels] floats; labels: one byte an image. `seed` and the model's step count key dropout. The model is one for training,
- * `batch` (here and below) 1 to the model's, and labels are below the network's classes.
+ * [channels] floats; labels: one byte an image. `seed` and the model's step count key dropout. The
+ * model is one for training, `batch` (here and below) 1 to the model's, and labels are below the
+ * network's classes.
  */
 cm_batch_result cm_model_train_step(cm_model *model, int batch, const float *images,
                                     const uint8_t *labels, const cm_optimizer *optimizer,
