@@ -158,7 +158,7 @@ class OpenMP(CliTest):
 
     def test_fewer_threads_than_asked_are_refused(self):
         text = self.fail(2, "train", self.network, "--steps", "0", "--threads", "2", "--quiet",
-                         env={"OMP_THREAD_LIMIT": "1"})
+                         env={"OMP_THREAD_LIMIT": "1", "KMP_WARNINGS": "0"})
         self.assertIn("OMP_THREAD_LIMIT", text)
 
     def test_others_are_ignored(self):

@@ -117,6 +117,10 @@ int cm_model_threads(const cm_model *model) {
     return model->threads;
 }
 
+int cm_model_batch(const cm_model *model) {
+    return model->batch;
+}
+
 int64_t cm_model_step_count(const cm_model *model) {
     return model->step_count;
 }

@@ -47,6 +47,7 @@ void cm_model_free(cm_model *model);
 const cm_network *cm_model_network(const cm_model *model);
 cm_isa cm_model_isa(const cm_model *model);
 int cm_model_threads(const cm_model *model);
+int cm_model_batch(const cm_model *model);
 
 /** PyTorch's default initial values (docs/numerics.md) from Philox under `seed`. */
 void cm_model_initialize(cm_model *model, uint64_t seed);
@@ -56,7 +57,9 @@ void cm_model_reset_optimizer(cm_model *model);
 
 /**
  * One training step: forward in training mode, backward, Adam. `images`: [batch][height][width]
- * [channels] floats; labels: one byte an image. `seed` and the model's step count key dropout.
+ * [channels] floats; labels: one byte an image. `seed` and the model's step count key dropout. The
+ * model is one for training, `batch` (here and below) 1 to the model's, and labels are below the
+ * network's classes.
  */
 cm_batch_result cm_model_train_step(cm_model *model, int batch, const float *images,
                                     const uint8_t *labels, const cm_optimizer *optimizer,

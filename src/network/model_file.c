@@ -202,6 +202,7 @@ cm_status cm_model_load(cm_model *model, const char *path, cm_error *error) {
             cm_model_set_tensor(model, i, next);
             next += (bytes_of(cm_model_tensor(model, i)) + 7) / 8 * 8;
         }
+        cm_model_reset_optimizer(model);
     }
     free(values);
     cm_safetensors_free(file);

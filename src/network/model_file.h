@@ -16,8 +16,9 @@ extern "C" {
  * holds {"format": "pt", "convmark.network": NAME, "convmark.network_text": TEXT}. */
 cm_status cm_model_save(const cm_model *model, const char *path, cm_error *error);
 
-/** Loads all tensors. Anything missing, unexpected, of another shape or type, out of bounds,
- * overlapping or not finite is CM_BAD_INPUT; the model is then unchanged. */
+/** Loads all tensors and forgets the optimizer's state. Anything missing, unexpected, of another
+ * shape or type, out of bounds, overlapping or not finite is CM_BAD_INPUT; the model is then
+ * unchanged. */
 cm_status cm_model_load(cm_model *model, const char *path, cm_error *error);
 
 /** The network a file was saved from, read from its metadata; for files of other programs, pass the

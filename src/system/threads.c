@@ -66,6 +66,9 @@ int cm_threads_prepare(int threads, bool pin, const cm_topology *topology, cm_er
         job.pu_order = pin && !too_many ? topology->pu_order : NULL;
         job.all = all;
     }
+    /* LLVM's OpenMP runtime gives each team the modes that its caller has outside of it;
+     * prepare_thread says when it fails. */
+    fesetenv(FE_DFL_ENV);
     cm_team_run(threads, prepare_thread, &job);
     hwloc_bitmap_free(all);
 

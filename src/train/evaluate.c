@@ -29,6 +29,11 @@ cm_status cm_evaluate(cm_model *model, const cm_images *images, int batch,
                        network->name, network->input.channels, network->input.height,
                        network->input.width, images->height, images->width);
     }
+    if (batch < 1 || batch > cm_model_batch(model)) {
+        return cm_fail(error, CM_USAGE,
+                       "batch %d is out of range: 1 to %d, which the model was made for", batch,
+                       cm_model_batch(model));
+    }
     for (int n = 0; n < images->count; ++n) {
         if (images->labels[n] >= classes) {
             return cm_fail(error, CM_USAGE, "network %s has %d classes, but image %d has label %d",

@@ -73,6 +73,12 @@ static void observe(const train_run *run, int epoch, int step, bool validating, 
     run->observer(&progress, finished, run->observer_context);
 }
 
+static cm_status not_finite(const char *what, double loss, int epoch, int step, cm_error *error) {
+    return cm_fail(error, CM_FAILED,
+                   "the %s is %f in epoch %d at step %d; use a smaller learning rate (--lr)", what,
+                   loss, epoch + 1, step + 1);
+}
+
 /* The epoch's training steps; *mean is the mean of the losses of those that were done. */
 static cm_status train_epoch(train_run *run, int epoch, cm_epoch_result *result, cm_error *error) {
     const cm_train_options *options = run->options;
@@ -94,9 +100,7 @@ static cm_status train_epoch(train_run *run, int epoch, cm_epoch_result *result,
         sum += loss;
         result->train_loss = sum / (step + 1);
         if (!isfinite(loss)) {
-            return cm_fail(error, CM_FAILED,
-                           "the loss is %f in epoch %d at step %d; use a smaller --lr", loss,
-                           epoch + 1, step + 1);
+            return not_finite("loss", loss, epoch, step, error);
         }
         observe(run, epoch, step + 1, false, loss, 0.0, NULL);
     }
@@ -122,6 +126,9 @@ static cm_status validate_epoch(train_run *run, int epoch, cm_epoch_result *resu
         correct += batch.correct;
         result->test_loss = sum / (step + 1);
         result->accuracy = (double)correct / ((double)(step + 1) * options->batch);
+        if (!isfinite(batch.loss)) {
+            return not_finite("validation loss", batch.loss, epoch, step, error);
+        }
         observe(run, epoch, step + 1, true, batch.loss, result->accuracy, NULL);
     }
     return CM_OK;
@@ -142,7 +149,8 @@ static cm_status run_epochs(train_run *run, cm_error *error) {
         observe(run, epoch, options->valid_steps, true, 0.0, result.accuracy, &result);
         if (options->valid_steps > 0) {
             cm_plateau_observe(&run->plateau, result.test_loss, &run->optimizer.learning_rate);
-            if (run->plateau.since_best >= options->early_stopping_patience) {
+            if (run->plateau.since_best > 0 &&
+                run->plateau.since_best >= options->early_stopping_patience) {
                 run->result->early_stopped = true;
                 return CM_OK;
             }
@@ -163,6 +171,11 @@ static cm_status prepare(train_run *run, const cm_dataset *dataset, cm_error *er
                        cm_model_network(run->model)->name, input->channels, input->height,
                        input->width, cm_model_network(run->model)->classes, dataset->name,
                        train->height, train->width, dataset->classes);
+    }
+    if (options->batch > cm_model_batch(run->model)) {
+        return cm_fail(error, CM_USAGE,
+                       "batch %d is larger than the %d that the model was made for; choose one",
+                       options->batch, cm_model_batch(run->model));
     }
     const size_t batch = (size_t)options->batch;
     const size_t pixels = (size_t)train->height * (size_t)train->width;

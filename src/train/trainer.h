@@ -26,7 +26,7 @@ typedef struct cm_train_options {
     cm_optimizer optimizer;      /* Adam 1e-3, 0.9, 0.999, 1e-8, weight decay 1e-5 */
     double plateau_factor;       /* ReduceLROnPlateau on the validation loss: 0.1 */
     int plateau_patience;        /* 10 */
-    int early_stopping_patience; /* 10 */
+    int early_stopping_patience; /* epochs without improvement that end the run: 10 (0 is 1) */
 } cm_train_options;
 
 /** The report's protocol, seed 0. */
@@ -66,7 +66,9 @@ typedef void cm_train_observer(const cm_train_progress *progress, const cm_epoch
 /**
  * Trains `model` on `dataset`. `stop` (NULL: never) is looked at after each step: when it is not 0
  * the run ends there, *result holds what was done, and the status is CM_INTERRUPTED. A loss that is
- * not finite ends it with CM_FAILED, the message naming epoch and step. Free *result with
+ * not finite, in training or validation, ends it with CM_FAILED, the message naming epoch and step.
+ * Without validation (valid_steps 0) there is no schedule and no early stopping. CM_USAGE when the
+ * model is not for these images or for smaller batches. Free *result with
  * cm_train_result_free(), whatever the status.
  */
 cm_status cm_train(cm_model *model, const cm_dataset *dataset, const cm_train_options *options,

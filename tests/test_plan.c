@@ -1,0 +1,264 @@
+/* Plans: how layers are fused into stages, and that no two arrays share memory that both need. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "models.h"
+#include "network/plan.h"
+
+enum { BATCH = 3 };
+
+static cm_plan plan_of(const cm_network *network, int batch, bool training) {
+    cm_plan plan;
+    cm_error error = {""};
+    if (cm_plan_create(network, batch, training, &plan, &error) != CM_OK) {
+        fail_msg("%s", error.message);
+    }
+    return plan;
+}
+
+/* Stages as letters: C conv2d or linear, B batch norm, P pool, R ReLU, D dropout; behind it what is
+ * fused: b a batch norm, r a ReLU. */
+static void assert_stages(const char *layers, const char *expected) {
+    static const char letters[] = {[CM_STAGE_CONV2D] = 'C',
+                                   [CM_STAGE_BATCH_NORM] = 'B',
+                                   [CM_STAGE_MAX_POOL2D] = 'P',
+                                   [CM_STAGE_RELU] = 'R',
+                                   [CM_STAGE_DROPOUT] = 'D'};
+    char text[512] = "input 1 8 8\n", got[64] = "";
+    strcat(text, layers);
+    cm_network *network = network_of(text);
+    cm_plan plan = plan_of(network, BATCH, true);
+    size_t at = 0;
+    for (int i = 0; i < plan.stage_count; ++i) {
+        const cm_stage *stage = &plan.stages[i];
+        assert_true(at + 4 < sizeof got);
+        got[at++] = letters[stage->kind];
+        if (stage->batch_norm_layer >= 0 && stage->kind != CM_STAGE_BATCH_NORM) {
+            got[at++] = 'b';
+        }
+        if (stage->relu && stage->kind != CM_STAGE_RELU) {
+            got[at++] = 'r';
+        }
+    }
+    assert_string_equal(got, expected);
+    cm_plan_free(&plan);
+    cm_network_free(network);
+}
+
+static void test_layers_are_fused(void **state) {
+    (void)state;
+    static const struct {
+        const char *layers, *stages;
+    } rows[] = {
+        {"flatten\nlinear 2\n", "C"},
+        {"conv2d 2 kernel 3\nrelu\nflatten\nlinear 4\nrelu\nlinear 2\n", "CrCrC"},
+        {"conv2d 2 kernel 3\nrelu\nmax_pool2d 2\nflatten\nlinear 2\n", "CPrC"},
+        {"conv2d 2 kernel 3\nbatch_norm\nrelu\nmax_pool2d 2\nflatten\nlinear 2\n", "CPbrC"},
+        {"conv2d 2 kernel 3\nbatch_norm\nmax_pool2d 2\nrelu\nflatten\nlinear 2\n", "CPbRC"},
+        {"conv2d 2 kernel 3\nbatch_norm\nrelu\nflatten\nrelu\nlinear 2\n", "CBrRC"},
+        {"conv2d 2 kernel 3\nbatch_norm\nbatch_norm\nflatten\nlinear 2\n", "CBBC"},
+        {"relu\nmax_pool2d 2\nmax_pool2d 2\nflatten\nlinear 2\n", "PrPC"},
+        {"relu\nbatch_norm\nflatten\nlinear 2\n", "RBC"},
+        {"relu\nrelu\nmax_pool2d 2\nflatten\nlinear 2\n", "RPrC"},
+        {"dropout 0\nconv2d 2 kernel 3\ndropout 0.5\nrelu\nflatten\nlinear 2\n", "DCDRC"},
+        {"conv2d 2 kernel 3\nflatten\nrelu\nlinear 2\n", "CRC"},
+    };
+    for (size_t i = 0; i < CM_COUNT(rows); ++i) {
+        assert_stages(rows[i].layers, rows[i].stages);
+    }
+}
+
+/* A piece of the arena that an array needs. */
+typedef struct piece {
+    size_t begin, count;
+} piece;
+
+enum { MAX_PIECES = 256 };
+
+static void add(piece *pieces, int *count, size_t begin, size_t floats) {
+    assert_true(*count < MAX_PIECES);
+    if (begin != CM_NO_ARRAY) {
+        pieces[(*count)++] = (piece){begin, floats};
+    }
+}
+
+static size_t elements(const cm_layer_shape *shape) {
+    return (size_t)BATCH * (size_t)shape->channels * (size_t)shape->height * (size_t)shape->width;
+}
+
+/* The output of a stage has the shape of its last layer's: the one in front of the next stage. */
+static size_t output_elements(const cm_network *network, const cm_plan *plan, int index) {
+    const int next =
+        index + 1 < plan->stage_count ? plan->stages[index + 1].layer : network->layer_count;
+    return elements(&network->layers[next - 1].out);
+}
+
+static void assert_apart(const char *what, const piece *pieces, int count, size_t floats) {
+    for (int i = 0; i < count; ++i) {
+        if (pieces[i].begin % 16 != 0 || pieces[i].begin + pieces[i].count > floats) {
+            fail_msg("%s: array %d is not aligned, or beyond the end", what, i);
+        }
+        for (int k = 0; k < i; ++k) {
+            if (pieces[i].begin < pieces[k].begin + pieces[k].count &&
+                pieces[k].begin < pieces[i].begin + pieces[i].count) {
+                fail_msg("%s: arrays %d and %d overlap", what, k, i);
+            }
+        }
+    }
+}
+
+static size_t workspace_floats(const cm_plan *plan, int which) {
+    size_t bytes = which == 0 ? cm_softmax_cross_entropy_workspace(BATCH) : 0;
+    for (int i = 0; i < plan->stage_count; ++i) {
+        const cm_stage *stage = &plan->stages[i];
+        size_t needed = 0;
+        if (stage->kind == CM_STAGE_CONV2D) {
+            needed = cm_conv2d_workspace(&stage->conv);
+        } else if (stage->batch_norm_layer >= 0 && which == 0) {
+            needed = cm_batch_norm_workspace(&stage->map);
+        }
+        bytes = needed > bytes ? needed : bytes;
+    }
+    return bytes / sizeof(float);
+}
+
+static void check_training_plan(const char *what, const cm_network *network) {
+    cm_plan plan = plan_of(network, BATCH, true);
+    piece arena[MAX_PIECES], parameters[MAX_PIECES];
+    int arrays = 0, tensors = 0;
+    size_t largest = elements(&network->input);
+    for (int i = 0; i < plan.stage_count; ++i) {
+        const cm_stage *stage = &plan.stages[i];
+        const size_t count = output_elements(network, &plan, i);
+        largest = count > largest ? count : largest;
+        add(arena, &arrays, stage->out, count);
+        add(arena, &arrays, stage->argmax, (count + 1) / 2);
+        add(arena, &arrays, stage->x_at_max, count);
+        if (stage->kind == CM_STAGE_CONV2D) {
+            const size_t weights = (size_t)stage->conv.kernel_h * (size_t)stage->conv.kernel_w *
+                                   (size_t)stage->conv.in_channels *
+                                   (size_t)stage->conv.out_channels;
+            add(parameters, &tensors, stage->weight, weights);
+            add(parameters, &tensors, stage->bias, (size_t)stage->conv.out_channels);
+        } else if (stage->batch_norm_layer >= 0) {
+            const size_t channels = (size_t)stage->map.channels;
+            const size_t own[] = {stage->mean, stage->rstd, stage->scale, stage->shift};
+            for (size_t k = 0; k < CM_COUNT(own); ++k) {
+                add(arena, &arrays, own[k], channels);
+            }
+            add(parameters, &tensors, stage->gamma, channels);
+            add(parameters, &tensors, stage->beta, channels);
+        }
+    }
+    for (int i = 0; i < 2; ++i) {
+        add(arena, &arrays, plan.gradient[i], largest);
+        add(arena, &arrays, plan.workspace[i], workspace_floats(&plan, i));
+    }
+    add(arena, &arrays, plan.dlogits, (size_t)BATCH * (size_t)network->classes);
+    assert_apart(what, arena, arrays, plan.arena_floats);
+    assert_apart(what, parameters, tensors, plan.parameter_floats);
+    cm_plan_free(&plan);
+}
+
+/* Each output differs from the one it is computed from, and is large enough. */
+static void check_inference_plan(const char *what, const cm_network *network) {
+    cm_plan plan = plan_of(network, BATCH, false);
+    size_t last = CM_NO_ARRAY, room[2] = {0, 0}, at[2] = {CM_NO_ARRAY, CM_NO_ARRAY};
+    for (int i = 0; i < plan.stage_count; ++i) {
+        const cm_stage *stage = &plan.stages[i];
+        const size_t count = output_elements(network, &plan, i);
+        assert_true(stage->argmax == CM_NO_ARRAY && stage->x_at_max == CM_NO_ARRAY);
+        if (stage->kind == CM_STAGE_DROPOUT) {
+            assert_true(stage->out == CM_NO_ARRAY);
+            continue;
+        }
+        if (stage->out == last) {
+            fail_msg("%s: stage %d overwrites its input", what, i);
+        }
+        const int which = at[0] == CM_NO_ARRAY || stage->out == at[0] ? 0 : 1;
+        at[which] = stage->out;
+        room[which] = count > room[which] ? count : room[which];
+        last = stage->out;
+    }
+    const piece pieces[] = {{at[0], room[0]},
+                            {at[1] == CM_NO_ARRAY ? 0 : at[1], room[1]},
+                            {plan.workspace[0], workspace_floats(&plan, 0)},
+                            {plan.dlogits, (size_t)BATCH * (size_t)network->classes}};
+    const bool one = at[1] == CM_NO_ARRAY;
+    assert_apart(what, pieces + one, (int)CM_COUNT(pieces) - one, plan.arena_floats);
+    cm_plan_free(&plan);
+}
+
+static void test_arrays_do_not_overlap(void **state) {
+    (void)state;
+    for (size_t n = 0; n < CM_COUNT(odd_networks); ++n) {
+        cm_network *network = network_of(odd_networks[n].text);
+        check_training_plan(odd_networks[n].what, network);
+        check_inference_plan(odd_networks[n].what, network);
+        cm_network_free(network);
+    }
+}
+
+/* Dropout has an array of its own only where it would otherwise write to the images. */
+static void test_dropout_works_in_place(void **state) {
+    (void)state;
+    cm_network *network = network_of("input 1 4 4\ndropout 0\ndropout 0.5\ndropout 0.5\nflatten\n"
+                                     "linear 4\ndropout 0.1\nlinear 2\n");
+    cm_plan plan = plan_of(network, BATCH, true);
+    static const bool own[] = {false, true, false, true, false, true};
+    assert_int_equal(plan.stage_count, CM_COUNT(own));
+    for (int i = 0; i < plan.stage_count; ++i) {
+        assert_int_equal(plan.stages[i].out != CM_NO_ARRAY, own[i]);
+    }
+    cm_plan_free(&plan);
+    cm_network_free(network);
+}
+
+/* Arrays hold at most 2^31 - 1 elements: 2^27 an image here, so 15 images and not 16. */
+static void test_sizes_beyond_the_kernels_are_refused(void **state) {
+    (void)state;
+    static const char text[] = "input 1 1024 1024\nconv2d 128 kernel 1\nmax_pool2d 1024\nflatten\n"
+                               "linear 2\n";
+    cm_network *network = NULL;
+    cm_plan plan;
+    cm_error error = {""};
+    assert_int_equal(cm_network_parse(text, sizeof text - 1, "large", &network, &error),
+                     CM_BAD_INPUT); /* a window of more than 65,535 */
+    static const char other[] = "input 1 1024 1024\nconv2d 128 kernel 1\nmax_pool2d 128\n"
+                                "flatten\nlinear 2\n";
+    assert_int_equal(cm_network_parse(other, sizeof other - 1, "large", &network, &error), CM_OK);
+    plan = plan_of(network, 15, true);
+    cm_plan_free(&plan);
+    assert_int_equal(cm_plan_create(network, 16, true, &plan, &error), CM_USAGE);
+    assert_string_equal(error.message, "layer conv.0 of network large is too large for batch 16; "
+                                       "use a smaller batch");
+    assert_null(plan.stages);
+    cm_network_free(network);
+}
+
+/* Every kernel that network text may ask for can be planned. */
+static void test_largest_kernel(void **state) {
+    (void)state;
+    static const char text[] = "input 1 64 64\nconv2d 2 kernel 64x64\nflatten\nlinear 2\n";
+    cm_network *network = NULL;
+    cm_error error = {""};
+    assert_int_equal(cm_network_parse(text, sizeof text - 1, "kernel", &network, &error), CM_OK);
+    cm_plan plan = plan_of(network, 1, true);
+    cm_plan_free(&plan);
+    cm_network_free(network);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_layers_are_fused),
+        cmocka_unit_test(test_arrays_do_not_overlap),
+        cmocka_unit_test(test_dropout_works_in_place),
+        cmocka_unit_test(test_sizes_beyond_the_kernels_are_refused),
+        cmocka_unit_test(test_largest_kernel),
+    };
+    return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
+}
