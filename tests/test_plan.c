@@ -9,12 +9,14 @@
 #include "models.h"
 #include "network/plan.h"
 
-enum { BATCH = 3 };
+enum { BATCH = 3, THREADS = 3 };
 
 static cm_plan plan_of(const cm_network *network, int batch, bool training) {
     cm_plan plan;
     cm_error error = {""};
-    if (cm_plan_create(network, batch, training, &plan, &error) != CM_OK) {
+    const cm_model_options options = {
+        .batch = batch, .threads = THREADS, .isa = CM_ISA_COUNT, .training = training};
+    if (cm_plan_create(network, &options, &plan, &error) != CM_OK) {
         fail_msg("%s", error.message);
     }
     return plan;
@@ -111,14 +113,14 @@ static void assert_apart(const char *what, const piece *pieces, int count, size_
     }
 }
 
-static size_t workspace_floats(const cm_plan *plan, int which) {
-    size_t bytes = which == 0 ? cm_softmax_cross_entropy_workspace(BATCH) : 0;
+static size_t workspace_floats(const cm_plan *plan) {
+    size_t bytes = cm_softmax_cross_entropy_workspace(BATCH);
     for (int i = 0; i < plan->stage_count; ++i) {
         const cm_stage *stage = &plan->stages[i];
         size_t needed = 0;
         if (stage->kind == CM_STAGE_CONV2D) {
-            needed = cm_conv2d_workspace(&stage->conv);
-        } else if (stage->batch_norm_layer >= 0 && which == 0) {
+            needed = cm_conv2d_workspace(&stage->conv, THREADS);
+        } else if (stage->batch_norm_layer >= 0) {
             needed = cm_batch_norm_workspace(&stage->map);
         }
         bytes = needed > bytes ? needed : bytes;
@@ -154,10 +156,9 @@ static void check_training_plan(const char *what, const cm_network *network) {
             add(parameters, &tensors, stage->beta, channels);
         }
     }
-    for (int i = 0; i < 2; ++i) {
-        add(arena, &arrays, plan.gradient[i], largest);
-        add(arena, &arrays, plan.workspace[i], workspace_floats(&plan, i));
-    }
+    add(arena, &arrays, plan.gradient[0], largest);
+    add(arena, &arrays, plan.gradient[1], largest);
+    add(arena, &arrays, plan.workspace, workspace_floats(&plan));
     add(arena, &arrays, plan.dlogits, (size_t)BATCH * (size_t)network->classes);
     assert_apart(what, arena, arrays, plan.arena_floats);
     assert_apart(what, parameters, tensors, plan.parameter_floats);
@@ -186,7 +187,7 @@ static void check_inference_plan(const char *what, const cm_network *network) {
     }
     const piece pieces[] = {{at[0], room[0]},
                             {at[1] == CM_NO_ARRAY ? 0 : at[1], room[1]},
-                            {plan.workspace[0], workspace_floats(&plan, 0)},
+                            {plan.workspace, workspace_floats(&plan)},
                             {plan.dlogits, (size_t)BATCH * (size_t)network->classes}};
     const bool one = at[1] == CM_NO_ARRAY;
     assert_apart(what, pieces + one, (int)CM_COUNT(pieces) - one, plan.arena_floats);
@@ -232,8 +233,10 @@ static void test_sizes_beyond_the_kernels_are_refused(void **state) {
                                 "flatten\nlinear 2\n";
     assert_int_equal(cm_network_parse(other, sizeof other - 1, "large", &network, &error), CM_OK);
     plan = plan_of(network, 15, true);
+    const cm_model_options options = {
+        .batch = 16, .threads = THREADS, .isa = CM_ISA_COUNT, .training = true};
     cm_plan_free(&plan);
-    assert_int_equal(cm_plan_create(network, 16, true, &plan, &error), CM_USAGE);
+    assert_int_equal(cm_plan_create(network, &options, &plan, &error), CM_USAGE);
     assert_string_equal(error.message, "layer conv.0 of network large is too large for batch 16; "
                                        "use a smaller batch");
     assert_null(plan.stages);
