@@ -57,6 +57,10 @@ static const struct {
                                "flatten\nlinear 3\n"},
     {"padding beyond the kernel", "input 1 3 3\nconv2d 8 kernel 2 padding 3\nrelu\n"
                                   "conv2d 3 kernel 2 padding 4 stride 3\nflatten\nlinear 3\n"},
+    {"maps of 9x9 and 3x3 with many channels",
+     "input 1 9 9\nconv2d 17 kernel 1\nconv2d 18 kernel 3 padding 1\nrelu\nmax_pool2d 3\n"
+     "conv2d 19 kernel 3 padding 1\nbatch_norm\nrelu\nconv2d 16 kernel 3 padding 1\nflatten\n"
+     "linear 3\n"},
     {"wide layers", "input 1 4 4\nconv2d 70 kernel 3\nbatch_norm\nrelu\nconv2d 33 kernel 2\n"
                     "flatten\nlinear 40\nrelu\nlinear 11\n"},
 };
