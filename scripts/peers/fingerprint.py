@@ -1,4 +1,4 @@
-"""Tensors as a few numbers, so that a stored gradient can be compared within a fraction of its norm.
+"""Tensors as a few numbers: a stored gradient can be compared within a fraction of its norm.
 
 A fingerprint is the L2 norm, COUNT projections and COUNT sampled elements. A projection is the sum
 of the elements with signs that look random. For a difference d of two tensors and such signs r, the

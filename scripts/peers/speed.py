@@ -174,7 +174,8 @@ def parse(arguments: list[str]):
         "Training and inference images/s of convmark and PyTorch at batch 64, in turn in one run."))
     parser.add_argument("--threads", type=threads, default=sorted({1, min(2, most)}),
                         metavar="1,2", help="thread counts")
-    parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="turns of each side")
+    parser.add_argument("--repetitions", type=int, default=5, metavar="N",
+                        help="turns of each side")
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn")
     parser.add_argument("--variants", type=names(variants.IDS), default=list(variants.IDS),
                         metavar="ID,...")
