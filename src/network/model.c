@@ -159,7 +159,7 @@ static size_t tensor_offset(const cm_model *model, const cm_tensor_spec *spec) {
             break;
         }
     }
-    assert(!"every tensor belongs to a stage");
+    assert(false && "every tensor belongs to a stage");
     return 0;
 }
 
