@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""convmark against PyTorch: golden.json holds PyTorch's outputs, so PyTorch is not needed; where
+`scripts/peers.sh setup` was done, files are exchanged with it as well. docs/pytorch.md explains.
+
+Environment: CONVMARK (the program), CONVMARK_LIBRARY (libconvmark.so), CONVMARK_PEERS_PYTHON (a
+Python with PyTorch; the one of scripts/peers.sh if it is not set).
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PEERS = HERE.parents[1] / "scripts/peers"
+sys.path.insert(0, str(PEERS))
+import fashion_mnist  # noqa: E402  (these need the path above)
+import variants  # noqa: E402
+from convmark_library import Library, Model  # noqa: E402
+from fingerprint import distance, fingerprint  # noqa: E402
+
+CONVMARK = os.environ.get("CONVMARK", "convmark")
+LIBRARY = os.environ.get("CONVMARK_LIBRARY", "")
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+PEERS_PYTHON = Path(os.environ.get("CONVMARK_PEERS_PYTHON", CACHE / "convmark/peers/bin/python"))
+
+GOLDEN = json.loads((HERE / "golden.json").read_text())
+STEPS, BATCH = GOLDEN["steps"], GOLDEN["batch"]
+PIXELS = 28 * 28
+GRADIENT_TOLERANCE = 1e-4  # of a tensor's norm
+# A gradient this small beside all of them is zero in exact arithmetic (a bias before batch norm):
+# what is computed is rounding, which must stay small beside all of them too.
+NEGLIGIBLE = 1e-6
+DATA = fashion_mnist.find()
+
+
+def loss_tolerance(name: str) -> float:
+    return 1e-3 if name == "bn-16" else 1e-4
+
+
+def convmark(*words: str) -> None:
+    run = subprocess.run([CONVMARK, *words], capture_output=True, text=True)
+    if run.returncode != 0:
+        raise AssertionError(f"convmark {' '.join(words)}: exit {run.returncode}: {run.stderr}")
+
+
+@unittest.skipIf(DATA is None, "Fashion-MNIST is not installed: scripts/get-data.sh")
+class ParityTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def network(self, name: str) -> str:
+        """A network text file of the variant without dropout, whose random numbers differ."""
+        path = self.folder / f"{name}.txt"
+        path.write_text(variants.network_text(variants.find(name), dropout=False))
+        return str(path)
+
+    def train(self, network: str, *words: str) -> dict:
+        result = self.folder / "train.json"
+        convmark("train", network, "--quiet", "--json", str(result), *words)
+        return json.loads(result.read_text())
+
+    def evaluate(self, model: Path, *words: str) -> dict:
+        result = self.folder / "evaluate.json"
+        convmark("evaluate", str(model), "--quiet", "--json", str(result), *words)
+        return json.loads(result.read_text())
+
+    def initial(self, network: str, seed: int) -> Path:
+        path = self.folder / "initial.safetensors"
+        self.train(network, "--steps", "0", "--seed", str(seed), "--save", str(path))
+        return path
+
+    def unshuffled(self, network: str, initial: Path) -> dict:
+        return self.train(network, "--load", str(initial), "--no-shuffle", "--epochs", "1",
+                          "--steps", str(STEPS), "--valid-steps", "0")
+
+    def assert_near(self, ours: list[float], theirs: list[float], tolerance: float, what: str):
+        self.assertEqual(len(ours), len(theirs), what)
+        for step, (a, b) in enumerate(zip(ours, theirs), 1):
+            self.assertLessEqual(abs(a - b), tolerance * abs(b), f"{what}, step {step}: {a}, "
+                                 f"PyTorch {b}, relative {abs(a - b) / abs(b):.1e}")
+
+    def assert_evaluation(self, ours: dict, theirs: dict, what: str):
+        for figure in ("loss", "accuracy"):
+            self.assertAlmostEqual(ours[figure], theirs[figure], delta=1e-5, msg=(what, figure))
+
+
+class GoldenTest(ParityTest):
+    def test_losses(self):
+        for name, row in GOLDEN["variants"].items():
+            with self.subTest(name):
+                network = self.network(name)
+                initial = self.initial(network, row["seed"])
+                run = self.unshuffled(network, initial)
+                losses, count = run["step_losses"], row["compared_steps"]
+                tolerance = loss_tolerance(name)
+                self.assert_near(losses[:count], row["losses"][:count], tolerance,
+                                 f"{name}, free")
+                # PyTorch's losses at our own parameters belong to exactly these parameters.
+                self.assertEqual(run["sha256"], row["lockstep"]["sha256"],
+                                 "results have changed: run scripts/peers.sh golden")
+                self.assert_near(losses, row["lockstep"]["losses"], tolerance,
+                                 f"{name}, in lockstep")
+                self.assert_evaluation(self.evaluate(initial), row["evaluation"], name)
+
+    def test_dropout_of_zero_changes_nothing(self):
+        runs = []
+        for name in ("baseline", "dropout-out-0.5", "dropout-conv-0.5", "dropout-conv-0.3"):
+            network = self.network(name)
+            initial = self.initial(network, 1)
+            run = self.unshuffled(network, initial)
+            runs.append((run["sha256"], run["step_losses"]))
+        self.assertEqual(runs, runs[:1] * len(runs))
+
+    @unittest.skipUnless(os.path.exists(LIBRARY), "CONVMARK_LIBRARY names no shared library")
+    def test_gradients_of_step_1(self):
+        library = Library(LIBRARY)
+        _, pixels, labels = fashion_mnist.load(DATA, "train")
+        images = library.floats(pixels[:BATCH * PIXELS])
+        for name, row in GOLDEN["variants"].items():
+            with self.subTest(name):
+                model = Model(library, self.network(name), BATCH, 2, True)
+                self.addCleanup(model.close)
+                model.initialize(row["seed"])
+                self.assertEqual(model.sha256(), row["initial_sha256"], "initial values")
+                model.train_step(images, labels[:BATCH])
+                self.compare_gradients(name, model.gradients(), row["gradients"])
+
+    def compare_gradients(self, name: str, ours: dict, theirs: dict):
+        self.assertEqual(list(ours), list(theirs))
+        total = sum(row["norm"] ** 2 for row in theirs.values()) ** 0.5
+        for tensor, row in theirs.items():
+            difference = distance(fingerprint(tensor, ours[tensor]), row)
+            scale = row["norm"] if row["norm"] > NEGLIGIBLE * total else total
+            self.assertLessEqual(difference, GRADIENT_TOLERANCE * scale,
+                                 f"{name}: {tensor}: {difference / scale:.1e} of its norm")
+
+
+@unittest.skipUnless(PEERS_PYTHON.exists(), "no PyTorch: scripts/peers.sh setup")
+class ExchangeTest(ParityTest):
+    """A file saved by one is loaded by the other, load_state_dict(strict=True) included."""
+
+    def test_files_both_ways(self):
+        theirs = self.folder / "theirs.safetensors"
+        for name in ("baseline", "dropout-conv-0.5", "bn-3"):
+            with self.subTest(name):
+                ours = self.folder / "ours.safetensors"
+                self.train(name, "--epochs", "1", "--steps", "5", "--valid-steps", "0", "--save",
+                           str(ours))
+                run = subprocess.run(
+                    [PEERS_PYTHON, PEERS / "parity.py", "exchange", name, ours, theirs],
+                    capture_output=True, text=True)
+                self.assertEqual(run.returncode, 0, run.stderr)
+                answer = json.loads(run.stdout)
+                self.assert_evaluation(self.evaluate(ours), answer["loaded"], f"{name}: ours")
+                self.assert_evaluation(self.evaluate(theirs, "--network", name),
+                                       answer["saved"], f"{name}: PyTorch's")
+
+    def test_every_variant_loads_strictly(self):
+        script = ("import sys, torch, model, variants; from safetensors.torch import load_file\n"
+                  "model.build(variants.find(sys.argv[1]))"
+                  ".load_state_dict(load_file(sys.argv[2]), strict=True)")
+        for name in variants.IDS:
+            with self.subTest(name):
+                initial = self.initial(name, 1)
+                run = subprocess.run([PEERS_PYTHON, "-c", script, name, initial], cwd=PEERS,
+                                     capture_output=True, text=True)
+                self.assertEqual(run.returncode, 0, run.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
