@@ -26,13 +26,13 @@ CM_INLINE void update(const adam_constants *k, const float *grad, float *param, 
 void CM_FN(adam)(const cm_team *team, size_t count, const cm_adam_step *step, const float *grad,
                  float *param, float *m, float *v) {
     const adam_constants k = {
-        .rate = vf_set1((float)(-(double)step->learning_rate / step->bias_correction1)),
-        .gradient_weight1 = vf_set1(1.0F - step->beta1),
-        .beta2 = vf_set1(step->beta2),
-        .gradient_weight2 = vf_set1(1.0F - step->beta2),
+        .rate = vf_set1((float)(-step->learning_rate / step->bias_correction1)),
+        .gradient_weight1 = vf_set1((float)(1.0 - step->beta1)),
+        .beta2 = vf_set1((float)step->beta2),
+        .gradient_weight2 = vf_set1((float)(1.0 - step->beta2)),
         .root_correction2 = vf_set1((float)sqrt(step->bias_correction2)),
-        .epsilon = vf_set1(step->epsilon),
-        .weight_decay = vf_set1(step->weight_decay),
+        .epsilon = vf_set1((float)step->epsilon),
+        .weight_decay = vf_set1((float)step->weight_decay),
     };
     const cm_range range = cm_share_elements(team, count);
     ptrdiff_t i = range.begin;

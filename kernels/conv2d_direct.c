@@ -132,7 +132,7 @@ static void run_tile(const pass *p, int rows, int panel, int image, int y, int x
         .relu = p->relu,
         .mode = CM_GEMM_STORE,
     };
-    cm_gemm_tile_run(rows, &tile);
+    CM_FN(gemm_tile)(rows, &tile);
 }
 
 /* Row y of the outputs of images [begin, end), one panel: tiles over the images. */

@@ -48,7 +48,7 @@ static void chain_flush(weight_chain *chain) {
     chain->tile.c = chain->partial;
     chain->tile.c_row = CM_TILE_COLUMNS;
     chain->tile.mode = chain->started ? CM_GEMM_CONTINUE : CM_GEMM_STORE;
-    cm_gemm_tile_run(chain->rows, &chain->tile);
+    CM_FN(gemm_tile)(chain->rows, &chain->tile);
     chain->started = true;
     chain->taps = 0;
 }
@@ -70,7 +70,7 @@ static void chain_end(weight_chain *chain) {
         chain->tile.base = chain->dweight;
         chain->tile.base_row = chain->dweight_row;
         chain->tile.mode = CM_GEMM_ADD;
-        cm_gemm_tile_run(chain->rows, &chain->tile);
+        CM_FN(gemm_tile)(chain->rows, &chain->tile);
         chain->taps = 0;
         return;
     }
@@ -205,7 +205,7 @@ static void backward_patches(const cm_team *team, const cm_conv2d_shape *shape, 
                     .columns = (int)(out - first < CM_TILE_COLUMNS ? out - first : CM_TILE_COLUMNS),
                     .mode = p == 0 ? CM_GEMM_STORE : CM_GEMM_CONTINUE,
                 };
-                cm_gemm_tile_run((int)(range.end - range.begin), &tile);
+                CM_FN(gemm_tile)((int)(range.end - range.begin), &tile);
             }
         }
     }

@@ -169,7 +169,7 @@ static void multiply(const transform_job *job, const cm_frequency *frequency,
             .base_row = side->columns,
             .mode = CM_GEMM_STORE,
         };
-        cm_gemm_tile_run(height, &tile); /* k1 */
+        CM_FN(gemm_tile)(height, &tile); /* k1 */
         if (!frequency->complex) {
             continue;
         }
@@ -177,12 +177,12 @@ static void multiply(const transform_job *job, const cm_frequency *frequency,
         tile.b += kernel_plane;
         tile.c = im + rows.begin * side->columns;
         tile.mode = side->transposed ? CM_GEMM_SUBTRACT : CM_GEMM_ADD;
-        cm_gemm_tile_run(height, &tile); /* im = k1 +- k2 */
+        CM_FN(gemm_tile)(height, &tile); /* im = k1 +- k2 */
         tile.a += left_plane;
         tile.b += kernel_plane;
         tile.c = re + rows.begin * side->columns;
         tile.mode = side->transposed ? CM_GEMM_ADD : CM_GEMM_SUBTRACT;
-        cm_gemm_tile_run(height, &tile); /* re = k1 -+ k3 */
+        CM_FN(gemm_tile)(height, &tile); /* re = k1 -+ k3 */
     }
 }
 
@@ -266,7 +266,7 @@ static void multiply_weights(const transform_job *job, const cm_frequency *frequ
         .base_row = CM_TILE_COLUMNS,
         .mode = CM_GEMM_STORE,
     };
-    cm_gemm_tile_run(height, &tile); /* k1 = c (e + g) */
+    CM_FN(gemm_tile)(height, &tile); /* k1 = c (e + g) */
     if (!frequency->complex) {
         return;
     }
@@ -274,12 +274,12 @@ static void multiply_weights(const transform_job *job, const cm_frequency *frequ
     tile.b = d + job->y_plane;
     tile.c = im;
     tile.mode = CM_GEMM_SUBTRACT;
-    cm_gemm_tile_run(height, &tile); /* im = k1 - (c + d) e */
+    CM_FN(gemm_tile)(height, &tile); /* im = k1 - (c + d) e */
     tile.a = x + job->x_plane;
     tile.b = d + 2 * job->y_plane;
     tile.c = re;
     tile.mode = CM_GEMM_ADD;
-    cm_gemm_tile_run(height, &tile); /* re = k1 + (d - c) g */
+    CM_FN(gemm_tile)(height, &tile); /* re = k1 + (d - c) g */
 }
 
 static void store_taps(const cm_conv2d_shape *shape, const weight_tile *where, const float *taps,

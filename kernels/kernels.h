@@ -75,7 +75,7 @@ typedef struct cm_max_pool2d_shape {
 
 /** Adam (Kingma & Ba, arXiv 1412.6980) with L2 weight decay added to the gradient. */
 typedef struct cm_adam_step {
-    float learning_rate, beta1, beta2, epsilon, weight_decay;
+    double learning_rate, beta1, beta2, epsilon, weight_decay;
     double bias_correction1; /* 1 - beta1^t, the power by repeated multiplication */
     double bias_correction2; /* 1 - beta2^t */
 } cm_adam_step;
@@ -228,7 +228,8 @@ typedef void cm_softmax_cross_entropy_fn(const cm_team *team, int batch, int cla
 /**
  * One step on `count` parameters: g = fma(weight_decay, param, grad); m = fma(1 - beta1, g - m, m);
  * v = fma(1 - beta2, g * g, beta2 * v); param = fma(-learning_rate / bias_correction1,
- * m / (sqrt(v) / sqrt(bias_correction2) + epsilon), param). PyTorch's torch.optim.Adam.
+ * m / (sqrt(v) / sqrt(bias_correction2) + epsilon), param). Each factor made of the step's
+ * constants is computed in double and rounded once. PyTorch's torch.optim.Adam.
  */
 typedef void cm_adam_fn(const cm_team *team, size_t count, const cm_adam_step *step,
                         const float *grad, float *param, float *m, float *v);

@@ -285,14 +285,13 @@ void ref_softmax_cross_entropy(int batch, int classes, const double *logits, con
 
 void ref_adam(size_t count, const cm_adam_step *step, const double *grad, double *param, double *m,
               double *v) {
-    const double beta1 = (double)step->beta1, beta2 = (double)step->beta2;
+    const double beta1 = step->beta1, beta2 = step->beta2;
     for (size_t i = 0; i < count; ++i) {
-        const double g = grad[i] + (double)step->weight_decay * param[i];
+        const double g = grad[i] + step->weight_decay * param[i];
         m[i] = beta1 * m[i] + (1.0 - beta1) * g;
         v[i] = beta2 * v[i] + (1.0 - beta2) * g * g;
         const double corrected_m = m[i] / step->bias_correction1;
         const double corrected_v = v[i] / step->bias_correction2;
-        param[i] -=
-            (double)step->learning_rate * corrected_m / (sqrt(corrected_v) + (double)step->epsilon);
+        param[i] -= step->learning_rate * corrected_m / (sqrt(corrected_v) + step->epsilon);
     }
 }

@@ -508,7 +508,7 @@ static void test_adam(const cm_kernels *kernels, data_kind kind) {
         const array grad = draw(kind, count);
         power1 *= 0.9;
         power2 *= 0.999;
-        const cm_adam_step step = {1e-3F, 0.9F, 0.999F, 1e-8F, 1e-2F, 1.0 - power1, 1.0 - power2};
+        const cm_adam_step step = {1e-3, 0.9, 0.999, 1e-8, 1e-2, 1.0 - power1, 1.0 - power2};
         kernels->adam(&alone, count, &step, grad.f, param.f, m.f, v.f);
         ref_adam(count, &step, grad.d, param.d, m.d, v.d);
         array_compare("adam m", m, CM_BOUND);

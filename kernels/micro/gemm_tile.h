@@ -18,10 +18,10 @@
 #ifndef CM_KERNELS_MICRO_GEMM_TILE_H
 #define CM_KERNELS_MICRO_GEMM_TILE_H
 
-#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "kernels/isa.h"
 #include "kernels/simd/simd.h"
 
 #define CM_TILE_COLUMNS (2 * VF_LANES)
@@ -62,101 +62,7 @@ CM_ALWAYS_INLINE int cm_tile_lanes(int columns, int v) {
     return left <= 0 ? 0 : left < VF_LANES ? left : VF_LANES;
 }
 
-CM_ALWAYS_INLINE vf cm_tile_load(const float *p, bool partial, int columns, int v) {
-    return partial ? vf_load_n(p + v * VF_LANES, cm_tile_lanes(columns, v))
-                   : vf_load(p + v * VF_LANES);
-}
-
-CM_ALWAYS_INLINE void cm_tile_store(float *p, vf value, bool partial, int columns, int v) {
-    if (partial) {
-        vf_store_n(p + v * VF_LANES, value, cm_tile_lanes(columns, v));
-    } else {
-        vf_store(p + v * VF_LANES, value);
-    }
-}
-
-/* The end of the chains of one vector, vector v of row `row`. */
-CM_ALWAYS_INLINE void cm_tile_finish(const cm_gemm_tile *tile, vf value, ptrdiff_t row,
-                                     bool partial, int v) {
-    const int columns = tile->columns;
-    if (tile->mode == CM_GEMM_ADD) {
-        value = vf_add(cm_tile_load(tile->base + row * tile->base_row, partial, columns, v), value);
-    } else if (tile->mode == CM_GEMM_SUBTRACT) {
-        value = vf_sub(cm_tile_load(tile->base + row * tile->base_row, partial, columns, v), value);
-    } else if (tile->bias != NULL) {
-        value = vf_add(value, cm_tile_load(tile->bias, partial, columns, v));
-    }
-    if (tile->relu) {
-        value = vf_max(vf_zero(), value);
-    }
-    cm_tile_store(tile->c + row * tile->c_row, value, partial, columns, v);
-}
-
-/* Repeats a statement for each row of the tallest tile. Accumulators are named variables, because
- * neither gcc 12 nor clang 14 keeps an array of vectors in registers here (9x9 maps, AVX-512: 159
- * and 61 GFLOP/s with an array, 179 and 161 with names, of a peak of 228). */
-#define CM_TILE_EACH_ROW(ROW) \
-    ROW(0)                    \
-    ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6) ROW(7) ROW(8) ROW(9) ROW(10) ROW(11) ROW(12) ROW(13)
-
-/* `rows` and `partial` are constants at every call: a row beyond them leaves no code behind. */
-CM_ALWAYS_INLINE void cm_gemm_tile_body(const int rows, const bool partial,
-                                        const cm_gemm_tile *tile) {
-    const int columns = tile->columns;
-    const ptrdiff_t a_row = tile->a_row, a_depth = tile->a_depth, b_depth = tile->b_depth;
-#define CM_TILE_ROW(i)                                                           \
-    vf left##i = vf_zero(), right##i = vf_zero();                                \
-    if (i < rows && tile->mode == CM_GEMM_CONTINUE) {                            \
-        left##i = cm_tile_load(tile->c + (i)*tile->c_row, partial, columns, 0);  \
-        right##i = cm_tile_load(tile->c + (i)*tile->c_row, partial, columns, 1); \
-    }
-    CM_TILE_EACH_ROW(CM_TILE_ROW)
-#undef CM_TILE_ROW
-    for (int t = 0; t < tile->taps; ++t) {
-        const float *a = tile->a + tile->tap[t].a;
-        const float *b = tile->b + tile->tap[t].b;
-        for (int d = 0; d < tile->depth; ++d, a += a_depth, b += b_depth) {
-            const vf b_left = cm_tile_load(b, partial, columns, 0);
-            const vf b_right = cm_tile_load(b, partial, columns, 1);
-#define CM_TILE_ROW(i)                                 \
-    if (i < rows) {                                    \
-        const vf element = vf_set1(a[(i)*a_row]);      \
-        left##i = vf_fma(element, b_left, left##i);    \
-        right##i = vf_fma(element, b_right, right##i); \
-    }
-            CM_TILE_EACH_ROW(CM_TILE_ROW)
-#undef CM_TILE_ROW
-        }
-    }
-#define CM_TILE_ROW(i)                                 \
-    if (i < rows) {                                    \
-        cm_tile_finish(tile, left##i, i, partial, 0);  \
-        cm_tile_finish(tile, right##i, i, partial, 1); \
-    }
-    CM_TILE_EACH_ROW(CM_TILE_ROW)
-#undef CM_TILE_ROW
-}
-
 /** Computes one tile; 1 <= rows <= VF_TILE_ROWS. */
-static void cm_gemm_tile_run(int rows, const cm_gemm_tile *tile) {
-    assert(rows >= 1 && rows <= VF_TILE_ROWS);
-    const bool partial = tile->columns < CM_TILE_COLUMNS;
-    switch (rows) {
-#define CM_TILE_ROW(i)                                   \
-    case (i) + 1:                                        \
-        if ((i) < VF_TILE_ROWS) {                        \
-            if (partial) {                               \
-                cm_gemm_tile_body((i) + 1, true, tile);  \
-            } else {                                     \
-                cm_gemm_tile_body((i) + 1, false, tile); \
-            }                                            \
-        }                                                \
-        break;
-        CM_TILE_EACH_ROW(CM_TILE_ROW)
-#undef CM_TILE_ROW
-    default:
-        break;
-    }
-}
+void CM_FN(gemm_tile)(int rows, const cm_gemm_tile *tile);
 
 #endif

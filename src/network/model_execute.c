@@ -219,11 +219,11 @@ static void update(const cm_team *team, const cm_step *step) {
     const cm_model *model = step->model;
     const cm_optimizer *optimizer = step->optimizer;
     const cm_adam_step adam = {
-        .learning_rate = (float)optimizer->learning_rate,
-        .beta1 = (float)optimizer->beta1,
-        .beta2 = (float)optimizer->beta2,
-        .epsilon = (float)optimizer->epsilon,
-        .weight_decay = (float)optimizer->weight_decay,
+        .learning_rate = optimizer->learning_rate,
+        .beta1 = optimizer->beta1,
+        .beta2 = optimizer->beta2,
+        .epsilon = optimizer->epsilon,
+        .weight_decay = optimizer->weight_decay,
         .bias_correction1 = 1.0 - model->beta1_power,
         .bias_correction2 = 1.0 - model->beta2_power,
     };

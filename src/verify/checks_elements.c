@@ -72,14 +72,14 @@ void cm_check_run_softmax_cross_entropy(const cm_kernels *kernels, const cm_team
 
 void cm_check_draw_adam(cm_check_case *c) {
     draw_count(c);
-    c->adam = (cm_adam_step){.learning_rate = cm_check_draw_uniform(c),
-                             .beta1 = 0.9F,
-                             .beta2 = 0.999F,
-                             .epsilon = 1e-8F,
-                             .weight_decay =
-                                 cm_check_draw_once_in(c, 3) ? 0.0F : cm_check_draw_uniform(c),
-                             .bias_correction1 = 1.0 - (double)cm_check_draw_uniform(c),
-                             .bias_correction2 = 1.0 - (double)cm_check_draw_uniform(c)};
+    c->adam = (cm_adam_step){
+        .learning_rate = (double)cm_check_draw_uniform(c),
+        .beta1 = 0.9,
+        .beta2 = 0.999,
+        .epsilon = 1e-8,
+        .weight_decay = cm_check_draw_once_in(c, 3) ? 0.0 : (double)cm_check_draw_uniform(c),
+        .bias_correction1 = 1.0 - (double)cm_check_draw_uniform(c),
+        .bias_correction2 = 1.0 - (double)cm_check_draw_uniform(c)};
     cm_check_add(c, "grad", CM_CHECK_INPUT, CM_CHECK_F32, c->count);
     cm_check_add(c, "param", CM_CHECK_IN_OUT, CM_CHECK_F32, c->count);
     cm_check_add(c, "m", CM_CHECK_IN_OUT, CM_CHECK_F32, c->count);
