@@ -52,6 +52,22 @@ class Results(CliTest):
         self.assertEqual(len({str(r["step_losses"] + [r["epochs"][0]["test_loss"]])
                               for r in results}), 1)
 
+    def test_without_validation_none_is_reported(self):
+        text = self.succeed("train", self.network, "--data", "synthetic", "--steps", "1",
+                            "--epochs", "1", "--valid-steps", "0")
+        self.assertIn("train loss", text)
+        self.assertNotIn("accuracy", text)
+
+    def test_algorithms_differ_in_bits_only(self):
+        words = ("--steps", "1", "--valid-steps", "0", "--batch", "4", "--threads", "1")
+        table = self.train(*words, network="bn-3")
+        direct = self.train(*words, "--conv-algorithm", "direct", network="bn-3")
+        again = self.train(*words, "--conv-algorithm", "auto", network="bn-3")
+        self.assertEqual((table["conv_algorithm"], direct["conv_algorithm"]), ("auto", "direct"))
+        self.assertEqual(table["sha256"], again["sha256"])
+        self.assertNotEqual(table["sha256"], direct["sha256"])
+        self.assertAlmostEqual(table["step_losses"][0], direct["step_losses"][0], places=5)
+
     def test_german_locale_gives_the_same_bytes(self):
         locales = self.path("locales")
         os.mkdir(locales)

@@ -140,6 +140,11 @@ class WrongValues(CliTest):
                 self.assertIn("scalar", text)
                 self.assertIn("--isa" if words else "CONVMARK_ISA", text)
 
+    def test_unknown_algorithm(self):
+        text = self.fail(2, "train", self.network, "--conv-algorithm", "fft")
+        self.assertIn("'fft'", text)
+        self.assertIn("dft10", text)
+
     def test_option_wins_over_the_environment(self):
         self.succeed("train", self.network, "--steps", "0", "--isa", "scalar",
                      env={"CONVMARK_ISA": "sse9"})

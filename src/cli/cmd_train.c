@@ -15,6 +15,7 @@ enum { MAX_EPOCHS = 100000, MAX_STEPS = 1000000, MAX_BATCH = 10000 };
 typedef struct train_options {
     cm_train_options train;
     const char *save, *load, *json;
+    const char *algorithm; /* of convolutions; NULL: auto */
 } train_options;
 
 #define MEMBER(name) offsetof(train_options, name)
@@ -36,6 +37,8 @@ static const cm_option option_table[] = {
      0},
     {"no-shuffle", CM_OPTION_FALSE, MEMBER(train.shuffle), NULL, "images in the data set's order",
      0, 0},
+    {"conv-algorithm", CM_OPTION_STRING, MEMBER(algorithm), "NAME",
+     "auto, direct, t4 or dft10: for the convolutions it fits (default: auto)", 0, 0},
     {"save", CM_OPTION_STRING, MEMBER(save), "FILE", "write the model as safetensors", 0, 0},
     {"load", CM_OPTION_STRING, MEMBER(load), "FILE",
      "start from a safetensors file instead of random values", 0, 0},
@@ -70,15 +73,31 @@ static cm_status check_outputs(const train_options *options, cm_error *error) {
     return status == CM_OK ? cm_check_output("json", options->json, true, error) : status;
 }
 
+static cm_status choose_algorithm(const char *name, cm_conv2d_algorithm *algorithm,
+                                  cm_error *error) {
+    *algorithm = name == NULL ? CM_CONV2D_AUTO : cm_conv2d_algorithm_from_name(name);
+    if (*algorithm == CM_CONV2D_ALGORITHM_COUNT) {
+        return cm_fail(
+            error, CM_USAGE,
+            "--conv-algorithm '%s' is not an algorithm; choose auto, direct, t4 or dft10", name);
+    }
+    return CM_OK;
+}
+
 /* Everything that can be wrong with the input is found here, before the first step. */
 static cm_status open_run(train_run *run, const char *network, const char *data, cm_error *error) {
     const train_options *options = run->options;
-    cm_status status = cm_network_open(network, &run->network, error);
+    cm_conv2d_algorithm algorithm;
+    cm_status status = choose_algorithm(options->algorithm, &algorithm, error);
+    if (status == CM_OK) {
+        status = cm_network_open(network, &run->network, error);
+    }
     if (status == CM_OK) {
         const cm_model_options model_options = {.batch = options->train.batch,
                                                 .threads = run->machine->threads,
                                                 .isa = run->machine->chosen_isa,
-                                                .training = true};
+                                                .training = true,
+                                                .conv_algorithm = algorithm};
         status = cm_model_create(run->network, &model_options, &run->model, error);
     }
     if (status == CM_OK) {

@@ -83,11 +83,14 @@ void cm_progress_observe(const cm_train_progress *at, const cm_epoch_result *epo
     char text[LINE_SIZE];
     if (epoch != NULL) {
         cm_progress_end(progress);
-        fprintf(progress->out,
-                "epoch %d/%d  train loss %.4f  test loss %.4f  accuracy %.4f  learning rate %g  "
-                "%.1f s\n",
-                at->epoch + 1, at->epochs, epoch->train_loss, epoch->test_loss, epoch->accuracy,
-                epoch->learning_rate, epoch->train_seconds + epoch->valid_seconds);
+        fprintf(progress->out, "epoch %d/%d  train loss %.4f  ", at->epoch + 1, at->epochs,
+                epoch->train_loss);
+        if (at->steps > 0) { /* without a validation there is nothing to say of it */
+            fprintf(progress->out, "test loss %.4f  accuracy %.4f  ", epoch->test_loss,
+                    epoch->accuracy);
+        }
+        fprintf(progress->out, "learning rate %g  %.1f s\n", epoch->learning_rate,
+                epoch->train_seconds + epoch->valid_seconds);
         fflush(progress->out);
     } else if (progress->terminal) {
         format_step(at, text, sizeof text);

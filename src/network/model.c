@@ -76,6 +76,7 @@ cm_status cm_model_create(const cm_network *network, const cm_model_options *opt
     model->batch = options->batch;
     model->threads = options->threads;
     model->training = options->training;
+    model->conv_algorithm = options->conv_algorithm;
     model->beta1_power = 1.0;
     model->beta2_power = 1.0;
     cm_status status = choose_kernels(options->isa, &model->kernels, error);
@@ -119,6 +120,10 @@ int cm_model_threads(const cm_model *model) {
 
 int cm_model_batch(const cm_model *model) {
     return model->batch;
+}
+
+cm_conv2d_algorithm cm_model_conv_algorithm(const cm_model *model) {
+    return model->conv_algorithm;
 }
 
 int64_t cm_model_step_count(const cm_model *model) {

@@ -47,6 +47,8 @@ void cm_model_free(cm_model *model);
 const cm_network *cm_model_network(const cm_model *model);
 cm_isa cm_model_isa(const cm_model *model);
 int cm_model_threads(const cm_model *model);
+/** As asked for in the options: AUTO unless one was forced. */
+cm_conv2d_algorithm cm_model_conv_algorithm(const cm_model *model);
 int cm_model_batch(const cm_model *model);
 
 /** PyTorch's default initial values (docs/numerics.md) from Philox under `seed`. */

@@ -10,6 +10,7 @@ struct cm_model {
     const cm_kernels *kernels;
     int batch, threads;
     bool training;
+    cm_conv2d_algorithm conv_algorithm;
     cm_plan plan;
     cm_tensor_spec *tensors;
     int tensor_count;

@@ -114,6 +114,9 @@ static bool set_run(json_t *o, const cm_train_record *record, cm_error *error) {
            cm_json_set(o, "seed", seed_json(record->options->seed), error) &&
            cm_json_set(o, "threads", json_integer(cm_model_threads(model)), error) &&
            cm_json_set(o, "isa", json_string(cm_isa_name(cm_model_isa(model))), error) &&
+           cm_json_set(o, "conv_algorithm",
+                       json_string(cm_conv2d_algorithm_name(cm_model_conv_algorithm(model))),
+                       error) &&
            cm_json_set(o, "pinned", json_boolean(record->pinned), error) &&
            cm_json_set(o, "options", cm_train_options_json(record->options), error) &&
            cm_json_set(o, "loaded_from", cm_json_string(record->loaded_from), error) &&
