@@ -129,7 +129,8 @@ class Files(CliTest):
 
     def test_a_file_that_does_not_fit(self):
         self.initial("a")
-        text = self.fail(3, "train", "baseline", "--data", "synthetic", "--load", "a", "--save", "b")
+        text = self.fail(3, "train", "baseline", "--data", "synthetic", "--load", "a",
+                         "--save", "b")
         self.assertIn("a:", text)
         self.assert_no_files("b")
         with open(self.path("a"), "rb") as file:
