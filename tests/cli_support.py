@@ -7,6 +7,8 @@ import tempfile
 import unittest
 
 PROGRAM = os.environ["CONVMARK"]
+ONE_THREAD = os.environ.get("CONVMARK_OPENMP") == "OFF"
+needs_teams = unittest.skipIf(ONE_THREAD, "this build has no OpenMP: one thread only")
 
 # Small enough for a step to take no time worth mentioning.
 TINY_NETWORK = """input 1 28 28

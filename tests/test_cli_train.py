@@ -9,7 +9,7 @@ import signal
 import subprocess
 import unittest
 
-from cli_support import PROGRAM, CliTest, environment, tensors
+from cli_support import PROGRAM, CliTest, environment, tensors, needs_teams
 
 DEEP_NETWORK = "input 1 28 28\nflatten\n" + "linear 64\nrelu\n" * 10 + "linear 10\n"
 
@@ -32,6 +32,7 @@ class Results(CliTest):
         self.assertRegex(result["sha256"], r"\A[0-9a-f]{64}\Z")
         self.assertEqual(result["options"]["learning_rate"], 0.01)
 
+    @needs_teams
     def test_each_option_changes_the_result_and_repetition_does_not(self):
         reference = self.train()["sha256"]
         self.assertEqual(self.train()["sha256"], reference)
@@ -44,6 +45,7 @@ class Results(CliTest):
             with self.subTest(words):
                 self.assertEqual(self.train(*words)["sha256"], reference)
 
+    @needs_teams
     def test_a_variant_is_the_same_on_threads_and_instruction_sets(self):
         words = ("--steps", "1", "--valid-steps", "1", "--batch", "5")
         results = [self.train(*words, *more, network="bn-3") for more in

@@ -4,7 +4,7 @@ import os
 import re
 import unittest
 
-from cli_support import COMMANDS, CliTest
+from cli_support import COMMANDS, CliTest, needs_teams
 
 MAN_PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "docs", "convmark.1")
 
@@ -161,6 +161,7 @@ class OpenMP(CliTest):
             text = self.fail(2, "train", self.network, "--steps", "0", env={name: value})
             self.assertIn(f"{name}={value}", text)
 
+    @needs_teams
     def test_fewer_threads_than_asked_are_refused(self):
         text = self.fail(2, "train", self.network, "--steps", "0", "--threads", "2", "--quiet",
                          env={"OMP_THREAD_LIMIT": "1", "KMP_WARNINGS": "0"})
@@ -172,6 +173,7 @@ class OpenMP(CliTest):
                                  "OMP_PROC_BIND": "false"})
         self.assertIn("1 thread\n", text)
 
+    @needs_teams
     def test_more_threads_than_cores_are_a_warning(self):
         words = ("train", self.network, "--steps", "0", "--threads", "600")
         result = self.run_program(*words)

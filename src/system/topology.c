@@ -145,7 +145,11 @@ cm_status cm_topology_load(cm_topology **topology, cm_error *error) {
                        "topology: no CPU that this process may use; check its affinity mask");
     }
     to->cpu_quota = cm_cgroup_cpu_quota("");
+#ifdef _OPENMP
     to->default_threads = cm_default_threads(to->usable_cores, to->cpu_quota);
+#else
+    to->default_threads = 1; /* every team of this build */
+#endif
     *topology = to;
     return CM_OK;
 }

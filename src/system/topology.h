@@ -29,10 +29,10 @@ typedef struct cm_topology {
     int packages, numa_nodes, cores, pus; /* of the machine, as far as the system shows it */
     int usable_cores, usable_pus;         /* inside this process's affinity mask */
     double cpu_quota;                     /* CPUs' worth of time it gets; 0: no limit */
-    int default_threads;                  /* usable cores, at most the quota; at least 1 */
-    int *pu_order;   /* [usable_pus]: operating-system numbers of the PUs, one a
-                        core first in the machine's order, then second ones */
-    int cache_count; /* rows of `caches` */
+    int default_threads; /* usable cores, at most the quota; at least 1; 1 without OpenMP */
+    int *pu_order;       /* [usable_pus]: operating-system numbers of the PUs, one a
+                            core first in the machine's order, then second ones */
+    int cache_count;     /* rows of `caches` */
     cm_cache caches[CM_MAX_CACHES];
     char hwloc_version[32];
     struct hwloc_topology *hwloc; /* for binding; see threads.h */
