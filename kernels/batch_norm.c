@@ -6,8 +6,8 @@
 /* Mean and sum of squared differences of one image's channels, as cm_sum_image() has them:
  * mean = (chain of additions over the positions) / positions; then the chain of fma(d, d, sum) with
  * d = x - mean. */
-CM_INLINE void image_statistics(const float *x, ptrdiff_t positions, ptrdiff_t channels,
-                                int vectors, int n, float *mean, float *squares) {
+CM_INLINE void channel_statistics(const float *x, ptrdiff_t positions, ptrdiff_t channels,
+                                  int vectors, int n, float *mean, float *squares) {
     vf sum[CM_SUM_VECTORS], square[CM_SUM_VECTORS];
     for (int v = 0; v < vectors; ++v) {
         sum[v] = vf_zero();
@@ -37,8 +37,8 @@ CM_INLINE void image_statistics(const float *x, ptrdiff_t positions, ptrdiff_t c
 }
 
 /* Tasks are images x blocks of channels. */
-static void all_image_statistics(const cm_team *team, const cm_map_shape *shape, const float *x,
-                                 void *workspace) {
+void CM_FN(image_statistics)(const cm_team *team, const cm_map_shape *shape, const float *x,
+                             void *workspace) {
     const ptrdiff_t channels = shape->channels;
     const ptrdiff_t positions = (ptrdiff_t)shape->height * shape->width;
     const ptrdiff_t blocks = (channels + CM_SUM_CHANNELS - 1) / CM_SUM_CHANNELS;
@@ -50,16 +50,16 @@ static void all_image_statistics(const cm_team *team, const cm_map_shape *shape,
         float *squares = mean + channels;
         ptrdiff_t c = task % blocks * CM_SUM_CHANNELS;
         if (c + CM_SUM_CHANNELS <= channels) {
-            image_statistics(from + c, positions, channels, CM_SUM_VECTORS, VF_LANES, mean + c,
-                             squares + c);
+            channel_statistics(from + c, positions, channels, CM_SUM_VECTORS, VF_LANES, mean + c,
+                               squares + c);
             continue;
         }
         for (; c + VF_LANES <= channels; c += VF_LANES) {
-            image_statistics(from + c, positions, channels, 1, VF_LANES, mean + c, squares + c);
+            channel_statistics(from + c, positions, channels, 1, VF_LANES, mean + c, squares + c);
         }
         if (c < channels) {
-            image_statistics(from + c, positions, channels, 1, (int)(channels - c), mean + c,
-                             squares + c);
+            channel_statistics(from + c, positions, channels, 1, (int)(channels - c), mean + c,
+                               squares + c);
         }
     }
 }
@@ -93,12 +93,10 @@ static void join_images(const cm_map_shape *shape, const void *workspace, ptrdif
     }
 }
 
-void CM_FN(batch_norm_statistics)(const cm_team *team, const cm_map_shape *shape, const float *x,
-                                  const float *gamma, const float *beta, float eps, float momentum,
-                                  float *running_mean, float *running_var, float *mean, float *rstd,
-                                  float *scale, float *shift, void *workspace) {
-    all_image_statistics(team, shape, x, workspace);
-    cm_team_barrier(team);
+void CM_FN(join_statistics)(const cm_team *team, const cm_map_shape *shape, const float *gamma,
+                            const float *beta, float eps, float momentum, float *running_mean,
+                            float *running_var, float *mean, float *rstd, float *scale,
+                            float *shift, const void *workspace) {
     const double count = (double)shape->batch * (double)shape->height * (double)shape->width;
     const ptrdiff_t channels = shape->channels;
     const cm_range range =
@@ -125,6 +123,17 @@ void CM_FN(batch_norm_statistics)(const cm_team *team, const cm_map_shape *shape
             }
         }
     }
+}
+
+void CM_FN(batch_norm_statistics)(const cm_team *team, const cm_map_shape *shape, const float *x,
+                                  const float *gamma, const float *beta, float eps, float momentum,
+                                  float *running_mean, float *running_var, float *mean, float *rstd,
+                                  float *scale, float *shift, void *workspace) {
+    CM_FN(image_statistics)(team, shape, x, workspace);
+    cm_team_barrier(team);
+    CM_FN(join_statistics)
+    (team, shape, gamma, beta, eps, momentum, running_mean, running_var, mean, rstd, scale, shift,
+     workspace);
 }
 
 void CM_FN(batch_norm_inference)(const cm_team *team, int channels, const float *gamma,

@@ -3,6 +3,7 @@
 #ifndef CM_KERNELS_BATCH_NORM_SUMS_H
 #define CM_KERNELS_BATCH_NORM_SUMS_H
 
+#include "kernels/isa.h"
 #include "kernels/vectors.h"
 
 enum {
@@ -19,6 +20,16 @@ enum {
 CM_INLINE float *cm_batch_norm_partial(void *workspace, ptrdiff_t image, ptrdiff_t channels) {
     return (float *)workspace + image * 2 * channels;
 }
+
+/* The two halves of batch_norm_statistics (batch_norm.c), with the caller's barrier between them.
+ * Into the workspace: each image's mean and sum of squared differences; and from there, joined,
+ * what batch_norm_statistics writes. */
+void CM_FN(image_statistics)(const cm_team *team, const cm_map_shape *shape, const float *x,
+                             void *workspace);
+void CM_FN(join_statistics)(const cm_team *team, const cm_map_shape *shape, const float *gamma,
+                            const float *beta, float eps, float momentum, float *running_mean,
+                            float *running_var, float *mean, float *rstd, float *scale,
+                            float *shift, const void *workspace);
 
 /* What one image adds to dbeta and dgamma, for `vectors` vectors of channels from `c`, the last of
  * them of n lanes. Over the positions in order: sum_g += g; sum_gx = fma(g, (x - mean) * rstd,

@@ -37,6 +37,19 @@ typedef struct cm_conv2d_layout {
 
 cm_conv2d_layout cm_conv2d_layout_of(const cm_conv2d_shape *shape, int threads);
 
+/** Where the parts of conv2d_max_pool2d's workspace begin, in floats: what batch norm keeps of each
+ * image; each image's dweight and dbias; and for each thread a map and conv2d's own workspace. */
+typedef struct cm_conv2d_pool_layout {
+    size_t batch_norm, dweight, dbias, threads;
+    size_t map, thread; /* floats of one map; of one thread's part */
+    size_t floats;
+} cm_conv2d_pool_layout;
+
+cm_conv2d_pool_layout cm_conv2d_pool_layout_of(const cm_conv2d_shape *conv, int threads);
+
+/** The same convolution of one image. */
+cm_conv2d_shape cm_conv2d_one_image(const cm_conv2d_shape *shape);
+
 /** The algorithm that CM_CONV2D_AUTO stands for. */
 cm_conv2d_algorithm cm_conv2d_choose(const cm_conv2d_shape *shape);
 

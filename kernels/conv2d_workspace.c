@@ -124,3 +124,35 @@ size_t cm_conv2d_workspace(const cm_conv2d_shape *shape, int threads) {
     return round_up(cm_conv2d_layout_of(shape, threads).floats, CM_SCRATCH_ALIGNMENT) *
            sizeof(float);
 }
+
+bool cm_conv2d_max_pool2d_pays(const cm_conv2d_shape *conv) {
+    return cm_conv2d_uses_patches(conv);
+}
+
+cm_conv2d_shape cm_conv2d_one_image(const cm_conv2d_shape *shape) {
+    cm_conv2d_shape one = *shape;
+    one.batch = 1;
+    return one;
+}
+
+cm_conv2d_pool_layout cm_conv2d_pool_layout_of(const cm_conv2d_shape *conv, int threads) {
+    const cm_conv2d_shape one = cm_conv2d_one_image(conv);
+    const cm_map_shape map = {conv->batch, conv->out_height, conv->out_width, conv->out_channels};
+    const size_t weights = (size_t)conv->kernel_h * (size_t)conv->kernel_w *
+                           (size_t)conv->in_channels * (size_t)conv->out_channels;
+    const size_t batch = (size_t)conv->batch;
+    cm_conv2d_pool_layout layout = {.batch_norm = 0};
+    layout.dweight = round_up(cm_batch_norm_workspace(&map) / sizeof(float), CM_SCRATCH_ALIGNMENT);
+    layout.dbias = round_up(layout.dweight + batch * weights, CM_SCRATCH_ALIGNMENT);
+    layout.threads =
+        round_up(layout.dbias + batch * (size_t)conv->out_channels, CM_SCRATCH_ALIGNMENT);
+    layout.map = round_up((size_t)map.height * (size_t)map.width * (size_t)map.channels,
+                          CM_SCRATCH_ALIGNMENT);
+    layout.thread = layout.map + cm_conv2d_workspace(&one, 1) / sizeof(float);
+    layout.floats = layout.threads + (size_t)threads * layout.thread;
+    return layout;
+}
+
+size_t cm_conv2d_max_pool2d_workspace(const cm_conv2d_shape *conv, int threads) {
+    return cm_conv2d_pool_layout_of(conv, threads).floats * sizeof(float);
+}

@@ -96,9 +96,14 @@ const char *cm_conv2d_algorithm_name(cm_conv2d_algorithm algorithm);
 /** The algorithm called `name`; CM_CONV2D_ALGORITHM_COUNT if there is none. */
 cm_conv2d_algorithm cm_conv2d_algorithm_from_name(const char *name);
 
+/** Whether conv2d_max_pool2d's kernels are the faster way for this convolution in front of a pool:
+ * few input channels, so that computing the map twice costs less than moving it. */
+bool cm_conv2d_max_pool2d_pays(const cm_conv2d_shape *conv);
+
 /** Scratch memory, in bytes, enough for all passes on any instruction set by up to `threads`. */
 size_t cm_conv2d_workspace(const cm_conv2d_shape *shape, int threads);
 size_t cm_batch_norm_workspace(const cm_map_shape *shape);
+size_t cm_conv2d_max_pool2d_workspace(const cm_conv2d_shape *conv, int threads);
 size_t cm_softmax_cross_entropy_workspace(int batch);
 
 /**
@@ -201,6 +206,37 @@ typedef void cm_batch_norm_max_pool2d_backward_fn(
     const uint16_t *argmax, const float *x_at_max, const float *x, const float *mean,
     const float *rstd, const float *scale, float *dgamma, float *dbeta, float *dx, void *workspace);
 
+/**
+ * conv2d followed by [batch norm,] [ReLU,] max pool, without the convolution's map ever being in
+ * memory: each thread computes the map of one image at a time in its cache, and again when it is
+ * needed again. Bit for bit what the separate kernels give; for a first layer of few channels and a
+ * large map, whose products cost less than moving it. pool: the shape of conv's output. Threads
+ * share out images.
+ *
+ * conv2d_batch_norm_statistics: conv2d_forward, then batch_norm_statistics.
+ * conv2d_max_pool2d_forward: conv2d_forward, then max_pool2d_forward.
+ * conv2d_max_pool2d_backward: batch_norm_max_pool2d_backward (x_at_max NULL: max_pool2d_backward;
+ * mean, rstd, scale, dgamma, dbeta are then not used), then conv2d_backward_weights.
+ */
+typedef void cm_conv2d_batch_norm_statistics_fn(const cm_team *team, const cm_conv2d_shape *conv,
+                                                const float *x, const float *weight,
+                                                const float *bias, const float *gamma,
+                                                const float *beta, float eps, float momentum,
+                                                float *running_mean, float *running_var,
+                                                float *mean, float *rstd, float *scale,
+                                                float *shift, void *workspace);
+typedef void cm_conv2d_max_pool2d_forward_fn(const cm_team *team, const cm_conv2d_shape *conv,
+                                             const cm_max_pool2d_shape *pool, const float *x,
+                                             const float *weight, const float *bias,
+                                             const float *scale, const float *shift, bool relu,
+                                             float *y, uint16_t *argmax, float *x_at_max,
+                                             void *workspace);
+typedef void cm_conv2d_max_pool2d_backward_fn(
+    const cm_team *team, const cm_conv2d_shape *conv, const cm_max_pool2d_shape *pool,
+    const float *x, const float *weight, const float *bias, const float *dy, const float *y,
+    const uint16_t *argmax, const float *x_at_max, const float *mean, const float *rstd,
+    const float *scale, float *dgamma, float *dbeta, float *dweight, float *dbias, void *workspace);
+
 /** y = ReLU(x). y may be x. */
 typedef void cm_relu_forward_fn(const cm_team *team, size_t count, const float *x, float *y);
 
@@ -247,6 +283,9 @@ typedef void cm_adam_fn(const cm_team *team, size_t count, const cm_adam_step *s
     ROW(max_pool2d_forward)             \
     ROW(max_pool2d_backward)            \
     ROW(batch_norm_max_pool2d_backward) \
+    ROW(conv2d_batch_norm_statistics)   \
+    ROW(conv2d_max_pool2d_forward)      \
+    ROW(conv2d_max_pool2d_backward)     \
     ROW(relu_forward)                   \
     ROW(relu_backward)                  \
     ROW(dropout)                        \

@@ -22,14 +22,12 @@ static cm_plan plan_of(const cm_network *network, int batch, bool training) {
     return plan;
 }
 
-/* Stages as letters: C conv2d or linear, B batch norm, P pool, R ReLU, D dropout; behind it what is
- * fused: b a batch norm, r a ReLU. */
+/* Stages as letters: C conv2d or linear, S conv2d with its pool, B batch norm, P pool, R ReLU, D
+ * dropout; behind it what is fused: b a batch norm, r a ReLU. */
 static void assert_stages(const char *layers, const char *expected) {
-    static const char letters[] = {[CM_STAGE_CONV2D] = 'C',
-                                   [CM_STAGE_BATCH_NORM] = 'B',
-                                   [CM_STAGE_MAX_POOL2D] = 'P',
-                                   [CM_STAGE_RELU] = 'R',
-                                   [CM_STAGE_DROPOUT] = 'D'};
+    static const char letters[] = {[CM_STAGE_CONV2D] = 'C',     [CM_STAGE_BATCH_NORM] = 'B',
+                                   [CM_STAGE_MAX_POOL2D] = 'P', [CM_STAGE_CONV2D_MAX_POOL2D] = 'S',
+                                   [CM_STAGE_RELU] = 'R',       [CM_STAGE_DROPOUT] = 'D'};
     char text[512] = "input 1 8 8\n", got[64] = "";
     strcat(text, layers);
     cm_network *network = network_of(text);
@@ -58,9 +56,13 @@ static void test_layers_are_fused(void **state) {
     } rows[] = {
         {"flatten\nlinear 2\n", "C"},
         {"conv2d 2 kernel 3\nrelu\nflatten\nlinear 4\nrelu\nlinear 2\n", "CrCrC"},
-        {"conv2d 2 kernel 3\nrelu\nmax_pool2d 2\nflatten\nlinear 2\n", "CPrC"},
-        {"conv2d 2 kernel 3\nbatch_norm\nrelu\nmax_pool2d 2\nflatten\nlinear 2\n", "CPbrC"},
-        {"conv2d 2 kernel 3\nbatch_norm\nmax_pool2d 2\nrelu\nflatten\nlinear 2\n", "CPbRC"},
+        {"conv2d 2 kernel 3\nrelu\nmax_pool2d 2\nflatten\nlinear 2\n", "SrC"},
+        {"conv2d 2 kernel 3\nbatch_norm\nrelu\nmax_pool2d 2\nflatten\nlinear 2\n", "SbrC"},
+        {"conv2d 2 kernel 3\nbatch_norm\nmax_pool2d 2\nrelu\nflatten\nlinear 2\n", "SbRC"},
+        {"relu\nconv2d 2 kernel 3\nrelu\nmax_pool2d 2\nflatten\nlinear 2\n", "RCPrC"},
+        {"conv2d 9 kernel 1\nconv2d 2 kernel 3\nbatch_norm\nrelu\nmax_pool2d 2\nflatten\nlinear "
+         "2\n",
+         "CCPbrC"},
         {"conv2d 2 kernel 3\nbatch_norm\nrelu\nflatten\nrelu\nlinear 2\n", "CBrRC"},
         {"conv2d 2 kernel 3\nbatch_norm\nbatch_norm\nflatten\nlinear 2\n", "CBBC"},
         {"relu\nmax_pool2d 2\nmax_pool2d 2\nflatten\nlinear 2\n", "PrPC"},
@@ -123,6 +125,9 @@ static size_t workspace_floats(const cm_plan *plan) {
         } else if (stage->batch_norm_layer >= 0) {
             needed = cm_batch_norm_workspace(&stage->map);
         }
+        if (stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
+            needed = cm_conv2d_max_pool2d_workspace(&stage->conv, THREADS);
+        }
         bytes = needed > bytes ? needed : bytes;
     }
     return bytes / sizeof(float);
@@ -140,13 +145,14 @@ static void check_training_plan(const char *what, const cm_network *network) {
         add(arena, &arrays, stage->out, count);
         add(arena, &arrays, stage->argmax, (count + 1) / 2);
         add(arena, &arrays, stage->x_at_max, count);
-        if (stage->kind == CM_STAGE_CONV2D) {
+        if (stage->kind == CM_STAGE_CONV2D || stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
             const size_t weights = (size_t)stage->conv.kernel_h * (size_t)stage->conv.kernel_w *
                                    (size_t)stage->conv.in_channels *
                                    (size_t)stage->conv.out_channels;
             add(parameters, &tensors, stage->weight, weights);
             add(parameters, &tensors, stage->bias, (size_t)stage->conv.out_channels);
-        } else if (stage->batch_norm_layer >= 0) {
+        }
+        if (stage->batch_norm_layer >= 0) {
             const size_t channels = (size_t)stage->map.channels;
             const size_t own[] = {stage->mean, stage->rstd, stage->scale, stage->shift};
             for (size_t k = 0; k < CM_COUNT(own); ++k) {

@@ -148,7 +148,10 @@ static size_t tensor_offset(const cm_model *model, const cm_tensor_spec *spec) {
     for (int i = 0; i < model->plan.stage_count; ++i) {
         const cm_stage *stage = &model->plan.stages[i];
         const bool batch_norm = stage->batch_norm_layer == spec->layer;
-        if (!batch_norm && !(stage->kind == CM_STAGE_CONV2D && stage->layer == spec->layer)) {
+        const bool conv =
+            stage->layer == spec->layer &&
+            (stage->kind == CM_STAGE_CONV2D || stage->kind == CM_STAGE_CONV2D_MAX_POOL2D);
+        if (!batch_norm && !conv) {
             continue;
         }
         switch (spec->kind) {

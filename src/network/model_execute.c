@@ -41,27 +41,69 @@ static cm_random_key dropout_key(const cm_step *step, const cm_stage *stage) {
 /* PyTorch's defaults for batch norm. */
 static const float batch_norm_eps = 1e-5F, batch_norm_momentum = 0.1F;
 
-/* Scale and shift of the stage's batch norm, from the batch or from the running statistics. */
+/* Scale and shift of the stage's batch norm, from the batch or from the running statistics. `x` is
+ * what the batch norm reads, or what the convolution in front of it reads where that is fused. */
 static void forward_coefficients(const cm_team *team, const cm_step *step, const cm_stage *stage,
                                  const float *x) {
-    cm_model *model = step->model;
+    const cm_model *model = step->model;
+    const cm_kernels *kernels = model->kernels;
     const cm_map_shape shape = map_shape(stage, step->batch);
     const float *gamma = model->parameters + stage->gamma;
     const float *beta = model->parameters + stage->beta;
     float *running_mean = model->statistics + stage->running_mean;
     float *running_var = model->statistics + stage->running_var;
+    float *mean = arena_at(model, stage->mean), *rstd = arena_at(model, stage->rstd);
     float *scale = arena_at(model, stage->scale), *shift = arena_at(model, stage->shift);
-    if (step->training) {
-        const bool update = step->optimizer != NULL;
-        model->kernels->batch_norm_statistics(
-            team, &shape, x, gamma, beta, batch_norm_eps, batch_norm_momentum,
-            update ? running_mean : NULL, update ? running_var : NULL, arena_at(model, stage->mean),
-            arena_at(model, stage->rstd), scale, shift, arena_at(model, model->plan.workspace));
+    void *workspace = arena_at(model, model->plan.workspace);
+    if (!step->training) {
+        kernels->batch_norm_inference(team, shape.channels, gamma, beta, batch_norm_eps,
+                                      running_mean, running_var, scale, shift);
+        cm_team_barrier(team);
+        return;
+    }
+    if (step->optimizer == NULL) { /* the model stays as it is */
+        running_mean = NULL;
+        running_var = NULL;
+    }
+    if (stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
+        const cm_conv2d_shape conv = conv_shape(stage, step->batch);
+        kernels->conv2d_batch_norm_statistics(team, &conv, x, model->parameters + stage->weight,
+                                              model->parameters + stage->bias, gamma, beta,
+                                              batch_norm_eps, batch_norm_momentum, running_mean,
+                                              running_var, mean, rstd, scale, shift, workspace);
     } else {
-        model->kernels->batch_norm_inference(team, shape.channels, gamma, beta, batch_norm_eps,
-                                             running_mean, running_var, scale, shift);
+        kernels->batch_norm_statistics(team, &shape, x, gamma, beta, batch_norm_eps,
+                                       batch_norm_momentum, running_mean, running_var, mean, rstd,
+                                       scale, shift, workspace);
     }
     cm_team_barrier(team);
+}
+
+/* Max pool, with what is fused in front of it. */
+static void forward_max_pool2d(const cm_team *team, const cm_step *step, const cm_stage *stage,
+                               const float *x, float *out) {
+    const cm_model *model = step->model;
+    const cm_kernels *kernels = model->kernels;
+    const cm_max_pool2d_shape shape = pool_shape(stage, step->batch);
+    const float *scale = NULL, *shift = NULL;
+    if (stage->batch_norm_layer >= 0) {
+        forward_coefficients(team, step, stage, x);
+        scale = arena_at(model, stage->scale);
+        shift = arena_at(model, stage->shift);
+    }
+    /* Evaluation keeps no indices, also on a model that can train. */
+    uint16_t *argmax = step->training ? (uint16_t *)arena_at(model, stage->argmax) : NULL;
+    float *x_at_max = step->training ? arena_at(model, stage->x_at_max) : NULL;
+    if (stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
+        const cm_conv2d_shape conv = conv_shape(stage, step->batch);
+        kernels->conv2d_max_pool2d_forward(
+            team, &conv, &shape, x, model->parameters + stage->weight,
+            model->parameters + stage->bias, scale, shift, stage->relu, out, argmax, x_at_max,
+            arena_at(model, model->plan.workspace));
+    } else {
+        kernels->max_pool2d_forward(team, &shape, x, scale, shift, stage->relu, out, argmax,
+                                    x_at_max);
+    }
 }
 
 /* Runs one stage on x; returns its output. The caller has the barrier. */
@@ -85,20 +127,10 @@ static const float *forward_stage(const cm_team *team, const cm_step *step, cons
                                     arena_at(model, stage->shift), stage->relu, out);
         return out;
     }
-    case CM_STAGE_MAX_POOL2D: {
-        const cm_max_pool2d_shape shape = pool_shape(stage, step->batch);
-        const bool normalize = stage->batch_norm_layer >= 0;
-        if (normalize) {
-            forward_coefficients(team, step, stage, x);
-        }
-        /* Evaluation keeps no indices, also on a model that can train. */
-        uint16_t *argmax = step->training ? (uint16_t *)arena_at(model, stage->argmax) : NULL;
-        kernels->max_pool2d_forward(
-            team, &shape, x, normalize ? arena_at(model, stage->scale) : NULL,
-            normalize ? arena_at(model, stage->shift) : NULL, stage->relu, out, argmax,
-            step->training ? arena_at(model, stage->x_at_max) : NULL);
+    case CM_STAGE_MAX_POOL2D:
+    case CM_STAGE_CONV2D_MAX_POOL2D:
+        forward_max_pool2d(team, step, stage, x, out);
         return out;
-    }
     case CM_STAGE_RELU: {
         const cm_map_shape shape = map_shape(stage, step->batch);
         kernels->relu_forward(team, map_count(&shape), x, out);
@@ -181,6 +213,25 @@ static void backward_max_pool2d(const cm_team *team, const cm_step *step, int in
     gradient_swap(dy);
 }
 
+/* The first stage of a network, so that there is no gradient to hand on. */
+static void backward_conv2d_max_pool2d(const cm_team *team, const cm_step *step, int index,
+                                       const gradient *dy) {
+    const cm_model *model = step->model;
+    const cm_stage *stage = &model->plan.stages[index];
+    const cm_conv2d_shape conv = conv_shape(stage, step->batch);
+    const cm_max_pool2d_shape pool = pool_shape(stage, step->batch);
+    const bool batch_norm = stage->batch_norm_layer >= 0;
+    model->kernels->conv2d_max_pool2d_backward(
+        team, &conv, &pool, stage_input(step, index), model->parameters + stage->weight,
+        model->parameters + stage->bias, dy->now, stage->relu ? arena_at(model, stage->out) : NULL,
+        (const uint16_t *)arena_at(model, stage->argmax),
+        batch_norm ? arena_at(model, stage->x_at_max) : NULL, arena_at(model, stage->mean),
+        arena_at(model, stage->rstd), arena_at(model, stage->scale),
+        model->gradients + stage->gamma, model->gradients + stage->beta,
+        model->gradients + stage->weight, model->gradients + stage->bias,
+        arena_at(model, model->plan.workspace));
+}
+
 /* Turns the gradient of the stage's output into that of its input, and writes those of its
  * parameters. The caller has the barrier. */
 static void backward_stage(const cm_team *team, const cm_step *step, int index, gradient *dy) {
@@ -194,6 +245,9 @@ static void backward_stage(const cm_team *team, const cm_step *step, int index, 
         return;
     case CM_STAGE_MAX_POOL2D:
         backward_max_pool2d(team, step, index, dy);
+        return;
+    case CM_STAGE_CONV2D_MAX_POOL2D:
+        backward_conv2d_max_pool2d(team, step, index, dy);
         return;
     case CM_STAGE_BATCH_NORM:
         kernels->batch_norm_backward(

@@ -141,6 +141,47 @@ static bool plan_max_pool2d(cm_planner *planner, const cm_layer *layer, cm_stage
     return true;
 }
 
+/* Whether a stage that begins with the convolution at `layer` takes the pool behind it too. Only at
+ * the front of a network, where nobody asks for the gradient of the images; and threads share out
+ * images there, so that there must be enough of them. *batch_norm, *relu: layers on the way, or 0.
+ */
+static bool takes_pool(const cm_planner *planner, int layer, const cm_conv2d_shape *conv,
+                       int *batch_norm, int *relu) {
+    int next = layer + 1;
+    *batch_norm = is_kind(planner, next, CM_LAYER_BATCH_NORM) ? next++ : 0;
+    *relu = is_kind(planner, next, CM_LAYER_RELU) ? next++ : 0;
+    return planner->plan->stage_count == 0 && is_kind(planner, next, CM_LAYER_MAX_POOL2D) &&
+           planner->options->batch >= planner->options->threads && cm_conv2d_max_pool2d_pays(conv);
+}
+
+/* Convolution, or linear, and what is fused with it. */
+static int plan_conv2d_stage(cm_planner *planner, int layer, cm_stage *stage) {
+    int batch_norm, relu;
+    stage->kind = CM_STAGE_CONV2D;
+    if (!plan_conv2d(planner, layer_at(planner, layer), stage)) {
+        return 0;
+    }
+    if (takes_pool(planner, layer, &stage->conv, &batch_norm, &relu)) {
+        const int pool = layer + 1 + (batch_norm > 0) + (relu > 0);
+        stage->kind = CM_STAGE_CONV2D_MAX_POOL2D;
+        stage->relu = relu > 0;
+        if (batch_norm > 0) {
+            plan_batch_norm(planner, batch_norm, stage);
+        }
+        planner->workspace =
+            larger(planner->workspace,
+                   cm_conv2d_max_pool2d_workspace(&stage->conv, planner->options->threads));
+        return plan_max_pool2d(planner, layer_at(planner, pool), stage) ? pool + 1 - layer : 0;
+    }
+    /* A ReLU in front of a pool is cheaper there: fewer elements. */
+    if (is_kind(planner, layer + 1, CM_LAYER_RELU) &&
+        !is_kind(planner, layer + 2, CM_LAYER_MAX_POOL2D)) {
+        stage->relu = true;
+        return 2;
+    }
+    return 1;
+}
+
 /* Plans the stage that begins at `layer`; returns the layers it takes, 0 when a shape is refused.
  */
 static int plan_stage(cm_planner *planner, int layer, cm_stage *stage) {
@@ -158,17 +199,7 @@ static int plan_stage(cm_planner *planner, int layer, cm_stage *stage) {
         return 1;
     }
     if (first->kind == CM_LAYER_CONV2D || first->kind == CM_LAYER_LINEAR) {
-        stage->kind = CM_STAGE_CONV2D;
-        if (!plan_conv2d(planner, first, stage)) {
-            return 0;
-        }
-        /* A ReLU in front of a pool is cheaper there: fewer elements. */
-        if (is_kind(planner, layer + 1, CM_LAYER_RELU) &&
-            !is_kind(planner, layer + 2, CM_LAYER_MAX_POOL2D)) {
-            stage->relu = true;
-            return 2;
-        }
-        return 1;
+        return plan_conv2d_stage(planner, layer, stage);
     }
     if (is_kind(planner, next, CM_LAYER_BATCH_NORM)) {
         plan_batch_norm(planner, next++, stage);

@@ -14,9 +14,10 @@
 #include "status.h"
 
 typedef enum cm_stage_kind {
-    CM_STAGE_CONV2D,     /* conv2d or linear, [ReLU] */
-    CM_STAGE_BATCH_NORM, /* batch norm, [ReLU] */
-    CM_STAGE_MAX_POOL2D, /* [batch norm], [ReLU], max pool */
+    CM_STAGE_CONV2D,            /* conv2d or linear, [ReLU] */
+    CM_STAGE_BATCH_NORM,        /* batch norm, [ReLU] */
+    CM_STAGE_MAX_POOL2D,        /* [batch norm], [ReLU], max pool */
+    CM_STAGE_CONV2D_MAX_POOL2D, /* conv2d, [batch norm], [ReLU], max pool: the map is not kept */
     CM_STAGE_RELU,
     CM_STAGE_DROPOUT
 } cm_stage_kind;

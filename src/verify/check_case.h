@@ -57,7 +57,7 @@ typedef struct cm_check_case {
     cm_check_array arrays[CM_CHECK_MAX_ARRAYS];
 
     /* Arguments that are not arrays; each kernel uses some. */
-    char shape[160]; /* as text */
+    char shape[224]; /* as text */
     cm_conv2d_shape conv;
     cm_map_shape map;
     cm_max_pool2d_shape pool;
