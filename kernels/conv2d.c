@@ -6,13 +6,13 @@
 static void direct_backward(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                             const float *dy, const float *weight, float *dx, float *dweight,
                             void *workspace) {
+    const cm_conv2d_layout layout = cm_conv2d_layout_of(shape, 1);
+    float *scratch = workspace;
     if (dweight != NULL) {
-        CM_FN(direct_backward_weights)
-        (team, shape, x, dy, dweight,
-         (float *)workspace + cm_conv2d_layout_of(shape, 1).weights_scratch);
+        CM_FN(direct_backward_weights)(team, shape, x, dy, dweight, scratch + layout.weights);
     }
     if (dx != NULL) {
-        CM_FN(direct_backward_data)(team, shape, dy, weight, dx, workspace);
+        CM_FN(direct_backward_data)(team, shape, dy, weight, dx, scratch + layout.panels);
     }
 }
 
@@ -67,11 +67,10 @@ void CM_FN(conv2d_backward)(const cm_team *team, const cm_conv2d_shape *shape, c
                             const float *dy, const float *weight, float *dx, float *dweight,
                             float *dbias, void *workspace) {
     if (dbias != NULL) {
-        backward_bias(team, shape, dy, dbias, workspace);
+        backward_bias(team, shape, dy, dbias,
+                      (float *)workspace + cm_conv2d_layout_of(shape, 1).image_sums);
     }
-    algorithms[shape->algorithm].backward(team, shape, x, dy, weight, dx, dweight,
-                                          (float *)workspace +
-                                              cm_conv2d_layout_of(shape, 1).algorithm_scratch);
+    algorithms[shape->algorithm].backward(team, shape, x, dy, weight, dx, dweight, workspace);
 }
 
 void CM_FN(conv2d_backward_data)(const cm_team *team, const cm_conv2d_shape *shape, const float *dy,

@@ -6,7 +6,8 @@
 
 #include "kernels/isa.h"
 
-/* Direct (conv2d_direct.c, conv2d_direct_weights.c): as the contracts in kernels.h say. */
+/* Direct (conv2d_direct.c, conv2d_direct_weights.c): as the contracts in kernels.h say. forward
+ * takes conv2d's whole workspace, the other two their parts of it. */
 cm_conv2d_forward_fn CM_FN(direct_forward);
 cm_conv2d_backward_data_fn CM_FN(direct_backward_data);
 void CM_FN(direct_backward_weights)(const cm_team *team, const cm_conv2d_shape *shape,

@@ -6,7 +6,7 @@
 #include "kernels/conv2d_internal.h"
 #include "kernels/micro/gemm_tile.h"
 
-#include <assert.h>
+#include <string.h>
 
 typedef int taps_at_fn(const cm_conv2d_shape *shape, int y, int x, cm_gemm_tap *tap);
 
@@ -199,26 +199,44 @@ static void run_pass(const cm_team *team, const pass *p, ptrdiff_t step) {
     }
 }
 
-/* Forward for few input channels: each row of outputs is a GEMM of its patches. */
-static void forward_patches(const cm_team *team, const pass *p, float *patches) {
+/* Copies an image into a frame of zeros, `padding` wide. */
+static void pad_image(const cm_conv2d_shape *shape, const float *image, float *padded) {
+    const size_t row = (size_t)shape->width * (size_t)shape->in_channels;
+    const size_t side = (size_t)shape->padding_w * (size_t)shape->in_channels;
+    memset(padded, 0, cm_conv2d_padded_image(shape) * sizeof(float));
+    float *to = padded + (size_t)shape->padding_h * (row + 2 * side) + side;
+    for (int h = 0; h < shape->height; ++h) {
+        memcpy(to, image, row * sizeof(float));
+        to += row + 2 * side;
+        image += row;
+    }
+}
+
+/* Forward for few input channels: from a padded image, a row of the kernel is one tap, whose depth
+ * kernel_w x channels lies in one piece of memory; tile rows are runs of positions. */
+static void forward_padded(const cm_team *team, const pass *p, float *padded) {
     const cm_conv2d_shape *shape = p->shape;
-    const int depth = shape->kernel_h * shape->kernel_w * shape->in_channels;
     const ptrdiff_t panels = (p->columns + CM_TILE_COLUMNS - 1) / CM_TILE_COLUMNS;
-    const cm_gemm_tap tap = {0, 0};
+    const ptrdiff_t row = (ptrdiff_t)(shape->width + 2 * shape->padding_w) * shape->in_channels;
+    const ptrdiff_t step = (ptrdiff_t)shape->stride_w * shape->in_channels;
     const cm_range images = cm_team_share(team, shape->batch);
-    pass row = *p;
-    row.depth = depth;
-    row.in_image = 0;
+    cm_gemm_tap tap[CM_CONV2D_MAX_TAPS];
+    pass positions = *p;
+    positions.depth = shape->kernel_w * shape->in_channels;
+    positions.in_image = 0;
+    for (int r = 0; r < shape->kernel_h; ++r) {
+        tap[r] = (cm_gemm_tap){r * row, (ptrdiff_t)r * positions.depth * CM_TILE_COLUMNS};
+    }
     for (ptrdiff_t image = images.begin; image < images.end; ++image) {
-        float *image_patches = patches + image * (ptrdiff_t)cm_conv2d_patch_row(shape);
+        float *frame = padded + image * (ptrdiff_t)cm_conv2d_padded_image(shape);
+        pad_image(shape, p->in + image * p->in_image, frame);
         for (int y = 0; y < shape->out_height; ++y) {
-            cm_conv2d_pack_patches(shape, p->in + image * p->in_image, y, image_patches);
             for (ptrdiff_t part = 0; part < cm_even_parts(shape->out_width, VF_TILE_ROWS); ++part) {
                 const cm_range range = cm_even_part(shape->out_width, VF_TILE_ROWS, part);
-                row.in = image_patches + range.begin * depth;
+                positions.in = frame + (ptrdiff_t)y * shape->stride_h * row + range.begin * step;
                 for (int panel = 0; panel < panels; ++panel) {
-                    run_tile(&row, (int)(range.end - range.begin), panel, (int)image, y,
-                             (int)range.begin, depth, p->columns, &tap, 1);
+                    run_tile(&positions, (int)(range.end - range.begin), panel, (int)image, y,
+                             (int)range.begin, step, p->columns, tap, shape->kernel_h);
                 }
             }
         }
@@ -228,7 +246,8 @@ static void forward_patches(const cm_team *team, const pass *p, float *patches) 
 void CM_FN(direct_forward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                            const float *weight, const float *bias, bool relu, float *y,
                            void *workspace) {
-    float *panels = workspace;
+    const cm_conv2d_layout layout = cm_conv2d_layout_of(shape, 1);
+    float *panels = (float *)workspace + layout.panels;
     const ptrdiff_t panel =
         (ptrdiff_t)shape->kernel_h * shape->kernel_w * shape->in_channels * CM_TILE_COLUMNS;
     pack_forward(team, shape, weight, panels);
@@ -250,8 +269,7 @@ void CM_FN(direct_forward)(const cm_team *team, const cm_conv2d_shape *shape, co
         .out = y,
     };
     if (cm_conv2d_uses_patches(shape)) {
-        const ptrdiff_t count = (shape->out_channels + CM_TILE_COLUMNS - 1) / CM_TILE_COLUMNS;
-        forward_patches(team, &p, panels + count * panel);
+        forward_padded(team, &p, (float *)workspace + layout.weights);
     } else {
         run_pass(team, &p, (ptrdiff_t)shape->stride_w * shape->in_channels);
     }

@@ -9,30 +9,32 @@
 
 #include "kernels/kernels.h"
 
-/** The widest tile of any instruction set: panels are padded to it in the workspace. */
-enum { CM_MAX_TILE_COLUMNS = 32 };
+/** The widest and the tallest tile of any instruction set: panels are padded to the width in the
+ * workspace, and gemm_tile.c has code up to the height. */
+enum { CM_MAX_TILE_COLUMNS = 32, CM_MAX_TILE_ROWS = 14 };
 
 /** Elements of the largest kernel: the taps of one output position lie on the stack. */
 enum { CM_CONV2D_MAX_TAPS = 4096 };
 
-/** Below this many input channels the taps of a position are copied to one row of patches first, so
- * that the tile's depth (forward) and rows (backward by weights) are channels x taps. 8 is the
- * tallest tile: fewer channels leave rows of it empty. A fixed rule, because it decides whether the
- * taps outside the map are left out or multiplied as zeros. */
+/** Below this many input channels maps are padded, so that the tile's depth (forward) is channels x
+ * a row of taps, and the taps of a position are copied to one row of patches, so that the tile's
+ * rows (backward by weights) are channels x taps. 8 is the tallest tile: fewer channels leave rows
+ * of it empty. A fixed rule, because it decides whether the taps outside the map are left out or
+ * multiplied as zeros. */
 enum { CM_PATCH_CHANNELS = 8 };
 
 /** Scratch arrays begin at multiples of this many floats. */
 enum { CM_SCRATCH_ALIGNMENT = 16 };
 
-/** Where the parts of the workspace begin, in floats from its start. */
+/** Where the parts of the workspace begin, in floats from its start; each algorithm has some. */
 typedef struct cm_conv2d_layout {
-    size_t algorithm_scratch; /* behind the sums of dbias */
-    size_t weights_scratch;   /* direct: from algorithm_scratch, what backward by weights uses */
-    /* Transform domains: planes of X and of D, of the results, columns of kernels, tiles of taps,
-     * and one panel of kernel planes a thread. */
-    size_t left, right, results, kernels, taps, panels;
-    size_t panel;  /* floats of one thread's panel */
-    size_t floats; /* all of it */
+    size_t image_sums; /* sums of dy, an image, that dbias is made of */
+    size_t weights;    /* direct: patches, or what else backward by weights uses */
+    size_t panels;     /* direct: weights in panels; domains: a panel of kernel planes a thread */
+    size_t panel;      /* domains: floats of one thread's panel */
+    size_t left, right, results; /* domains: planes of X, of D, of the results */
+    size_t kernels, taps;        /* domains: columns of kernels, tiles of taps */
+    size_t floats;               /* all of it */
 } cm_conv2d_layout;
 
 cm_conv2d_layout cm_conv2d_layout_of(const cm_conv2d_shape *shape, int threads);
@@ -62,6 +64,12 @@ static inline size_t cm_conv2d_plane(int batch, int channels) {
 }
 
 bool cm_conv2d_uses_patches(const cm_conv2d_shape *shape);
+
+/** Floats of one image in a frame of zeros as wide as the padding. */
+static inline size_t cm_conv2d_padded_image(const cm_conv2d_shape *shape) {
+    return ((size_t)shape->height + 2 * (size_t)shape->padding_h) *
+           ((size_t)shape->width + 2 * (size_t)shape->padding_w) * (size_t)shape->in_channels;
+}
 
 /** Floats of the patches of one row of outputs. */
 size_t cm_conv2d_patch_row(const cm_conv2d_shape *shape);

@@ -3,6 +3,7 @@
  * channels), (frequency, panel of channels), (image, vector of channels). Kernels are transformed
  * in two halves: columns first, for all frequencies of a row at once, then each plane of kernels in
  * the L2 cache just before its product. */
+#include <assert.h>
 #include <string.h>
 
 #include "kernels/conv2d_algorithms.h"
@@ -11,6 +12,12 @@
 #include "kernels/transform/domain.h"
 
 enum { TAPS = 9, PLANES_OF_COMPLEX = 3 };
+
+/* The domain of each algorithm that has one. */
+static const cm_domain *const domains[CM_CONV2D_ALGORITHM_COUNT] = {
+    [CM_CONV2D_T4] = &CM_FN(t4_domain),
+    [CM_CONV2D_DFT10] = &CM_FN(dft10_domain),
+};
 
 /* One call's constants. */
 typedef struct transform_job {
@@ -24,13 +31,16 @@ typedef struct transform_job {
 
 static transform_job make_job(const cm_conv2d_shape *shape, const cm_team *team, void *workspace) {
     transform_job job = {
-        .domain = shape->algorithm == CM_CONV2D_T4 ? &CM_FN(t4_domain) : &CM_FN(dft10_domain),
+        .domain = domains[shape->algorithm],
         .shape = shape,
         .layout = cm_conv2d_layout_of(shape, team->count),
         .workspace = workspace,
         .x_plane = (ptrdiff_t)cm_conv2d_plane(shape->batch, shape->in_channels),
         .y_plane = (ptrdiff_t)cm_conv2d_plane(shape->batch, shape->out_channels),
     };
+    assert(job.domain->kernel_rows <= CM_MAX_KERNEL_ROWS);
+    assert(job.domain->frequencies <= CM_MAX_FREQUENCIES);
+    assert(job.domain->scratch <= CM_MAX_FOLD_SUMS);
     job.domain->list(job.frequency);
     return job;
 }
@@ -299,10 +309,10 @@ static void store_taps(const cm_conv2d_shape *shape, const weight_tile *where, c
 /* Rows of frequencies outside, tiles inside: the planes of a row stay in the L2 cache. Each tile's
  * taps wait in the workspace from row to row. */
 static void backward_weights(const cm_team *team, const transform_job *job, float *dweight) {
-    enum { TILE = VF_TILE_ROWS * CM_TILE_COLUMNS, SUMS = 6 };
+    enum { TILE = VF_TILE_ROWS * CM_TILE_COLUMNS };
     const cm_conv2d_shape *shape = job->shape;
     const cm_domain *domain = job->domain;
-    float re[TILE], im[TILE], sums[SUMS * TILE];
+    float re[TILE], im[TILE], sums[CM_MAX_FOLD_SUMS * TILE];
     memset(re, 0, sizeof re); /* columns beyond the last channel are folded too */
     memset(im, 0, sizeof im);
     const ptrdiff_t tiles =

@@ -14,22 +14,27 @@ static size_t larger(size_t a, size_t b) {
 
 /* One row an algorithm. A transform domain takes square maps of one size, 3x3 kernels, stride 1,
  * padding 1; with few channels its transforms cost more than they save, so that AUTO leaves these
- * to CM_CONV2D_DIRECT (the border is the width of a vector on AVX-512). */
+ * to CM_CONV2D_DIRECT (the border is the width of a vector on AVX-512). Planes, results and kernel
+ * rows are those of its cm_domain (transform/domain.h). */
 typedef struct algorithm_row {
     const char *name;
     int side; /* 0: any shape */
+    size_t planes, results, kernel_rows;
 } algorithm_row;
 
 static const algorithm_row algorithm_table[CM_CONV2D_ALGORITHM_COUNT] = {
-    [CM_CONV2D_AUTO] = {"auto", 0},
-    [CM_CONV2D_DIRECT] = {"direct", 0},
-    [CM_CONV2D_T4] = {"t4", 3},
-    [CM_CONV2D_DFT10] = {"dft10", 9},
+    [CM_CONV2D_AUTO] = {"auto", 0, 0, 0, 0},
+    [CM_CONV2D_DIRECT] = {"direct", 0, 0, 0, 0},
+    [CM_CONV2D_T4] = {"t4", 3, 16, 16, 4},
+    [CM_CONV2D_DFT10] = {"dft10", 9, 148, 100, 10},
 };
 
 enum { MIN_TRANSFORM_CHANNELS = 16 };
 
 bool cm_conv2d_algorithm_fits(cm_conv2d_algorithm algorithm, const cm_conv2d_shape *shape) {
+    if (algorithm >= CM_CONV2D_ALGORITHM_COUNT) {
+        return false;
+    }
     const int side = algorithm_table[algorithm].side;
     return side == 0 || (shape->height == side && shape->width == side && shape->kernel_h == 3 &&
                          shape->kernel_w == 3 && shape->stride_h == 1 && shape->stride_w == 1 &&
@@ -70,48 +75,43 @@ size_t cm_conv2d_patch_row(const cm_conv2d_shape *shape) {
            (size_t)shape->in_channels;
 }
 
-/* Direct: weights in panels, then patches; and patches with sums an image for the weights. */
+/* The next part of the workspace, `floats` long. */
+static size_t reserve(cm_conv2d_layout *layout, size_t floats) {
+    const size_t at = layout->floats;
+    layout->floats = round_up(at + floats, CM_SCRATCH_ALIGNMENT);
+    return at;
+}
+
 static void direct_layout(const cm_conv2d_shape *shape, cm_conv2d_layout *layout) {
     const size_t taps = (size_t)shape->kernel_h * (size_t)shape->kernel_w;
     const size_t in = (size_t)shape->in_channels, out = (size_t)shape->out_channels;
     const size_t batch = (size_t)shape->batch;
-    const size_t panels = larger(taps * in * round_up(out, CM_MAX_TILE_COLUMNS),
-                                 taps * out * round_up(in, CM_MAX_TILE_COLUMNS));
-    const size_t patches = cm_conv2d_uses_patches(shape) ? batch * cm_conv2d_patch_row(shape) : 0;
-    const size_t sums = patches > 0 ? batch * taps * in * out : 0;
-    layout->weights_scratch = round_up(panels, CM_SCRATCH_ALIGNMENT);
-    layout->floats = layout->algorithm_scratch + layout->weights_scratch + patches + sums;
+    layout->panels = reserve(layout, larger(taps * in * round_up(out, CM_MAX_TILE_COLUMNS),
+                                            taps * out * round_up(in, CM_MAX_TILE_COLUMNS)));
+    /* Forward: padded images. By weights: patches of a row, then each image's sums. */
+    const size_t patches =
+        larger(cm_conv2d_patch_row(shape) + taps * in * out, cm_conv2d_padded_image(shape));
+    layout->weights = reserve(layout, cm_conv2d_uses_patches(shape) ? batch * patches : 0);
 }
 
-/* Plane sizes of the domains: see transform/domain.h. */
 static void transform_layout(const cm_conv2d_shape *shape, int threads, cm_conv2d_layout *layout) {
-    const bool dft = shape->algorithm == CM_CONV2D_DFT10;
-    const size_t planes = dft ? 148 : 16, results = dft ? 100 : 16, rows = dft ? 10 : 4;
-    const size_t in = (size_t)shape->in_channels, out = (size_t)shape->out_channels;
-    const size_t widest = larger(in, out);
+    const algorithm_row *row = &algorithm_table[shape->algorithm];
+    const size_t taps = (size_t)shape->kernel_h * (size_t)shape->kernel_w;
+    const size_t widest = larger((size_t)shape->in_channels, (size_t)shape->out_channels);
     const size_t padded = round_up(widest, CM_MAX_TILE_COLUMNS);
     const size_t plane = cm_conv2d_plane(shape->batch, (int)widest);
-    size_t at = layout->algorithm_scratch;
-    layout->left = at;
-    at = round_up(at + planes * plane, CM_SCRATCH_ALIGNMENT);
-    layout->right = at;
-    at = round_up(at + planes * plane, CM_SCRATCH_ALIGNMENT);
-    layout->results = at;
-    at = round_up(at + results * plane, CM_SCRATCH_ALIGNMENT);
-    layout->kernels = at;
-    at = round_up(at + rows * 3 * widest * padded, CM_SCRATCH_ALIGNMENT);
-    layout->taps = at;
-    at = round_up(at + 9 * widest * padded, CM_SCRATCH_ALIGNMENT);
-    layout->panels = at;
+    layout->left = reserve(layout, row->planes * plane);
+    layout->right = reserve(layout, row->planes * plane);
+    layout->results = reserve(layout, row->results * plane);
+    layout->kernels = reserve(layout, row->kernel_rows * 3 * widest * padded);
+    layout->taps = reserve(layout, taps * widest * padded);
     layout->panel = round_up(3 * widest * CM_MAX_TILE_COLUMNS, CM_SCRATCH_ALIGNMENT);
-    layout->floats = at + (size_t)threads * layout->panel;
+    layout->panels = reserve(layout, (size_t)threads * layout->panel);
 }
 
 cm_conv2d_layout cm_conv2d_layout_of(const cm_conv2d_shape *shape, int threads) {
     cm_conv2d_layout layout = {0};
-    /* First of all the sums of dy, an image, that dbias is made of. */
-    layout.algorithm_scratch =
-        round_up((size_t)shape->batch * (size_t)shape->out_channels, CM_SCRATCH_ALIGNMENT);
+    layout.image_sums = reserve(&layout, (size_t)shape->batch * (size_t)shape->out_channels);
     if (shape->algorithm == CM_CONV2D_DIRECT) {
         direct_layout(shape, &layout);
     } else {
@@ -121,8 +121,7 @@ cm_conv2d_layout cm_conv2d_layout_of(const cm_conv2d_shape *shape, int threads) 
 }
 
 size_t cm_conv2d_workspace(const cm_conv2d_shape *shape, int threads) {
-    return round_up(cm_conv2d_layout_of(shape, threads).floats, CM_SCRATCH_ALIGNMENT) *
-           sizeof(float);
+    return cm_conv2d_layout_of(shape, threads).floats * sizeof(float);
 }
 
 bool cm_conv2d_max_pool2d_pays(const cm_conv2d_shape *conv) {

@@ -2,6 +2,11 @@
 
 #include <assert.h>
 
+#include "kernels/conv2d_internal.h"
+
+_Static_assert(VF_TILE_ROWS <= CM_MAX_TILE_ROWS, "CM_TILE_EACH_ROW has no more rows");
+_Static_assert(CM_TILE_COLUMNS <= CM_MAX_TILE_COLUMNS, "workspaces have no wider panels");
+
 CM_ALWAYS_INLINE vf cm_tile_load(const float *p, bool partial, int columns, int v) {
     return partial ? vf_load_n(p + v * VF_LANES, cm_tile_lanes(columns, v))
                    : vf_load(p + v * VF_LANES);

@@ -1,6 +1,6 @@
 /**
  * Vectors of the instruction set that this source is being compiled for. Each header defines the
- * same small set; nothing else in kernels/ outside micro/ contains an intrinsic.
+ * same small set; no other kernel contains an intrinsic.
  *
  *   VF_ISA, VF_LANES        which set, how many float32 lanes
  *   VF_TILE_ROWS            rows of the GEMM micro-kernel's register tile, of two vectors each

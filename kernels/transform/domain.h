@@ -40,7 +40,8 @@ typedef struct cm_frequency {
     bool complex;
 } cm_frequency;
 
-enum { CM_MAX_FREQUENCIES = 52, CM_MAX_KERNEL_ROWS = 10 };
+/** Sizes of the arrays that the driver has for any domain. */
+enum { CM_MAX_FREQUENCIES = 52, CM_MAX_KERNEL_ROWS = 10, CM_MAX_FOLD_SUMS = 6 };
 
 /** A domain. Strides are in floats; `lanes` (1 .. VF_LANES) channels of one image at a time. */
 typedef struct cm_domain {

@@ -56,6 +56,8 @@ typedef struct cm_check_case {
     int array_count;
     cm_check_array arrays[CM_CHECK_MAX_ARRAYS];
 
+    int threads; /* the team that the workspace must be large enough for */
+
     /* Arguments that are not arrays; each kernel uses some. */
     char shape[224]; /* as text */
     cm_conv2d_shape conv;

@@ -2,7 +2,6 @@
 #include <stdio.h>
 
 #include "verify/check_case.h"
-#include "verify/kernel_checks.h"
 
 enum { MAX_MACS = 400 * 1000, MAX_TRANSFORM_CHANNELS = 40 };
 
@@ -108,7 +107,7 @@ static size_t y_count(const cm_conv2d_shape *s) {
 
 static void add_workspace(cm_check_case *c) {
     cm_check_add(c, "workspace", CM_CHECK_SCRATCH, CM_CHECK_U8,
-                 cm_conv2d_workspace(&c->conv, CM_CHECK_MAX_THREADS));
+                 cm_conv2d_workspace(&c->conv, c->threads));
 }
 
 void cm_check_draw_conv2d_forward(cm_check_case *c) {

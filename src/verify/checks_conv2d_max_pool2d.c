@@ -2,7 +2,6 @@
 #include <stdio.h>
 
 #include "verify/check_case.h"
-#include "verify/kernel_checks.h"
 
 /* More input channels than the kernels are meant for, too: any convolution is allowed. */
 enum { MAX_IN_CHANNELS = 9, MAX_OUT_CHANNELS = 37, MAX_SIDE = 13 };
@@ -67,7 +66,7 @@ static void add_convolution(cm_check_case *c) {
 
 static void add_workspace(cm_check_case *c) {
     cm_check_add(c, "workspace", CM_CHECK_SCRATCH, CM_CHECK_U8,
-                 cm_conv2d_max_pool2d_workspace(&c->conv, CM_CHECK_MAX_THREADS));
+                 cm_conv2d_max_pool2d_workspace(&c->conv, c->threads));
 }
 
 void cm_check_draw_conv2d_batch_norm_statistics(cm_check_case *c) {

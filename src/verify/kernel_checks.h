@@ -14,9 +14,6 @@
 extern "C" {
 #endif
 
-/** Largest team that the checks have scratch memory for. */
-enum { CM_CHECK_MAX_THREADS = 64 };
-
 /** What was compared. The checks add to it; the caller starts it at zero. */
 typedef struct cm_check_report {
     int64_t cases;    /* (kernel, case) pairs */
@@ -39,8 +36,8 @@ const char *cm_check_kernel_name(int kernel);
 cm_status cm_check_kernel_case(const cm_kernels *kernels, int threads, uint64_t seed, int kernel,
                                int number, cm_check_report *report, cm_error *error);
 
-/** Cases 0 .. cases-1 of every kernel, up to the first that fails. CM_USAGE if threads is not
- * in 1 .. CM_CHECK_MAX_THREADS or cases less than 1. */
+/** Cases 0 .. cases-1 of every kernel, up to the first that fails. CM_USAGE if threads or cases is
+ * less than 1. */
 cm_status cm_check_kernels(const cm_kernels *kernels, int threads, uint64_t seed, int cases,
                            cm_check_report *report, cm_error *error);
 
