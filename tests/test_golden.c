@@ -1,6 +1,6 @@
 /* Golden hashes of short runs: every instruction set of this machine, 1, 2, 3 and 7 threads.
  * `test_golden --print` prints the table for src/verify/verify.c; `test_golden --quick` (for slow
- * emulators) runs each variant once an instruction set. */
+ * emulators) runs all team sizes of one variant, and the others once an instruction set. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,11 +18,13 @@ static bool quick;
 static void check_golden(void **state) {
     static const int team_sizes[] = {1, 2, 3, 7};
     const cm_golden *golden = *state;
+    /* bn-3 has every kind of layer but dropout. */
+    const bool one_size = quick && strcmp(golden->variant, "bn-3") != 0;
     for (cm_isa isa = 0; isa < CM_ISA_COUNT; ++isa) {
         if (cm_kernels_of(isa) == NULL || (quick && isa == CM_ISA_SCALAR)) {
             continue;
         }
-        for (size_t i = quick ? 1 : 0; i < (quick ? 2 : 4); ++i) {
+        for (size_t i = one_size ? 1 : 0; i < (one_size ? 2 : 4); ++i) {
             cm_error error = {""};
             if (cm_verify_golden(golden, isa, team_sizes[i], &error) != CM_OK) {
                 fail_msg("%s", error.message);
