@@ -69,9 +69,11 @@ find_cmake() {
 }
 
 have_data() {
-    local folder
-    for folder in "${CONVMARK_DATA:-}" \
-        "${XDG_CACHE_HOME:-${HOME:-}/.cache}/convmark/fashion-mnist" \
+    local folder cache=${HOME:-}/.cache
+    case ${XDG_CACHE_HOME:-} in
+    /*) cache=$XDG_CACHE_HOME ;; # a relative one does not count, says its specification
+    esac
+    for folder in "${CONVMARK_DATA:-}" "$cache/convmark/fashion-mnist" \
         /usr/share/datasets/fashion-mnist; do
         if [ -n "$folder" ] && { [ -e "$folder/train-images-idx3-ubyte" ] ||
             [ -e "$folder/train-images-idx3-ubyte.gz" ]; }; then

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All tests: installs what is missing, builds with each compiler and setting, runs the tests in
 # each, checks format and rules. The last line says how many passed and how many failed.
+# Where the ARM libraries are missing, dpkg is told of the architecture arm64 to install them.
 # usage: scripts/test.sh [--quick | --all]
 #   --quick  gcc's optimised build only, nothing for clang or ARM is installed
 #   --all    thread sanitizer and a build without OpenMP as well
@@ -12,7 +13,7 @@ mode=normal
 case ${1:-} in
 '') ;;
 --quick | --all) mode=${1#--} ;;
---help | -h) sed -n '2,6s/^# //p' "$0" && exit 0 ;;
+--help | -h) sed -n '2,7s/^# //p' "$0" && exit 0 ;;
 *) fail "unknown option '$1' (try --help)" ;;
 esac
 

@@ -156,6 +156,8 @@ class Require(Sandbox):
         self.assertEqual(self.run_bash(command, table, CONVMARK_DATA=str(elsewhere)).stdout, "")
         (cache / "train-images-idx3-ubyte.gz").touch()
         self.assertEqual(self.run_bash(command, table).stdout, "")
+        # A relative one does not count: the cache is where it was.
+        self.assertEqual(self.run_bash(command, table, XDG_CACHE_HOME="relative").stdout, "")
 
 
 class FindCmake(Sandbox):
