@@ -150,6 +150,29 @@ class ResultsTest(unittest.TestCase):
         self.assertEqual(result["variants"][1]["params"], 314250)
         self.assertEqual([len(v["seeds"]) for v in result["variants"]], [2, 2])
 
+    def run_json(self, *arguments):
+        done = subprocess.run([CONVMARK, *arguments, "--json", "-"], text=True,
+                              capture_output=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        result = json.loads(done.stdout, parse_constant=reject)
+        self.schema.check(result, self.root)
+        self.assertEqual(result["kind"], arguments[0])
+        return result
+
+    def test_evaluate(self):
+        with tempfile.TemporaryDirectory() as folder:
+            model = os.path.join(folder, "model")
+            trained = self.train("--epochs", "1", "--steps", "1", "--valid-steps", "1", "--save",
+                                 model)
+            result = self.run_json("evaluate", model, "--data", "synthetic", "--threads", "1")
+        for member in ("sha256", "data", "machine"):
+            self.assertEqual(result[member], trained[member])
+        self.assertEqual(result["command"][:2], ["evaluate", model])
+
+    def test_variants_and_describe(self):
+        self.assertEqual(len(self.run_json("variants")["variants"]), 8)
+        self.assertEqual(self.run_json("describe", "bn-3")["params"], 315018)
+
     def test_words_name_every_member(self):
         words = set(re.findall(r"[a-z0-9_]+", " ".join(re.findall(r"`([^`]*)`",
                                                                  read("results-schema.md")))))

@@ -3,6 +3,8 @@
 #include "cli/loaded_model.h"
 #include "network/model_file.h"
 #include "results/json.h"
+#include "results/machine.h"
+#include "results/train_json.h"
 #include "train/trainer.h"
 
 /* Images a call; it divides the test set, and does not change the results of one image. */
@@ -91,61 +93,76 @@ static bool set_classes(json_t *root, const cm_evaluation *evaluation, cm_error 
     return cm_json_set(root, "confusion", matrix, error) && set && ok;
 }
 
-static cm_status write_json(const char *path, const cm_loaded_model *loaded, const char *file,
-                            const cm_dataset *dataset, const cm_evaluation *evaluation,
-                            cm_error *error) {
+/* A command line, and what came of it. */
+typedef struct evaluate_run {
+    const char *file; /* the model's */
+    const evaluate_options *given;
+    const cm_machine_options *machine;
+    int argc;
+    const char *const *argv;
+    cm_loaded_model loaded;
+    cm_dataset *dataset;
+    cm_evaluation evaluation;
+} evaluate_run;
+
+static cm_status write_json(const evaluate_run *run, cm_error *error) {
+    const cm_loaded_model *loaded = &run->loaded;
+    const cm_evaluation *evaluation = &run->evaluation;
     char sha256[65];
+    json_t *machine = NULL;
+    const cm_status described = cm_machine_json(run->machine->topology, &machine, error);
+    if (described != CM_OK) {
+        return described;
+    }
     cm_model_sha256(loaded->model, sha256);
     json_t *root = json_object();
     const bool ok =
-        cm_json_set(root, "schema_version", json_integer(1), error) &&
+        cm_json_set(root, "schema_version", json_integer(CM_RESULTS_SCHEMA_VERSION), error) &&
         cm_json_set(root, "kind", json_string("evaluate"), error) &&
-        cm_json_set(root, "file", cm_json_string(file), error) &&
+        cm_json_set(root, "file", cm_json_string(run->file), error) &&
         cm_json_set(root, "network", cm_json_string(loaded->network->name), error) &&
         cm_json_set(root, "sha256", json_string(sha256), error) &&
-        cm_json_set(root, "dataset", json_string(dataset->name), error) &&
+        cm_json_set(root, "data", cm_dataset_json(run->dataset), error) &&
         cm_json_set(root, "isa", json_string(cm_isa_name(cm_model_isa(loaded->model))), error) &&
         cm_json_set(root, "threads", json_integer(cm_model_threads(loaded->model)), error) &&
         cm_json_set(root, "images", json_integer(evaluation->images), error) &&
         cm_json_set(root, "loss", json_real(evaluation->loss), error) &&
         cm_json_set(root, "accuracy", json_real(evaluation->accuracy), error) &&
-        set_classes(root, evaluation, error);
-    const cm_status status = ok ? cm_json_write(path, root, error)
+        set_classes(root, evaluation, error) &&
+        cm_json_set(root, "command", cm_command_json(run->argc, run->argv), error) &&
+        cm_json_set(root, "machine", json_incref(machine), error);
+    const cm_status status = ok ? cm_json_write(run->given->json, root, error)
                                 : cm_fail(error, CM_FAILED,
                                           "%s: not written: out of memory, or a loss that is not "
                                           "finite; check the model file",
-                                          path);
+                                          run->given->json);
     json_decref(root);
+    json_decref(machine);
     return status;
 }
 
-static cm_status evaluate(const char *file, const evaluate_options *given,
-                          const cm_machine_options *machine, const char *data, cm_error *error) {
-    const cm_model_options options = {
-        .batch = EVALUATION_BATCH, .threads = machine->threads, .isa = machine->chosen_isa};
-    cm_loaded_model loaded;
-    cm_dataset *dataset = NULL;
-    cm_evaluation evaluation = {.confusion = NULL};
-    cm_status status = cm_loaded_model_open(file, given->network, &options, &loaded, error);
+static cm_status evaluate(evaluate_run *run, const char *data, cm_error *error) {
+    const cm_model_options options = {.batch = EVALUATION_BATCH,
+                                      .threads = run->machine->threads,
+                                      .isa = run->machine->chosen_isa};
+    cm_status status =
+        cm_loaded_model_open(run->file, run->given->network, &options, &run->loaded, error);
     if (status == CM_OK) {
-        status = cm_dataset_open(data, &dataset, error);
+        status = cm_dataset_open(data, &run->dataset, error);
     }
     if (status == CM_OK) {
-        status = cm_check_fits(loaded.network, dataset, error);
+        status = cm_evaluate(run->loaded.model, &run->dataset->validation, EVALUATION_BATCH,
+                             &run->evaluation, error);
     }
-    if (status == CM_OK) {
-        status =
-            cm_evaluate(loaded.model, &dataset->validation, EVALUATION_BATCH, &evaluation, error);
+    if (status == CM_OK && !run->machine->quiet && !cm_is_stdout(run->given->json)) {
+        print_text(&run->evaluation);
     }
-    if (status == CM_OK && !machine->quiet && !cm_is_stdout(given->json)) {
-        print_text(&evaluation);
+    if (status == CM_OK && run->given->json != NULL) {
+        status = write_json(run, error);
     }
-    if (status == CM_OK && given->json != NULL) {
-        status = write_json(given->json, &loaded, file, dataset, &evaluation, error);
-    }
-    cm_evaluation_free(&evaluation);
-    cm_dataset_close(dataset);
-    cm_loaded_model_close(&loaded);
+    cm_evaluation_free(&run->evaluation);
+    cm_dataset_close(run->dataset);
+    cm_loaded_model_close(&run->loaded);
     return status;
 }
 
@@ -165,7 +182,12 @@ cm_status cm_command_evaluate(const cm_command *command, int argc, const char **
             status = cm_machine_prepare(&machine, error);
         }
         if (status == CM_OK) {
-            status = evaluate(arguments.words[0], &options, &machine, data.data, error);
+            evaluate_run run = {.file = arguments.words[0],
+                                .given = &options,
+                                .machine = &machine,
+                                .argc = argc,
+                                .argv = argv};
+            status = evaluate(&run, data.data, error);
         }
     }
     cm_machine_release(&machine);
