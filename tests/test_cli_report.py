@@ -103,11 +103,23 @@ class ReportTest(CliTest):
                 (2, [*SHORT, "--variants", "bn-3,,bn-8"], "--variants"),
                 (2, [*SHORT, "--variants", "bn-3,bn-3"], "twice"),
                 (2, [*SHORT, "--steps", "0"], "--steps"),
+                (2, [*SHORT, "--epochs", "100000", "--steps", "1001"], "--epochs"),
                 (2, [*SHORT, "--output", "no/such/folder"], "--output"),
                 (2, [*SHORT, "--json", "no/such/file"], "--json"),
                 (3, ["--data", "no-such-folder"], "no-such-folder")):
             self.assertIn(expected, self.fail(code, "report", *words), words)
         self.assert_no_files("convmark-report/report.json", "convmark-report/report.md")
+
+    def test_output_that_is_no_folder_for_files(self):
+        self.write("file", "")
+        os.mkdir(self.path("locked"), 0o555)
+        # To root only /proc is read-only.
+        for folder in ("file", "/proc", *(() if os.geteuid() == 0 else ("locked",))):
+            with self.subTest(folder):
+                text = self.fail(2, "report", *SHORT, "--variants", self.network, "--seeds", "1",
+                                 "--output", folder)
+                self.assertTrue(text.startswith("convmark: --output: "), text)
+        self.assertEqual(os.listdir(self.path("locked")), [])
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ class Files(CliTest):
         self.assertRegex(self.fail(3, "train", "./bad.txt"), r"bad\.txt:2: .*flatten")
         self.fail(3, "train", "./missing.txt")
         self.write("wide.txt", "input 3 28 28\nflatten\nlinear 10\n")
-        self.assertIn("1 x 28 x 28", self.fail(2, "train", "./wide.txt", "--data", "synthetic"))
+        self.assertIn("1x28x28", self.fail(2, "train", "./wide.txt", "--data", "synthetic"))
         self.write("few.txt", "input 1 28 28\nflatten\nlinear 9\n")
         self.assertIn("linear 10", self.fail(2, "train", "./few.txt", "--data", "synthetic"))
 

@@ -93,7 +93,7 @@ static void test_what_does_not_fit_is_refused(void **state) {
     assert_refused(&images, 0, CM_USAGE, "batch 0 is out of range: 1 to 8");
     assert_refused(&images, MODEL_BATCH + 1, CM_USAGE, "batch 9 is out of range: 1 to 8");
     labels[20] = CLASSES;
-    assert_refused(&images, 4, CM_USAGE, "has 3 classes, but image 20 has label 3");
+    assert_refused(&images, 4, CM_USAGE, "has 3 outputs, the data has 4 classes");
     labels[20] = 20 % CLASSES;
 }
 

@@ -51,6 +51,13 @@ class Package(unittest.TestCase):
     def loads_shared_library(self, program):
         return "libconvmark.so" in run("readelf", "-d", program)
 
+    def test_soname_changes_with_the_minor_version_before_1_0(self):
+        version = run("pkg-config", "--modversion", "convmark",
+                      PKG_CONFIG_PATH=str(self.pc.parent)).strip()
+        major, minor, _ = version.split(".")
+        name = f"libconvmark.so.{major}" + (f".{minor}" if major == "0" else "")
+        self.assertIn(f"[{name}]", run("readelf", "-d", self.lib / "libconvmark.so"))
+
     def by_cmake(self, kind):
         build = self.folder / f"cmake-{kind}"
         run(CMAKE, "-S", PROJECT, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}",

@@ -369,7 +369,7 @@ static void test_own_network(void **state) {
     assert_refused(&options, CM_BAD_INPUT, "mine has other layers");
     static const char other[] = "input 1 32 28\nflatten\nlinear 10\n";
     assert_int_equal(cm_file_write(path, other, sizeof other - 1, NULL), CM_OK);
-    assert_refused(&options, CM_USAGE, "takes 1 x 32 x 28");
+    assert_refused(&options, CM_USAGE, "takes 1x32x28");
     remove(path);
 }
 

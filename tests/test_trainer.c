@@ -392,9 +392,36 @@ static void test_what_does_not_fit_is_refused(void **state) {
     (void)state;
     assert_refused("input 1 5 6\nflatten\nlinear 3\n", 7, 7, "takes 1x5x6 images");
     assert_refused("input 2 6 5\nflatten\nlinear 3\n", 7, 7, "takes 2x6x5 images");
-    assert_refused("input 1 6 5\nflatten\nlinear 2\n", 7, 7, "of 2 classes");
+    assert_refused("input 1 6 5\nflatten\nlinear 2\n", 7, 7, "has 2 outputs, the data has ");
     assert_refused(with_batch_norm, 8, 7, "batch 8 is larger than the 7");
     assert_refused(with_batch_norm, 21, 21, "batch 21 is out of range: choose 1 to 20");
+}
+
+static void test_options_are_checked(void **state) {
+    (void)state;
+    cm_error error = {""};
+    cm_train_options options = options_of(CM_MAX_TRAIN_STEPS / 1000, 1000, 1);
+    assert_int_equal(cm_train_options_check(&options, &error), CM_OK);
+    ++options.steps;
+    assert_int_equal(cm_train_options_check(&options, &error), CM_USAGE);
+    assert_non_null(strstr(error.message, "--epochs 100000 times --steps 1001 "));
+    /* Before any memory is asked for. */
+    network = network_of(with_batch_norm);
+    model = model_of(network, 7, 1, CM_ISA_COUNT, true);
+    options.batch = 7;
+    cm_train_result result;
+    assert_int_equal(cm_train(model, &dataset, &options, NULL, NULL, NULL, &result, &error),
+                     CM_USAGE);
+    assert_null(result.step_losses);
+    cm_train_result_free(&result);
+    const cm_train_options refused[] = {options_of(-1, 1, 1), options_of(1, -1, 1),
+                                        options_of(1, 1, -1)};
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; ++i) {
+        assert_int_equal(cm_train_options_check(&refused[i], &error), CM_USAGE);
+    }
+    options = options_of(1, 1, 1);
+    options.batch = 0;
+    assert_int_equal(cm_train_options_check(&options, &error), CM_USAGE);
 }
 
 int main(void) {
@@ -409,6 +436,7 @@ int main(void) {
         cmocka_unit_test_teardown(test_early_stopping, free_model),
         cmocka_unit_test_teardown(test_nothing_to_train, free_model),
         cmocka_unit_test(test_what_does_not_fit_is_refused),
+        cmocka_unit_test_teardown(test_options_are_checked, free_model),
     };
     return cmocka_run_group_tests_name("trainer", tests, make_dataset, NULL);
 }

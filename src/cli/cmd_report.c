@@ -7,8 +7,6 @@
 #include "report/report.h"
 #include "results/json.h"
 
-enum { MAX_EPOCHS = 100000, MAX_STEPS = 1000000 };
-
 typedef struct report_options {
     cm_report_options report;
     const char *variants; /* with commas; NULL: all of the table */
@@ -30,11 +28,11 @@ static const cm_option option_table[] = {
     {"allow-synthetic", CM_OPTION_TRUE, MEMBER(report.allow_synthetic), NULL,
      "accept generated pictures, to try the report out", 0, 0},
     {"epochs", CM_OPTION_INT, MEMBER(report.train.epochs), "N",
-     "epochs (published protocol and default: 3)", 1, MAX_EPOCHS},
+     "epochs (published protocol and default: 3)", 1, CM_MAX_EPOCHS},
     {"steps", CM_OPTION_INT, MEMBER(report.train.steps), "N",
-     "training batches an epoch (protocol: 100)", 1, MAX_STEPS},
+     "training batches an epoch (protocol: 100)", 1, CM_MAX_STEPS},
     {"valid-steps", CM_OPTION_INT, MEMBER(report.train.valid_steps), "N",
-     "validation batches after each epoch (protocol: 100)", 1, MAX_STEPS},
+     "validation batches after each epoch (protocol: 100)", 1, CM_MAX_STEPS},
     {0}};
 #undef MEMBER
 
@@ -140,7 +138,10 @@ static cm_status make_report(const report_options *options, const cm_dataset *da
 static cm_status run(report_options *options, const char *data, cm_machine_options *machine,
                      cm_error *error) {
     cm_dataset *dataset = NULL;
-    cm_status status = cm_check_output("json", options->json, true, error);
+    cm_status status = cm_train_options_check(&options->report.train, error);
+    if (status == CM_OK) {
+        status = cm_check_output("json", options->json, true, error);
+    }
     if (status == CM_OK) {
         status = cm_machine_prepare(machine, error);
     }

@@ -10,7 +10,7 @@
 #include "system/clock.h"
 #include "train/trainer.h"
 
-enum { MAX_EPOCHS = 100000, MAX_STEPS = 1000000, MAX_BATCH = 10000 };
+enum { MAX_BATCH = 10000 };
 
 typedef struct train_options {
     cm_train_options train;
@@ -22,11 +22,11 @@ typedef struct train_options {
 static const cm_option option_table[] = {
     {"seed", CM_OPTION_SEED, MEMBER(train.seed), "N",
      "seed of initial values, order of images and dropout (default: 0)", 0, 0},
-    {"epochs", CM_OPTION_INT, MEMBER(train.epochs), "N", "epochs (default: 3)", 0, MAX_EPOCHS},
+    {"epochs", CM_OPTION_INT, MEMBER(train.epochs), "N", "epochs (default: 3)", 0, CM_MAX_EPOCHS},
     {"steps", CM_OPTION_INT, MEMBER(train.steps), "N",
-     "training batches an epoch; 0: only initial values (default: 100)", 0, MAX_STEPS},
+     "training batches an epoch; 0: only initial values (default: 100)", 0, CM_MAX_STEPS},
     {"valid-steps", CM_OPTION_INT, MEMBER(train.valid_steps), "N",
-     "validation batches after each epoch (default: 100)", 0, MAX_STEPS},
+     "validation batches after each epoch (default: 100)", 0, CM_MAX_STEPS},
     {"batch", CM_OPTION_INT, MEMBER(train.batch), "N", "images a batch (default: 64)", 1,
      MAX_BATCH},
     {"lr", CM_OPTION_DOUBLE, MEMBER(train.optimizer.learning_rate), "X",
@@ -107,7 +107,8 @@ static cm_status open_run(train_run *run, const char *network, const char *data,
     if (status == CM_OK && (trains(options) || options->json != NULL)) {
         status = cm_dataset_open(data, &run->dataset, error);
         if (status == CM_OK) {
-            status = cm_check_fits(run->network, run->dataset, error);
+            status = cm_network_check_fits(run->network, &run->dataset->train,
+                                           run->dataset->classes, error);
         }
     }
     return status;
@@ -224,7 +225,10 @@ cm_status cm_command_train(const cm_command *command, int argc, const char **arg
         if (!machine.quiet) {
             run.text = cm_is_stdout(options.json) ? stderr : stdout;
         }
-        status = check_outputs(&options, error);
+        status = cm_train_options_check(&options.train, error);
+        if (status == CM_OK) {
+            status = check_outputs(&options, error);
+        }
         if (status == CM_OK) {
             status = cm_machine_prepare(&machine, error);
         }

@@ -1,10 +1,9 @@
 /**
- * Models from files, as the commands use them, and whether they fit the data.
+ * Models from files, as the commands use them, and labels in words.
  */
 #ifndef CM_CLI_LOADED_MODEL_H
 #define CM_CLI_LOADED_MODEL_H
 
-#include "data/dataset.h"
 #include "network/model.h"
 
 /** A model and the network it belongs to. */
@@ -19,9 +18,6 @@ cm_status cm_loaded_model_open(const char *path, const char *network,
                                const cm_model_options *options, cm_loaded_model *loaded,
                                cm_error *error);
 void cm_loaded_model_close(cm_loaded_model *loaded);
-
-/** CM_USAGE when the data's images or labels are not what the network takes. */
-cm_status cm_check_fits(const cm_network *network, const cm_dataset *dataset, cm_error *error);
 
 /** A label in words: Fashion-MNIST's name where there are ten classes, else "class N". The result
  * may be `text`. */

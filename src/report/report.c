@@ -64,21 +64,6 @@ static cm_status hash_network(const cm_network *network, char hex[65], cm_error 
     return status;
 }
 
-/* A user's own network may be made for other images. */
-static cm_status check_fits(const cm_network *network, const cm_dataset *dataset, cm_error *error) {
-    const cm_layer_shape input = network->input;
-    const cm_images *images = &dataset->train;
-    if (input.channels != 1 || input.height != images->height || input.width != images->width ||
-        network->classes < dataset->classes) {
-        return cm_fail(error, CM_USAGE,
-                       "--variants: %s takes %d x %d x %d and has %d outputs, but %s has images of "
-                       "1 x %d x %d and %d classes; change its input or its last layer",
-                       network->name, input.channels, input.height, input.width, network->classes,
-                       dataset->name, images->height, images->width, dataset->classes);
-    }
-    return CM_OK;
-}
-
 static cm_status plan_variant(cm_report *report, const char *name, cm_error *error) {
     cm_report_variant *variant = &report->variants[report->variant_count];
     cm_status status = cm_network_open(name, &variant->network, error);
@@ -92,7 +77,9 @@ static cm_status plan_variant(cm_report *report, const char *name, cm_error *err
         return cm_fail(error, CM_USAGE, "--variants: '%s' is there twice; name each one once",
                        network->name);
     }
-    status = check_fits(network, report->dataset, error);
+    /* A user's own network may be made for other images. */
+    status =
+        cm_network_check_fits(network, &report->dataset->train, report->dataset->classes, error);
     if (status != CM_OK) {
         return status;
     }
@@ -144,6 +131,10 @@ static cm_status plan(cm_report *report, cm_error *error) {
         return cm_fail(error, CM_USAGE, "--seeds: %d is not accepted; give 1 to %d", options->seeds,
                        CM_REPORT_MAX_SEEDS);
     }
+    cm_status status = cm_train_options_check(&options->train, error);
+    if (status != CM_OK) {
+        return status;
+    }
     if (options->run == NULL) {
         options->run = train_model;
     }
@@ -152,7 +143,7 @@ static cm_status plan(cm_report *report, cm_error *error) {
     }
     options->model.batch = options->train.batch;
     options->model.training = true;
-    cm_status status = plan_variants(report, error);
+    status = plan_variants(report, error);
     if (status == CM_OK) {
         cm_dataset_sha256(dataset, report->data_sha256);
         report->data = cm_dataset_json(dataset);
@@ -173,6 +164,14 @@ static cm_status output_path(const cm_report *report, const char *name, char pat
     return CM_OK;
 }
 
+static cm_status check_writable(const char *path, cm_error *error) {
+    cm_error cause;
+    if (cm_path_check_writable(path, false, &cause) == CM_OK) {
+        return CM_OK;
+    }
+    return cm_fail(error, CM_USAGE, "--output: %s", cause.message);
+}
+
 /* The folder is there and can be written; what an earlier report did in it is taken over. */
 static cm_status prepare_output(cm_report *report, cm_error *error) {
     const char *folder = report->options.output;
@@ -188,9 +187,9 @@ static cm_status prepare_output(cm_report *report, cm_error *error) {
         return cm_fail(error, CM_USAGE, "--output: cannot make the folder %s: %s; give another one",
                        folder, strerror(errno));
     }
-    status = cm_path_check_writable(json_path, false, error);
+    status = check_writable(json_path, error);
     if (status == CM_OK) {
-        status = cm_path_check_writable(markdown_path, false, error);
+        status = check_writable(markdown_path, error);
     }
     struct stat info;
     if (status != CM_OK || report->options.restart ||
@@ -356,8 +355,7 @@ static maker start(cm_report *report, cm_report_observer *observer, void *observ
         const cm_report_variant *variant = &report->variants[i];
         make.macs_left += variant->macs * (report->options.seeds - variant->run_count);
     }
-    make.progress.resumed = cm_report_run_count(report);
-    make.progress.run = make.progress.resumed;
+    make.progress.run = cm_report_run_count(report);
     return make;
 }
 

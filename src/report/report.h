@@ -105,7 +105,6 @@ typedef struct cm_report {
 /** Where the report is. */
 typedef struct cm_report_progress {
     int run, runs; /* runs done, those found in report.json included, and runs in all */
-    int resumed;   /* of them, found in report.json */
     const char *variant;
     int seed;
     const cm_train_progress *train; /* inside the run; NULL at its end */

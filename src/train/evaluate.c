@@ -17,28 +17,29 @@ static void count_answers(const float *logits, const uint8_t *labels, int batch,
     }
 }
 
+/* As many as the largest label tells. */
+static int count_classes(const cm_images *images) {
+    int classes = 0;
+    for (int n = 0; n < images->count; ++n) {
+        classes = images->labels[n] >= classes ? images->labels[n] + 1 : classes;
+    }
+    return classes;
+}
+
 cm_status cm_evaluate(cm_model *model, const cm_images *images, int batch,
                       cm_evaluation *evaluation, cm_error *error) {
     const cm_network *network = cm_model_network(model);
     const int classes = network->classes;
     const size_t pixels = (size_t)images->height * (size_t)images->width;
     *evaluation = (cm_evaluation){.images = images->count, .classes = classes};
-    if (network->input.channels != 1 || network->input.height != images->height ||
-        network->input.width != images->width) {
-        return cm_fail(error, CM_USAGE, "network %s takes %dx%dx%d images, not 1x%dx%d",
-                       network->name, network->input.channels, network->input.height,
-                       network->input.width, images->height, images->width);
+    const cm_status fits = cm_network_check_fits(network, images, count_classes(images), error);
+    if (fits != CM_OK) {
+        return fits;
     }
     if (batch < 1 || batch > cm_model_batch(model)) {
         return cm_fail(error, CM_USAGE,
                        "batch %d is out of range: 1 to %d, which the model was made for", batch,
                        cm_model_batch(model));
-    }
-    for (int n = 0; n < images->count; ++n) {
-        if (images->labels[n] >= classes) {
-            return cm_fail(error, CM_USAGE, "network %s has %d classes, but image %d has label %d",
-                           network->name, classes, n, images->labels[n]);
-        }
     }
     float *input = malloc((size_t)batch * pixels * sizeof *input);
     float *logits = malloc((size_t)batch * (size_t)classes * sizeof *logits);

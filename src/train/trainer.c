@@ -161,16 +161,14 @@ static cm_status run_epochs(train_run *run, cm_error *error) {
 
 static cm_status prepare(train_run *run, const cm_dataset *dataset, cm_error *error) {
     const cm_train_options *options = run->options;
-    const cm_layer_shape *input = &cm_model_network(run->model)->input;
     const cm_images *train = &dataset->train;
-    if (input->channels != 1 || input->height != train->height || input->width != train->width ||
-        cm_model_network(run->model)->classes < dataset->classes) {
-        return cm_fail(error, CM_USAGE,
-                       "network %s takes %dx%dx%d images of %d classes, data set %s has 1x%dx%d of "
-                       "%d; change the network",
-                       cm_model_network(run->model)->name, input->channels, input->height,
-                       input->width, cm_model_network(run->model)->classes, dataset->name,
-                       train->height, train->width, dataset->classes);
+    cm_status status = cm_train_options_check(options, error);
+    if (status == CM_OK) {
+        status =
+            cm_network_check_fits(cm_model_network(run->model), train, dataset->classes, error);
+    }
+    if (status != CM_OK) {
+        return status;
     }
     if (options->batch > cm_model_batch(run->model)) {
         return cm_fail(error, CM_USAGE,
@@ -188,8 +186,8 @@ static cm_status prepare(train_run *run, const cm_dataset *dataset, cm_error *er
         run->result->epochs == NULL) {
         return cm_fail(error, CM_FAILED, "out of memory for a batch of %d", options->batch);
     }
-    cm_status status = cm_stream_create(train, options->batch, options->shuffle, options->seed,
-                                        CM_RANDOM_TRAIN_ORDER, &run->train_stream, error);
+    status = cm_stream_create(train, options->batch, options->shuffle, options->seed,
+                              CM_RANDOM_TRAIN_ORDER, &run->train_stream, error);
     if (status == CM_OK) {
         status =
             cm_stream_create(&dataset->validation, options->batch, options->shuffle, options->seed,

@@ -16,6 +16,9 @@
 extern "C" {
 #endif
 
+/** Limits of one run: more than a machine does in years, and small enough for every size. */
+enum { CM_MAX_EPOCHS = 100000, CM_MAX_STEPS = 1000000, CM_MAX_TRAIN_STEPS = 100000000 };
+
 typedef struct cm_train_options {
     uint64_t seed;
     int epochs;      /* 3 */
@@ -31,6 +34,15 @@ typedef struct cm_train_options {
 
 /** The report's protocol, seed 0. */
 cm_train_options cm_train_options_default(void);
+
+/** CM_USAGE when a count is negative or epochs * steps is more than CM_MAX_TRAIN_STEPS. cm_train()
+ * looks at it too; this is for programs that want to know early. */
+cm_status cm_train_options_check(const cm_train_options *options, cm_error *error);
+
+/** CM_USAGE when the images (one grey channel) are not of the size that the network takes, or have
+ * more classes than it has outputs; the message says how to change it. */
+cm_status cm_network_check_fits(const cm_network *network, const cm_images *images, int classes,
+                                cm_error *error);
 
 typedef struct cm_epoch_result {
     double train_loss, test_loss, accuracy;
@@ -68,7 +80,8 @@ typedef void cm_train_observer(const cm_train_progress *progress, const cm_epoch
  * the run ends there, *result holds what was done, and the status is CM_INTERRUPTED. A loss that is
  * not finite, in training or validation, ends it with CM_FAILED, the message naming epoch and step.
  * Without validation (valid_steps 0) there is no schedule and no early stopping. CM_USAGE when the
- * model is not for these images or for smaller batches. Free *result with
+ * model is not for these images or for smaller batches, or the options are refused by
+ * cm_train_options_check(). Free *result with
  * cm_train_result_free(), whatever the status.
  */
 cm_status cm_train(cm_model *model, const cm_dataset *dataset, const cm_train_options *options,
