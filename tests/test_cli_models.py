@@ -118,6 +118,14 @@ class Predict(Saved):
         self.assertNotEqual(self.succeed("predict", "model", "a.png", "--invert"), text)
         self.assertEqual(self.succeed("predict", "model", "b.png", "--invert"), text)
 
+    def test_instruction_set(self):
+        text = self.succeed("predict", "model", "a.png")
+        self.assertEqual(self.succeed("predict", "model", "a.png", "--isa", "scalar"), text)
+        self.assertIn("--isa 'mmx'", self.fail(2, "predict", "model", "a.png", "--isa", "mmx"))
+        words = ("predict", "model", "a.png")
+        self.assertIn("CONVMARK_ISA 'mmx'", self.fail(2, *words, env={"CONVMARK_ISA": "mmx"}))
+        self.assertEqual(self.succeed(*words, "--isa", "scalar", env={"CONVMARK_ISA": "mmx"}), text)
+
     def test_bad_files(self):
         self.assertIn("missing.png", self.fail(3, "predict", "model", "missing.png"))
         self.assertIn("tiny.txt", self.fail(3, "predict", "model", "tiny.txt"))

@@ -2,6 +2,7 @@
 written, standard output that is lost."""
 import os
 import re
+import subprocess
 import unittest
 
 from cli_support import COMMANDS, CliTest, needs_teams
@@ -106,6 +107,12 @@ class WrongValues(CliTest):
                 text = self.fail(2, "train", self.network, "--data", "synthetic", option, value)
                 self.assertIn(option, text)
 
+    def test_more_steps_than_any_machine_does(self):
+        text = self.fail(2, "train", "missing.txt", "--data", "missing", "--epochs", "100000",
+                         "--steps", "1000000", "--json", "missing/file")
+        self.assertIn("--epochs 100000", text)
+        self.assertIn("--steps 1000000", text)
+
     def test_whole_numbers(self):
         for option in ("--epochs", "--steps", "--valid-steps", "--batch", "--threads", "--seed"):
             self.refuse(option, "-1", "abc", "", " 1", "1 ", "1x", "1.5", "1e3", "0x10", "+1",
@@ -163,9 +170,13 @@ class OpenMP(CliTest):
 
     @needs_teams
     def test_fewer_threads_than_asked_are_refused(self):
+        limit = {"OMP_THREAD_LIMIT": "1", "KMP_WARNINGS": "0"}
         text = self.fail(2, "train", self.network, "--steps", "0", "--threads", "2", "--quiet",
-                         env={"OMP_THREAD_LIMIT": "1", "KMP_WARNINGS": "0"})
+                         env=limit)
         self.assertIn("OMP_THREAD_LIMIT", text)
+        text = self.fail(2, "verify", env=limit)
+        self.assertIn("OMP_THREAD_LIMIT", text)
+        self.assertNotIn("--threads", text)
 
     def test_others_are_ignored(self):
         text = self.succeed("train", self.network, "--steps", "0", "--threads", "1",
@@ -180,6 +191,20 @@ class OpenMP(CliTest):
         self.assertEqual(result.returncode, 0)
         self.assertRegex(result.stderr.decode(), r"\Aconvmark: warning: --threads 600 [^\n]*\n\Z")
         self.succeed(*words, "--quiet")
+
+    @needs_teams
+    @unittest.skipIf("CONVMARK_CHECK_CASES" in os.environ, "a sanitizer's own library goes first")
+    def test_float_modes_are_a_warning_always(self):
+        self.write("fesetenv.c", "int fesetenv(const void *modes) { (void)modes; return 1; }\n")
+        subprocess.run([*os.environ["CC"].split(), "-shared", "-fPIC", "-o", self.path("lib.so"),
+                        self.path("fesetenv.c")], check=True)
+        words = ("train", self.network, "--steps", "0", "--threads")
+        for more in (("1", "--quiet"), ("600", "--quiet"), ("600",)):
+            result = self.run_program(*words, *more, env={"LD_PRELOAD": self.path("lib.so")})
+            self.assertEqual(result.returncode, 0)
+            lines = result.stderr.decode().splitlines()
+            self.assertEqual(len(lines), 1 if "--quiet" in more else 2, lines)
+            self.assertRegex(lines[-1], "^convmark: warning: .*IEEE 754")
 
 
 class Outputs(CliTest):

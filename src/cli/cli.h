@@ -110,14 +110,17 @@ typedef struct cm_machine_options {
     int threads;     /* 0 until cm_machine_prepare(): as many as there are usable cores */
     const char *isa; /* NULL: $CONVMARK_ISA, or the best */
     bool pin;
-    bool quiet; /* no warnings here; the command prints errors only */
+    bool quiet; /* no word about too many threads; the command prints errors only */
     /* Set by cm_machine_prepare(): */
     cm_isa chosen_isa;
     cm_topology *topology; /* as it was before threads were pinned */
 } cm_machine_options;
 
 extern const cm_option cm_machine_option_table[];
-/** Defaults: all usable cores, the best instruction set, pinned. */
+/** --isa alone, of a command that works on one thread. */
+extern const cm_option cm_isa_option_table[];
+/** Defaults: all usable cores, the best instruction set, pinned. Call it before the options are
+ * parsed: it makes the help of --isa. */
 cm_machine_options cm_machine_options_default(void);
 
 /**

@@ -70,9 +70,10 @@ static void print_classes(const float *logits, int classes, class_score *scores)
 }
 
 static cm_status predict(const char *model_path, const char *picture, const predict_options *given,
-                         cm_error *error) {
+                         const cm_machine_options *machine, cm_error *error) {
     cm_loaded_model loaded;
-    const cm_model_options options = {.batch = 1, .threads = 1, .isa = CM_ISA_COUNT};
+    const cm_model_options options = {
+        .batch = 1, .threads = machine->threads, .isa = machine->chosen_isa};
     cm_status status = cm_loaded_model_open(model_path, given->network, &options, &loaded, error);
     if (status != CM_OK) {
         return status;
@@ -106,12 +107,19 @@ static cm_status predict(const char *model_path, const char *picture, const pred
 cm_status cm_command_predict(const cm_command *command, int argc, const char **argv,
                              cm_error *error) {
     predict_options options = {NULL, false};
-    const cm_option_group groups[] = {{option_table, &options}};
+    cm_machine_options machine = cm_machine_options_default();
+    machine.threads = 1; /* one picture is too little work for more */
+    machine.pin = false;
+    const cm_option_group groups[] = {{option_table, &options}, {cm_isa_option_table, &machine}};
     cm_arguments arguments;
-    cm_status status = cm_arguments_parse(command, argc, argv, groups, 1, 2, &arguments, error);
+    cm_status status = cm_arguments_parse(command, argc, argv, groups, 2, 2, &arguments, error);
     if (status == CM_OK && !arguments.help) {
-        status = predict(arguments.words[0], arguments.words[1], &options, error);
+        status = cm_machine_prepare(&machine, error);
+        if (status == CM_OK) {
+            status = predict(arguments.words[0], arguments.words[1], &options, &machine, error);
+        }
     }
+    cm_machine_release(&machine);
     cm_arguments_free(&arguments);
     return status;
 }

@@ -13,11 +13,19 @@
 /* More than any machine has; the OpenMP runtime ends the process when it cannot start a thread. */
 enum { MAX_THREADS = 1024 };
 
+/* "scalar, neon, ... (default: ...)", made by cm_machine_options_default(). */
+enum { ISA_NAMES_SIZE = 64 };
+static char isa_help[ISA_NAMES_SIZE + 48];
+
+#define ISA_OPTION \
+    { "isa", CM_OPTION_STRING, offsetof(cm_machine_options, isa), "NAME", isa_help, 0, 0 }
+
+const cm_option cm_isa_option_table[] = {ISA_OPTION, {0}};
+
 const cm_option cm_machine_option_table[] = {
     {"threads", CM_OPTION_INT, offsetof(cm_machine_options, threads), "N",
      "threads (default: one a usable core)", 1, MAX_THREADS},
-    {"isa", CM_OPTION_STRING, offsetof(cm_machine_options, isa), "NAME",
-     "scalar, neon, avx2 or avx512 (default: $CONVMARK_ISA, or the best)", 0, 0},
+    ISA_OPTION,
     {"pin", CM_OPTION_TRUE, offsetof(cm_machine_options, pin), NULL,
      "bind each thread to a core (default)", 0, 0},
     {"no-pin", CM_OPTION_FALSE, offsetof(cm_machine_options, pin), NULL,
@@ -30,7 +38,33 @@ const cm_option cm_data_option_table[] = {
      "folder of the IDX files, or generated pictures (default: search)", 0, 0},
     {0}};
 
+static bool any_isa(cm_isa isa) {
+    (void)isa;
+    return true;
+}
+
+static bool usable_isa(cm_isa isa) {
+    return cm_kernels_of(isa) != NULL;
+}
+
+/* The names of those that `wanted` picks, with commas. */
+static const char *isa_names(bool (*wanted)(cm_isa), char *text, size_t size) {
+    size_t used = 0;
+    text[0] = '\0';
+    for (cm_isa isa = 0; isa < CM_ISA_COUNT; ++isa) {
+        if (wanted(isa) && used < size) {
+            const int written =
+                snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "", cm_isa_name(isa));
+            used += written > 0 ? (size_t)written : 0;
+        }
+    }
+    return text;
+}
+
 cm_machine_options cm_machine_options_default(void) {
+    char names[ISA_NAMES_SIZE];
+    snprintf(isa_help, sizeof isa_help, "%s (default: $CONVMARK_ISA, or the best)",
+             isa_names(any_isa, names, sizeof names));
     return (cm_machine_options){.threads = 0, .pin = true, .chosen_isa = CM_ISA_COUNT};
 }
 
@@ -58,20 +92,6 @@ cm_status cm_check_output(const char *option, const char *path, bool allow_stdou
 
 /* ---- Instruction set ---- */
 
-/* The names that --isa takes here, for messages. */
-static const char *usable_names(char *text, size_t size) {
-    size_t used = 0;
-    text[0] = '\0';
-    for (cm_isa isa = 0; isa < CM_ISA_COUNT; ++isa) {
-        if (cm_kernels_of(isa) != NULL && used < size) {
-            const int written =
-                snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "", cm_isa_name(isa));
-            used += written > 0 ? (size_t)written : 0;
-        }
-    }
-    return text;
-}
-
 static cm_status choose_isa(cm_machine_options *options, cm_error *error) {
     const char *from = "--isa", *name = options->isa;
     if (name == NULL) {
@@ -82,7 +102,7 @@ static cm_status choose_isa(cm_machine_options *options, cm_error *error) {
         options->chosen_isa = cm_kernels_best()->isa;
         return CM_OK;
     }
-    char usable[64];
+    char usable[ISA_NAMES_SIZE];
     const cm_isa isa = cm_isa_from_name(name);
     const char *problem = isa == CM_ISA_COUNT          ? "is not an instruction set"
                           : !cm_isa_built(isa)         ? "is not in this build"
@@ -90,7 +110,7 @@ static cm_status choose_isa(cm_machine_options *options, cm_error *error) {
                                                        : NULL;
     if (problem != NULL) {
         return cm_fail(error, CM_USAGE, "%s '%s' %s; choose one of: %s", from, name, problem,
-                       usable_names(usable, sizeof usable));
+                       isa_names(usable_isa, usable, sizeof usable));
     }
     options->chosen_isa = isa;
     return CM_OK;
@@ -121,22 +141,23 @@ static cm_status prepare_threads(cm_machine_options *options, cm_error *error) {
     if (options->threads == 0) {
         options->threads = topology->default_threads;
     }
-    const bool many = options->threads > topology->usable_cores;
-    if (many && !options->quiet) {
+    if (options->threads > topology->usable_cores && !options->quiet) {
         cm_warn("--threads %d is more than the %d cores this process may use; it will be slower",
                 options->threads, topology->usable_cores);
     }
 #ifdef _OPENMP
     omp_set_dynamic(0); /* OMP_DYNAMIC would change the team with the machine's load */
 #endif
+    /* More threads than PUs cannot be pinned; the warning above has said enough of it. */
+    const bool pin = options->pin && options->threads <= topology->usable_pus;
     cm_error warning = {""};
-    const int given = cm_threads_prepare(options->threads, options->pin, topology, &warning);
+    const int given = cm_threads_prepare(options->threads, pin, topology, &warning);
     if (given != options->threads) {
 #ifdef _OPENMP
         return cm_fail(error, CM_USAGE,
-                       "--threads %d: the OpenMP runtime gives %d; unset OMP_THREAD_LIMIT and "
-                       "OMP_MAX_ACTIVE_LEVELS, or ask for %d",
-                       options->threads, given, given);
+                       "%d threads are needed, the OpenMP runtime gives %d; unset "
+                       "OMP_THREAD_LIMIT and OMP_MAX_ACTIVE_LEVELS, which limit it",
+                       options->threads, given);
 #else
         return cm_fail(error, CM_USAGE,
                        "--threads %d: this build has no OpenMP; use --threads 1, or build with "
@@ -144,7 +165,7 @@ static cm_status prepare_threads(cm_machine_options *options, cm_error *error) {
                        options->threads);
 #endif
     }
-    if (warning.message[0] != '\0' && !many && !options->quiet) {
+    if (warning.message[0] != '\0') { /* quiet or not: results or times are in doubt */
         cm_warn("%s", warning.message);
     }
     return CM_OK;
