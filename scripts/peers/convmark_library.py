@@ -14,7 +14,8 @@ class Error(Structure):
 
 
 class ModelOptions(Structure):
-    _fields_ = [("batch", c_int), ("threads", c_int), ("isa", c_int), ("training", c_bool)]
+    _fields_ = [("batch", c_int), ("threads", c_int), ("isa", c_int), ("training", c_bool),
+                ("conv_algorithm", c_int)]
 
 
 class Optimizer(Structure):
