@@ -8,8 +8,8 @@ typedef struct adam_constants {
     vf rate, gradient_weight1, beta2, gradient_weight2, root_correction2, epsilon, weight_decay;
 } adam_constants;
 
-CM_INLINE void update(const adam_constants *k, const float *grad, float *param, float *m, float *v,
-                      int n) {
+CM_ALWAYS_INLINE void update(const adam_constants *k, const float *grad, float *param, float *m,
+                             float *v, int n) {
     const vf old = cm_load(param, n);
     const vf g = vf_fma(k->weight_decay, old, cm_load(grad, n));
     const vf old_m = cm_load(m, n);

@@ -6,8 +6,8 @@
 /* Mean and sum of squared differences of one image's channels, as cm_sum_image() has them:
  * mean = (chain of additions over the positions) / positions; then the chain of fma(d, d, sum) with
  * d = x - mean. */
-CM_INLINE void channel_statistics(const float *x, ptrdiff_t positions, ptrdiff_t channels,
-                                  int vectors, int n, float *mean, float *squares) {
+CM_ALWAYS_INLINE void channel_statistics(const float *x, ptrdiff_t positions, ptrdiff_t channels,
+                                         int vectors, int n, float *mean, float *squares) {
     vf sum[CM_SUM_VECTORS], square[CM_SUM_VECTORS];
     for (int v = 0; v < vectors; ++v) {
         sum[v] = vf_zero();
@@ -148,14 +148,15 @@ void CM_FN(batch_norm_inference)(const cm_team *team, int channels, const float 
     }
 }
 
-CM_INLINE void forward_vector(const float *x, const float *scale, const float *shift, bool relu,
-                              float *y, int n) {
+CM_ALWAYS_INLINE void forward_vector(const float *x, const float *scale, const float *shift,
+                                     bool relu, float *y, int n) {
     const vf z = vf_fma(cm_load(x, n), cm_load(scale, n), cm_load(shift, n));
     cm_store(y, relu ? cm_relu(z) : z, n);
 }
 
-CM_INLINE void forward_positions(cm_range range, ptrdiff_t channels, const float *x,
-                                 const float *scale, const float *shift, bool relu, float *y) {
+CM_ALWAYS_INLINE void forward_positions(cm_range range, ptrdiff_t channels, const float *x,
+                                        const float *scale, const float *shift, bool relu,
+                                        float *y) {
     for (ptrdiff_t i = range.begin; i < range.end; ++i) {
         const float *from = x + i * channels;
         float *to = y + i * channels;
@@ -180,9 +181,9 @@ void CM_FN(batch_norm_forward)(const cm_team *team, const cm_map_shape *shape, c
     }
 }
 
-CM_INLINE void backward_vector(const cm_gradient_sums *s, const float *scale,
-                               const float *coefficients, ptrdiff_t at, ptrdiff_t c, int n,
-                               float *dx) {
+CM_ALWAYS_INLINE void backward_vector(const cm_gradient_sums *s, const float *scale,
+                                      const float *coefficients, ptrdiff_t at, ptrdiff_t c, int n,
+                                      float *dx) {
     const vf g = cm_load_gradient(s->dy, s->y, at, n);
     const vf rest = vf_fma(cm_load(coefficients + c, n), cm_load(s->x + at, n),
                            cm_load(coefficients + s->channels + c, n));

@@ -17,7 +17,8 @@ enum {
 
 /* Layout of the workspace: per-image partial results [batch][2][channels], then the coefficients b
  * and c of dx = fma(a, g, fma(b, x, c)), [2][channels]. */
-CM_INLINE float *cm_batch_norm_partial(void *workspace, ptrdiff_t image, ptrdiff_t channels) {
+CM_ALWAYS_INLINE float *cm_batch_norm_partial(void *workspace, ptrdiff_t image,
+                                              ptrdiff_t channels) {
     return (float *)workspace + image * 2 * channels;
 }
 
@@ -41,8 +42,8 @@ typedef struct cm_gradient_sums {
     void *workspace;
 } cm_gradient_sums;
 
-CM_INLINE void cm_sum_image(const cm_gradient_sums *s, ptrdiff_t image, ptrdiff_t c, int vectors,
-                            int n) {
+CM_ALWAYS_INLINE void cm_sum_image(const cm_gradient_sums *s, ptrdiff_t image, ptrdiff_t c,
+                                   int vectors, int n) {
     vf sum_g[CM_SUM_VECTORS], sum_gx[CM_SUM_VECTORS], mean[CM_SUM_VECTORS], rstd[CM_SUM_VECTORS];
     for (int v = 0; v < vectors; ++v) {
         sum_g[v] = vf_zero();

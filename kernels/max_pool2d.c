@@ -12,8 +12,8 @@ typedef struct forward_arguments {
 } forward_arguments;
 
 /* One vector of one window. `from`: its first element in x; `to`: its output. */
-CM_INLINE void forward_window(const forward_arguments *a, bool affine, bool record, ptrdiff_t from,
-                              ptrdiff_t to, ptrdiff_t channel, int n) {
+CM_ALWAYS_INLINE void forward_window(const forward_arguments *a, bool affine, bool record,
+                                     ptrdiff_t from, ptrdiff_t to, ptrdiff_t channel, int n) {
     const cm_max_pool2d_shape *shape = a->shape;
     const ptrdiff_t channels = shape->channels;
     const vf scale = affine ? cm_load(a->scale + channel, n) : vf_zero();
@@ -46,8 +46,8 @@ CM_INLINE void forward_window(const forward_arguments *a, bool affine, bool reco
     }
 }
 
-CM_INLINE void forward_windows(const forward_arguments *a, cm_range range, bool affine,
-                               bool record) {
+CM_ALWAYS_INLINE void forward_windows(const forward_arguments *a, cm_range range, bool affine,
+                                      bool record) {
     const cm_max_pool2d_shape *shape = a->shape;
     const ptrdiff_t channels = shape->channels;
     for (ptrdiff_t i = range.begin; i < range.end; ++i) {

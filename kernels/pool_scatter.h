@@ -15,8 +15,8 @@ typedef struct cm_pool_scatter {
 } cm_pool_scatter;
 
 /* Stores the scattered gradient g at element `at` of dx, which is of channel `channel`. */
-CM_INLINE void cm_scatter_store(const cm_pool_scatter *s, bool batch_norm, ptrdiff_t at,
-                                ptrdiff_t channel, vf g, int n) {
+CM_ALWAYS_INLINE void cm_scatter_store(const cm_pool_scatter *s, bool batch_norm, ptrdiff_t at,
+                                       ptrdiff_t channel, vf g, int n) {
     if (batch_norm) {
         const vf rest =
             vf_fma(cm_load(s->b + channel, n), cm_load(s->x + at, n), cm_load(s->c + channel, n));
@@ -35,8 +35,8 @@ typedef struct cm_pool_cell {
     ptrdiff_t row, channels; /* steps of dx */
 } cm_pool_cell;
 
-CM_INLINE void cm_scatter_cell(const cm_pool_scatter *s, const cm_pool_cell *cell, bool batch_norm,
-                               ptrdiff_t channel, int n) {
+CM_ALWAYS_INLINE void cm_scatter_cell(const cm_pool_scatter *s, const cm_pool_cell *cell,
+                                      bool batch_norm, ptrdiff_t channel, int n) {
     /* + 0: a sum that starts at +0, as where windows overlap, has no -0. */
     const vf g = vf_add(vf_zero(), cm_load_gradient(s->dy, s->y, cell->source + channel, n));
     const vf index = cm_load_u16(s->argmax + cell->source + channel, n);
@@ -53,7 +53,8 @@ CM_INLINE void cm_scatter_cell(const cm_pool_scatter *s, const cm_pool_cell *cel
     }
 }
 
-CM_INLINE void cm_scatter_apart(const cm_team *team, const cm_pool_scatter *s, bool batch_norm) {
+CM_ALWAYS_INLINE void cm_scatter_apart(const cm_team *team, const cm_pool_scatter *s,
+                                       bool batch_norm) {
     const cm_max_pool2d_shape *shape = s->shape;
     const ptrdiff_t channels = shape->channels;
     const int rows = shape->out_height, columns = shape->out_width;
@@ -88,8 +89,8 @@ typedef struct cm_pool_windows {
     int p_begin, p_end, q_begin, q_end; /* the windows */
 } cm_pool_windows;
 
-CM_INLINE void cm_gather_element(const cm_pool_scatter *s, const cm_pool_windows *windows,
-                                 bool batch_norm, ptrdiff_t at, ptrdiff_t channel, int n) {
+CM_ALWAYS_INLINE void cm_gather_element(const cm_pool_scatter *s, const cm_pool_windows *windows,
+                                        bool batch_norm, ptrdiff_t at, ptrdiff_t channel, int n) {
     const cm_max_pool2d_shape *shape = s->shape;
     vf sum = vf_zero();
     for (int p = windows->p_begin; p < windows->p_end; ++p) {
@@ -107,13 +108,14 @@ CM_INLINE void cm_gather_element(const cm_pool_scatter *s, const cm_pool_windows
 }
 
 /* The windows along one axis that contain `at`. */
-CM_INLINE void cm_windows_of(int at, int kernel, int stride, int count, int *begin, int *end) {
+CM_ALWAYS_INLINE void cm_windows_of(int at, int kernel, int stride, int count, int *begin,
+                                    int *end) {
     *begin = at < kernel ? 0 : (at - kernel) / stride + 1;
     *end = at / stride + 1 < count ? at / stride + 1 : count;
 }
 
-CM_INLINE void cm_scatter_overlapping(const cm_team *team, const cm_pool_scatter *s,
-                                      bool batch_norm) {
+CM_ALWAYS_INLINE void cm_scatter_overlapping(const cm_team *team, const cm_pool_scatter *s,
+                                             bool batch_norm) {
     const cm_max_pool2d_shape *shape = s->shape;
     const ptrdiff_t channels = shape->channels;
     const ptrdiff_t image_outputs = (ptrdiff_t)shape->out_height * shape->out_width * channels;
@@ -139,7 +141,7 @@ CM_INLINE void cm_scatter_overlapping(const cm_team *team, const cm_pool_scatter
     }
 }
 
-CM_INLINE void cm_scatter(const cm_team *team, const cm_pool_scatter *s, bool batch_norm) {
+CM_ALWAYS_INLINE void cm_scatter(const cm_team *team, const cm_pool_scatter *s, bool batch_norm) {
     const cm_max_pool2d_shape *shape = s->shape;
     if (shape->stride_h >= shape->kernel_h && shape->stride_w >= shape->kernel_w) {
         cm_scatter_apart(team, s, batch_norm);

@@ -7,18 +7,17 @@
 #include "kernels/simd/simd.h"
 
 /* Bodies take the number of lanes as an argument that is a constant at the call for full vectors;
- * only inlining makes it one. */
-#define CM_INLINE static inline __attribute__((always_inline))
+ * only inlining (CM_ALWAYS_INLINE) makes it one. */
 
 /* Flat arrays are split at multiples of this many elements: whole cache lines, so that two threads
  * do not write the same one, and whole Philox blocks. */
 enum { CM_SPLIT_ELEMENTS = 64 };
 
-CM_INLINE vf cm_load(const float *p, int n) {
+CM_ALWAYS_INLINE vf cm_load(const float *p, int n) {
     return n == VF_LANES ? vf_load(p) : vf_load_n(p, n);
 }
 
-CM_INLINE void cm_store(float *p, vf a, int n) {
+CM_ALWAYS_INLINE void cm_store(float *p, vf a, int n) {
     if (n == VF_LANES) {
         vf_store(p, a);
     } else {
@@ -26,11 +25,11 @@ CM_INLINE void cm_store(float *p, vf a, int n) {
     }
 }
 
-CM_INLINE vf cm_load_u16(const uint16_t *p, int n) {
+CM_ALWAYS_INLINE vf cm_load_u16(const uint16_t *p, int n) {
     return n == VF_LANES ? vf_load_u16(p) : vf_load_u16_n(p, n);
 }
 
-CM_INLINE void cm_store_u16(uint16_t *p, vf a, int n) {
+CM_ALWAYS_INLINE void cm_store_u16(uint16_t *p, vf a, int n) {
     if (n == VF_LANES) {
         vf_store_u16(p, a);
     } else {
@@ -38,18 +37,18 @@ CM_INLINE void cm_store_u16(uint16_t *p, vf a, int n) {
     }
 }
 
-CM_INLINE vf cm_relu(vf x) {
+CM_ALWAYS_INLINE vf cm_relu(vf x) {
     return vf_max(vf_zero(), x);
 }
 
 /* The gradient behind a ReLU with output y: dy where y > 0, else 0; dy when y is NULL. */
-CM_INLINE vf cm_load_gradient(const float *dy, const float *y, ptrdiff_t at, int n) {
+CM_ALWAYS_INLINE vf cm_load_gradient(const float *dy, const float *y, ptrdiff_t at, int n) {
     const vf g = cm_load(dy + at, n);
     return y == NULL ? g : vf_select(vf_gt(cm_load(y + at, n), vf_zero()), g, vf_zero());
 }
 
 /* The team mate's elements of a flat array. */
-CM_INLINE cm_range cm_share_elements(const cm_team *team, size_t count) {
+CM_ALWAYS_INLINE cm_range cm_share_elements(const cm_team *team, size_t count) {
     const ptrdiff_t blocks = (ptrdiff_t)((count + CM_SPLIT_ELEMENTS - 1) / CM_SPLIT_ELEMENTS);
     cm_range range = cm_team_share(team, blocks);
     range.begin *= CM_SPLIT_ELEMENTS;
