@@ -138,7 +138,7 @@ def write_json(path: str, options, results: list[dict]) -> None:
         "schema_version": 1, "kind": "peers-speed", "unit": "images/s", "batch": worker.BATCH,
         "repetitions": options.repetitions, "seconds_per_turn": options.seconds,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command_line": sys.argv,
+        "command_line": ["scripts/peers.sh", "speed", *sys.argv[1:]],
         "machine": {"cpu": cpu_model(), "cpus": worker.usable_cpus(), "system": platform.platform(),
                     "python": platform.python_version()},
         "workers_by_threads": workers, "results": results,

@@ -21,7 +21,7 @@ class ConvmarkSide:
         self.logits = (c_float * (worker.BATCH * 10))()
 
     def describe(self) -> dict:
-        return {"name": "convmark", "library": os.path.realpath(self.path),
+        return {"name": "convmark", "library": os.path.basename(os.path.realpath(self.path)),
                 "threads": self.threads, "data": self.data}
 
     def setups(self, mode: str) -> list[str]:
