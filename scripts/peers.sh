@@ -5,7 +5,7 @@
 #   setup           a Python environment with PyTorch, in the cache folder; repeatable
 #   speed           training and inference images/s of both, in turn (speed --help: options)
 #   golden          computes tests/pytorch/golden.json again (after a change of initial values or
-#                   of the numeric contract)
+#                   of the numeric contract); some minutes. --variants ID,...: these rows only
 #   test            the parity test, with PyTorch itself where setup was done
 #
 # The environment is $XDG_CACHE_HOME/convmark/peers (or ~/.cache/...). pip takes the packages from
@@ -71,6 +71,8 @@ speed)
 golden)
     need_torch
     need_build
+    # Two OpenMP runtimes in one process: idle threads of one must not spin on the other's CPUs.
+    export OMP_WAIT_POLICY=passive
     "$PYTHON" "$PEERS/parity.py" golden "$ROOT/tests/pytorch/golden.json" "$@"
     ;;
 test)

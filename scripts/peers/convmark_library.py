@@ -1,6 +1,8 @@
 """libconvmark through ctypes: the calls that the peers and their tests need. Standard library only.
 
-The structures mirror src/network/model.h, network.h and status.h.
+The structures mirror src/network/model.h, network.h and status.h. test_parity.py compiles those
+headers and compares every size and offset; Model() checks that the library has read its options as
+they were meant, because a library can be another one than the headers' here.
 """
 
 import ctypes
@@ -42,7 +44,10 @@ SIGNATURES = {
     "cm_model_create": (c_int, [c_void_p, POINTER(ModelOptions), POINTER(c_void_p),
                                 POINTER(Error)]),
     "cm_model_free": (None, [c_void_p]),
+    "cm_model_batch": (c_int, [c_void_p]),
+    "cm_model_threads": (c_int, [c_void_p]),
     "cm_model_isa": (c_int, [c_void_p]),
+    "cm_model_conv_algorithm": (c_int, [c_void_p]),
     "cm_model_initialize": (None, [c_void_p, c_uint64]),
     "cm_model_load": (c_int, [c_void_p, c_char_p, POINTER(Error)]),
     "cm_model_train_step": (BatchResult, [c_void_p, c_int, FLOATS, c_char_p, POINTER(Optimizer),
@@ -54,6 +59,7 @@ SIGNATURES = {
     "cm_model_get_gradient": (None, [c_void_p, c_int, c_void_p]),
     "cm_model_sha256": (None, [c_void_p, c_char * 65]),
 }
+CONV_ALGORITHM_AUTO = 0
 OPTIMIZER = Optimizer(1e-3, 0.9, 0.999, 1e-8, 1e-5)  # the report's protocol
 
 
@@ -72,17 +78,29 @@ class Library:
 
 
 class Model:
-    """A model of a variant or a network text file; close() frees it."""
+    """A model of a variant or a network text file, on the instruction set called `isa` or on the
+    best of this machine; close() frees it."""
 
-    def __init__(self, library: Library, network: str, batch: int, threads: int, training: bool):
+    def __init__(self, library: Library, network: str, batch: int, threads: int, training: bool,
+                 isa: str = ""):
         self.c, self.batch = library.c, batch
         self.network, self.model, error = c_void_p(), c_void_p(), Error()
         self._check(self.c.cm_network_open(network.encode(), byref(self.network), byref(error)),
                     error)
         # A name that is no instruction set's gives CM_ISA_COUNT: the best of this machine.
-        options = ModelOptions(batch, threads, self.c.cm_isa_from_name(b""), training)
+        options = ModelOptions(batch, threads, self.c.cm_isa_from_name(isa.encode()), training,
+                               CONV_ALGORITHM_AUTO)
         self._check(self.c.cm_model_create(self.network, byref(options), byref(self.model),
                                            byref(error)), error)
+        self._check_options(batch, threads, isa or self.isa())
+
+    def _check_options(self, *asked) -> None:
+        read = (self.c.cm_model_batch(self.model), self.c.cm_model_threads(self.model), self.isa(),
+                self.c.cm_model_conv_algorithm(self.model))
+        if read != (*asked, CONV_ALGORITHM_AUTO):
+            raise RuntimeError(f"asked for batch, threads, instruction set {asked} and algorithm "
+                               f"{CONV_ALGORITHM_AUTO}; the library has {read}: is it another "
+                               "version's?")
 
     @staticmethod
     def _check(status: int, error: Error) -> None:
