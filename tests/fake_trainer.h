@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "files/sha256.h"
 #include "oracles/claims_golden.h"
 #include "report/report.h"
-#include "results/sha256.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 

@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "results/atomic_file.h"
+#include "files/atomic_file.h"
 
 static char folder[] = "/tmp/convmark-test-XXXXXX";
 static char path[64], other[64];

@@ -3,7 +3,7 @@
 #include "data/dataset.h"
 #include "data/dataset_search.h"
 #include "data/synthetic.h"
-#include "results/sha256.h"
+#include "files/sha256.h"
 
 /* Debian's package; without it the test that reads the real data is skipped. */
 static const char real_folder[] = "/usr/share/datasets/fashion-mnist";

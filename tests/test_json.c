@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "results/atomic_file.h"
-#include "results/json.h"
+#include "files/atomic_file.h"
+#include "files/json.h"
 
 static void assert_mentions(const cm_error *error, const char *text) {
     if (strstr(error->message, text) == NULL) {

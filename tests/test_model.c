@@ -7,9 +7,9 @@
 
 #include <cmocka.h>
 
+#include "files/sha256.h"
 #include "models.h"
 #include "network/model_file.h"
-#include "results/sha256.h"
 #include "temporary.h"
 
 static const char small_text[] = "input 1 6 6\nconv2d 4 kernel 3\nbatch_norm\nrelu\nmax_pool2d 2\n"

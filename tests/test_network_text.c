@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
+#include "files/atomic_file.h"
 #include "network/network.h"
-#include "results/atomic_file.h"
 
 static cm_network *parse(const char *text) {
     cm_network *network = NULL;

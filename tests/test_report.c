@@ -13,9 +13,9 @@
 #include <cmocka.h>
 
 #include "fake_trainer.h"
+#include "files/atomic_file.h"
+#include "files/json.h"
 #include "report/format.h"
-#include "results/atomic_file.h"
-#include "results/json.h"
 
 static char folder[64], json_path[128], markdown_path[128];
 

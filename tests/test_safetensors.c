@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
+#include "files/atomic_file.h"
 #include "network/model_file.h"
 #include "network/safetensors.h"
-#include "results/atomic_file.h"
 
 static char path[] = "/tmp/convmark-model-XXXXXX";
 

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "oracles/statistics_golden.h"
-#include "report/statistics.h"
+#include "statistics/statistics.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 

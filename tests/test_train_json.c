@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "results/json.h"
+#include "files/json.h"
 #include "results/train_json.h"
 
 static uint8_t pixels[] = {0, 1, 2, 3}, labels[] = {1, 0};

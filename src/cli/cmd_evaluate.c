@@ -1,8 +1,8 @@
 /* convmark evaluate: a saved model on the whole test set. */
 #include "cli/cli.h"
 #include "cli/loaded_model.h"
+#include "files/json.h"
 #include "network/model_file.h"
-#include "results/json.h"
 #include "results/machine.h"
 #include "results/train_json.h"
 #include "train/trainer.h"

@@ -7,7 +7,7 @@
 #endif
 
 #include "cli/cli.h"
-#include "results/atomic_file.h"
+#include "files/atomic_file.h"
 #include "system/threads.h"
 
 /* More than any machine has; the OpenMP runtime ends the process when it cannot start a thread. */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "results/atomic_file.h"
+#include "files/atomic_file.h"
 
 enum { MAX_HEADER_SIZE = 4 + 4 * CM_IDX_MAX_RANK };
 

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "results/sha256.h"
+#include "files/sha256.h"
 #include "status.h"
 
 #ifdef __cplusplus

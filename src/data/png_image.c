@@ -6,7 +6,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "results/atomic_file.h"
+#include "files/atomic_file.h"
 
 /** A whole file in memory. */
 typedef struct file_bytes {

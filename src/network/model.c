@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "files/sha256.h"
 #include "kernels/philox.h"
 #include "network/model_internal.h"
-#include "results/sha256.h"
 
 /* Arenas start on a 2 MiB boundary and ask for huge pages: one 28x28x128 map of a batch of 64 is
  * 6,272 small pages, more than any TLB holds. */

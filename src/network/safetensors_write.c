@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "files/atomic_file.h"
+#include "files/json.h"
 #include "network/safetensors.h"
-#include "results/atomic_file.h"
-#include "results/json.h"
 
 enum { LENGTH_SIZE = 8, ALIGNMENT = 8 };
 

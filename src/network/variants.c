@@ -3,10 +3,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "files/atomic_file.h"
 #include "nearest.h"
 #include "network/build.h"
 #include "network/network.h"
-#include "results/atomic_file.h"
 
 /* A new variant is a new row here. Figures: K. van Esterik, "CNNs Assignment Report", HAN
  * University of Applied Sciences, October 2025; titles in its words. */

@@ -10,7 +10,7 @@
 
 #include "report/published.h"
 #include "report/report.h"
-#include "report/statistics.h"
+#include "statistics/statistics.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "results/atomic_file.h"
-#include "results/json.h"
+#include "files/atomic_file.h"
+#include "files/json.h"
+#include "files/sha256.h"
 #include "results/machine.h"
-#include "results/sha256.h"
 #include "results/train_json.h"
 #include "system/clock.h"
 

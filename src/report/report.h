@@ -14,7 +14,7 @@
 #include "data/dataset.h"
 #include "network/model.h"
 #include "network/network.h"
-#include "report/statistics.h"
+#include "statistics/statistics.h"
 #include "status.h"
 #include "system/topology.h"
 #include "train/trainer.h"

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "convmark.h"
+#include "files/json.h"
 #include "report/claims.h"
 #include "report/report.h"
-#include "results/json.h"
 #include "results/train_json.h"
 
 /* JSON has no NaN: what is unknown is null. */

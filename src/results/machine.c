@@ -8,7 +8,7 @@
 
 #include "build_info.h"
 #include "convmark.h"
-#include "results/json.h"
+#include "files/json.h"
 
 static const char CPU_FOLDER[] = "/sys/devices/system/cpu";
 

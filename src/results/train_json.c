@@ -2,9 +2,9 @@
 
 #include <inttypes.h>
 
-#include "results/json.h"
+#include "files/json.h"
+#include "files/sha256.h"
 #include "results/machine.h"
-#include "results/sha256.h"
 
 json_t *cm_command_json(int argc, const char *const *argv) {
     json_t *list = json_array();

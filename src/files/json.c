@@ -1,9 +1,9 @@
-#include "results/json.h"
+#include "files/json.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "results/atomic_file.h"
+#include "files/atomic_file.h"
 
 cm_status cm_json_parse(const char *text, size_t size, const char *name, json_t **value,
                         cm_error *error) {

@@ -1,4 +1,4 @@
-#include "results/atomic_file.h"
+#include "files/atomic_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

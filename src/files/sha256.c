@@ -1,4 +1,4 @@
-#include "results/sha256.h"
+#include "files/sha256.h"
 
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-#include "report/statistics.h"
+#include "statistics/statistics.h"
 
 #include <float.h>
 #include <math.h>
