@@ -37,7 +37,7 @@ CM_ALWAYS_INLINE void channel_statistics(const float *x, ptrdiff_t positions, pt
 }
 
 /* Tasks are images x blocks of channels. */
-void CM_FN(image_statistics)(const cm_team *team, const cm_map_shape *shape, const float *x,
+static void image_statistics(const cm_team *team, const cm_map_shape *shape, const float *x,
                              void *workspace) {
     const ptrdiff_t channels = shape->channels;
     const ptrdiff_t positions = (ptrdiff_t)shape->height * shape->width;
@@ -64,17 +64,6 @@ void CM_FN(image_statistics)(const cm_team *team, const cm_map_shape *shape, con
     }
 }
 
-/* What a channel's statistics become for the passes that follow. */
-typedef struct normalization {
-    float rstd, scale, shift;
-} normalization;
-
-static normalization normalize(double mean, double variance, float eps, float gamma, float beta) {
-    const float rstd = (float)(1.0 / sqrt(variance + (double)eps));
-    const float scale = gamma * rstd;
-    return (normalization){rstd, scale, fmaf(-(float)mean, scale, beta)};
-}
-
 /* Joins the images' means and squares of n <= CM_JOIN_CHANNELS channels from c. All images have the
  * same count, so with k images joined: mean += delta / (k + 1), squares += partial + delta^2 *
  * (positions * k / (k + 1)). */
@@ -93,10 +82,8 @@ static void join_images(const cm_map_shape *shape, const void *workspace, ptrdif
     }
 }
 
-void CM_FN(join_statistics)(const cm_team *team, const cm_map_shape *shape, const float *gamma,
-                            const float *beta, float eps, float momentum, float *running_mean,
-                            float *running_var, float *mean, float *rstd, float *scale,
-                            float *shift, const void *workspace) {
+static void join_statistics(const cm_team *team, const cm_map_shape *shape,
+                            const cm_normalization *to, const void *workspace) {
     const double count = (double)shape->batch * (double)shape->height * (double)shape->width;
     const ptrdiff_t channels = shape->channels;
     const cm_range range =
@@ -108,19 +95,7 @@ void CM_FN(join_statistics)(const cm_team *team, const cm_map_shape *shape, cons
         double means[CM_JOIN_CHANNELS] = {0}, squares[CM_JOIN_CHANNELS] = {0};
         join_images(shape, workspace, first, n, means, squares);
         for (int i = 0; i < n; ++i) {
-            const ptrdiff_t c = first + i;
-            const normalization norm =
-                normalize(means[i], squares[i] / count, eps, gamma[c], beta[c]);
-            mean[c] = (float)means[i];
-            rstd[c] = norm.rstd;
-            scale[c] = norm.scale;
-            shift[c] = norm.shift;
-            if (running_mean != NULL) {
-                /* One value has no unbiased variance; it is taken as 0. */
-                const float unbiased = (float)(squares[i] / (count > 1.0 ? count - 1.0 : 1.0));
-                running_mean[c] = fmaf(momentum, mean[c] - running_mean[c], running_mean[c]);
-                running_var[c] = fmaf(momentum, unbiased - running_var[c], running_var[c]);
-            }
+            cm_normalize(to, first + i, means[i], squares[i], count);
         }
     }
 }
@@ -129,11 +104,19 @@ void CM_FN(batch_norm_statistics)(const cm_team *team, const cm_map_shape *shape
                                   const float *gamma, const float *beta, float eps, float momentum,
                                   float *running_mean, float *running_var, float *mean, float *rstd,
                                   float *scale, float *shift, void *workspace) {
-    CM_FN(image_statistics)(team, shape, x, workspace);
+    const cm_normalization to = {.gamma = gamma,
+                                 .beta = beta,
+                                 .eps = eps,
+                                 .momentum = momentum,
+                                 .running_mean = running_mean,
+                                 .running_var = running_var,
+                                 .mean = mean,
+                                 .rstd = rstd,
+                                 .scale = scale,
+                                 .shift = shift};
+    image_statistics(team, shape, x, workspace);
     cm_team_barrier(team);
-    CM_FN(join_statistics)
-    (team, shape, gamma, beta, eps, momentum, running_mean, running_var, mean, rstd, scale, shift,
-     workspace);
+    join_statistics(team, shape, &to, workspace);
 }
 
 void CM_FN(batch_norm_inference)(const cm_team *team, int channels, const float *gamma,
@@ -141,10 +124,9 @@ void CM_FN(batch_norm_inference)(const cm_team *team, int channels, const float 
                                  const float *running_var, float *scale, float *shift) {
     const cm_range range = cm_team_share(team, channels);
     for (ptrdiff_t c = range.begin; c < range.end; ++c) {
-        const normalization norm =
-            normalize((double)running_mean[c], (double)running_var[c], eps, gamma[c], beta[c]);
-        scale[c] = norm.scale;
-        shift[c] = norm.shift;
+        const float rstd = (float)(1.0 / sqrt((double)running_var[c] + (double)eps));
+        scale[c] = gamma[c] * rstd;
+        shift[c] = fmaf(-running_mean[c], scale[c], beta[c]);
     }
 }
 

@@ -3,6 +3,8 @@
 #ifndef CM_KERNELS_BATCH_NORM_SUMS_H
 #define CM_KERNELS_BATCH_NORM_SUMS_H
 
+#include <math.h>
+
 #include "kernels/isa.h"
 #include "kernels/vectors.h"
 
@@ -22,15 +24,30 @@ CM_ALWAYS_INLINE float *cm_batch_norm_partial(void *workspace, ptrdiff_t image,
     return (float *)workspace + image * 2 * channels;
 }
 
-/* The two halves of batch_norm_statistics (batch_norm.c), with the caller's barrier between them.
- * Into the workspace: each image's mean and sum of squared differences; and from there, joined,
- * what batch_norm_statistics writes. */
-void CM_FN(image_statistics)(const cm_team *team, const cm_map_shape *shape, const float *x,
-                             void *workspace);
-void CM_FN(join_statistics)(const cm_team *team, const cm_map_shape *shape, const float *gamma,
-                            const float *beta, float eps, float momentum, float *running_mean,
-                            float *running_var, float *mean, float *rstd, float *scale,
-                            float *shift, const void *workspace);
+/* Where batch norm's statistics go (batch_norm_statistics). */
+typedef struct cm_normalization {
+    const float *gamma, *beta;
+    float eps, momentum;
+    float *running_mean, *running_var; /* NULL, NULL: left alone */
+    float *mean, *rstd, *scale, *shift;
+} cm_normalization;
+
+/* Writes what follows from the mean and the sum of squared differences of channel c, over `count`
+ * values. */
+static inline void cm_normalize(const cm_normalization *to, ptrdiff_t c, double mean,
+                                double squares, double count) {
+    to->mean[c] = (float)mean;
+    to->rstd[c] = (float)(1.0 / sqrt(squares / count + (double)to->eps));
+    to->scale[c] = to->gamma[c] * to->rstd[c];
+    to->shift[c] = fmaf(-to->mean[c], to->scale[c], to->beta[c]);
+    if (to->running_mean != NULL) {
+        /* One value has no unbiased variance; it is taken as 0. */
+        const float unbiased = (float)(squares / (count > 1.0 ? count - 1.0 : 1.0));
+        to->running_mean[c] =
+            fmaf(to->momentum, to->mean[c] - to->running_mean[c], to->running_mean[c]);
+        to->running_var[c] = fmaf(to->momentum, unbiased - to->running_var[c], to->running_var[c]);
+    }
+}
 
 /* What one image adds to dbeta and dgamma, for `vectors` vectors of channels from `c`, the last of
  * them of n lanes. Over the positions in order: sum_g += g; sum_gx = fma(g, (x - mean) * rstd,

@@ -199,19 +199,6 @@ static void run_pass(const cm_team *team, const pass *p, ptrdiff_t step) {
     }
 }
 
-/* Copies an image into a frame of zeros, `padding` wide. */
-static void pad_image(const cm_conv2d_shape *shape, const float *image, float *padded) {
-    const size_t row = (size_t)shape->width * (size_t)shape->in_channels;
-    const size_t side = (size_t)shape->padding_w * (size_t)shape->in_channels;
-    memset(padded, 0, cm_conv2d_padded_image(shape) * sizeof(float));
-    float *to = padded + (size_t)shape->padding_h * (row + 2 * side) + side;
-    for (int h = 0; h < shape->height; ++h) {
-        memcpy(to, image, row * sizeof(float));
-        to += row + 2 * side;
-        image += row;
-    }
-}
-
 /* Forward for few input channels: from a padded image, a row of the kernel is one tap, whose depth
  * kernel_w x channels lies in one piece of memory; tile rows are runs of positions. */
 static void forward_padded(const cm_team *team, const pass *p, float *padded) {
@@ -229,7 +216,7 @@ static void forward_padded(const cm_team *team, const pass *p, float *padded) {
     }
     for (ptrdiff_t image = images.begin; image < images.end; ++image) {
         float *frame = padded + image * (ptrdiff_t)cm_conv2d_padded_image(shape);
-        pad_image(shape, p->in + image * p->in_image, frame);
+        cm_conv2d_pad_image(shape, p->in + image * p->in_image, frame);
         for (int y = 0; y < shape->out_height; ++y) {
             for (ptrdiff_t part = 0; part < cm_even_parts(shape->out_width, VF_TILE_ROWS); ++part) {
                 const cm_range range = cm_even_part(shape->out_width, VF_TILE_ROWS, part);

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "kernels/kernels.h"
 
@@ -39,18 +40,45 @@ typedef struct cm_conv2d_layout {
 
 cm_conv2d_layout cm_conv2d_layout_of(const cm_conv2d_shape *shape, int threads);
 
-/** Where the parts of conv2d_max_pool2d's workspace begin, in floats: what batch norm keeps of each
- * image; each image's dweight and dbias; and for each thread a map and conv2d's own workspace. */
+/** Where the parts of the workspace of conv2d_max_pool2d's kernels begin, in floats. */
 typedef struct cm_conv2d_pool_layout {
-    size_t batch_norm, dweight, dbias, threads;
-    size_t map, thread; /* floats of one map; of one thread's part */
+    size_t moments; /* doubles: each image's sums of patches and of their products */
+    size_t sums;    /* each image's sums of g and of g times the patch, [patch + 1][columns] */
+    size_t threads; /* parts of the threads, in which there are: */
+    size_t frame;   /* an image in a frame of zeros */
+    size_t folded;  /* weights and bias with batch norm folded in, [patch + 1][columns] */
+    size_t tables;  /* the numbers that each window reads, CM_TABLE a window */
+    size_t rows;    /* doubles: patches of some rows of outputs, [patch][positions] */
+    size_t products;
+    size_t thread;  /* floats of a thread's part */
+    size_t columns; /* output channels, padded */
     size_t floats;
 } cm_conv2d_pool_layout;
 
-cm_conv2d_pool_layout cm_conv2d_pool_layout_of(const cm_conv2d_shape *conv, int threads);
+cm_conv2d_pool_layout cm_conv2d_pool_layout_of(const cm_conv2d_shape *conv,
+                                               const cm_max_pool2d_shape *pool, int threads);
 
-/** The same convolution of one image. */
-cm_conv2d_shape cm_conv2d_one_image(const cm_conv2d_shape *shape);
+enum {
+    /* The moments of patches are summed in this many interleaved chains; the products of their
+     * numbers in blocks of CM_MOMENT_BLOCK x CM_MOMENT_BLOCK. */
+    CM_MOMENT_LANES = 8,
+    CM_MOMENT_BLOCK = 3,
+    /* Patches of this many outputs, or of one row of them, are gathered at a time: in the first
+     * cache. */
+    CM_MOMENT_POSITIONS = 256,
+    /* Floats of a window's table: what vt_load() reads. */
+    CM_TABLE = 32
+};
+
+/** Rows of outputs whose patches are gathered at a time. */
+static inline int cm_moment_rows(const cm_conv2d_shape *conv) {
+    return conv->out_width < CM_MOMENT_POSITIONS ? CM_MOMENT_POSITIONS / conv->out_width : 1;
+}
+
+/** Numbers that one output is computed from. */
+static inline int cm_conv2d_patch(const cm_conv2d_shape *conv) {
+    return conv->kernel_h * conv->kernel_w * conv->in_channels;
+}
 
 /** The algorithm that CM_CONV2D_AUTO stands for. */
 cm_conv2d_algorithm cm_conv2d_choose(const cm_conv2d_shape *shape);
@@ -69,6 +97,18 @@ bool cm_conv2d_uses_patches(const cm_conv2d_shape *shape);
 static inline size_t cm_conv2d_padded_image(const cm_conv2d_shape *shape) {
     return ((size_t)shape->height + 2 * (size_t)shape->padding_h) *
            ((size_t)shape->width + 2 * (size_t)shape->padding_w) * (size_t)shape->in_channels;
+}
+
+/** Puts one image into its frame of zeros. */
+static inline void cm_conv2d_pad_image(const cm_conv2d_shape *shape, const float *image,
+                                       float *padded) {
+    const size_t row = (size_t)shape->width * (size_t)shape->in_channels;
+    const size_t side = (size_t)shape->padding_w * (size_t)shape->in_channels;
+    memset(padded, 0, cm_conv2d_padded_image(shape) * sizeof(float));
+    float *to = padded + (size_t)shape->padding_h * (row + 2 * side) + side;
+    for (int h = 0; h < shape->height; ++h) {
+        memcpy(to + (size_t)h * (row + 2 * side), image + (size_t)h * row, row * sizeof(float));
+    }
 }
 
 /** Floats of the patches of one row of outputs. */

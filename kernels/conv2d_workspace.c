@@ -124,34 +124,46 @@ size_t cm_conv2d_workspace(const cm_conv2d_shape *shape, int threads) {
     return cm_conv2d_layout_of(shape, threads).floats * sizeof(float);
 }
 
-bool cm_conv2d_max_pool2d_pays(const cm_conv2d_shape *conv) {
-    return cm_conv2d_uses_patches(conv);
+bool cm_conv2d_max_pool2d_pays(const cm_conv2d_shape *conv, const cm_max_pool2d_shape *pool) {
+    const int patch = cm_conv2d_patch(conv);
+    /* Where windows overlap, outputs are computed for each. */
+    return patch > 1 && patch <= CM_MAX_PATCH && pool->kernel_h <= 2 * pool->stride_h &&
+           pool->kernel_w <= 2 * pool->stride_w;
 }
 
-cm_conv2d_shape cm_conv2d_one_image(const cm_conv2d_shape *shape) {
-    cm_conv2d_shape one = *shape;
-    one.batch = 1;
-    return one;
-}
-
-cm_conv2d_pool_layout cm_conv2d_pool_layout_of(const cm_conv2d_shape *conv, int threads) {
-    const cm_conv2d_shape one = cm_conv2d_one_image(conv);
-    const cm_map_shape map = {conv->batch, conv->out_height, conv->out_width, conv->out_channels};
-    const size_t weights = (size_t)conv->kernel_h * (size_t)conv->kernel_w *
-                           (size_t)conv->in_channels * (size_t)conv->out_channels;
+cm_conv2d_pool_layout cm_conv2d_pool_layout_of(const cm_conv2d_shape *conv,
+                                               const cm_max_pool2d_shape *pool, int threads) {
+    const size_t doubles = sizeof(double) / sizeof(float);
+    const size_t patch = (size_t)cm_conv2d_patch(conv);
+    const size_t padded_patch = round_up(patch, CM_MOMENT_BLOCK);
+    const size_t positions =
+        round_up((size_t)cm_moment_rows(conv) * (size_t)conv->out_width, CM_MOMENT_LANES);
     const size_t batch = (size_t)conv->batch;
-    cm_conv2d_pool_layout layout = {.batch_norm = 0};
-    layout.dweight = round_up(cm_batch_norm_workspace(&map) / sizeof(float), CM_SCRATCH_ALIGNMENT);
-    layout.dbias = round_up(layout.dweight + batch * weights, CM_SCRATCH_ALIGNMENT);
-    layout.threads =
-        round_up(layout.dbias + batch * (size_t)conv->out_channels, CM_SCRATCH_ALIGNMENT);
-    layout.map = round_up((size_t)map.height * (size_t)map.width * (size_t)map.channels,
-                          CM_SCRATCH_ALIGNMENT);
-    layout.thread = layout.map + cm_conv2d_workspace(&one, 1) / sizeof(float);
+    cm_conv2d_pool_layout layout = {.columns =
+                                        round_up((size_t)conv->out_channels, CM_SCRATCH_ALIGNMENT)};
+    const size_t weights = (patch + 1) * layout.columns;
+    layout.sums = round_up(batch * doubles * (patch + patch * patch), CM_SCRATCH_ALIGNMENT);
+    layout.threads = layout.sums + batch * weights;
+    layout.folded = round_up(cm_conv2d_padded_image(conv), CM_SCRATCH_ALIGNMENT);
+    layout.tables = layout.folded + weights;
+    layout.rows =
+        layout.tables + (size_t)pool->out_height * (size_t)pool->out_width * (size_t)CM_TABLE;
+    layout.products =
+        layout.rows + round_up(doubles * padded_patch * positions, CM_SCRATCH_ALIGNMENT);
+    layout.thread =
+        layout.products +
+        round_up(doubles * (padded_patch + padded_patch * padded_patch) * CM_MOMENT_LANES,
+                 CM_SCRATCH_ALIGNMENT);
     layout.floats = layout.threads + (size_t)threads * layout.thread;
     return layout;
 }
 
-size_t cm_conv2d_max_pool2d_workspace(const cm_conv2d_shape *conv, int threads) {
-    return cm_conv2d_pool_layout_of(conv, threads).floats * sizeof(float);
+size_t cm_conv2d_max_pool2d_workspace(const cm_conv2d_shape *conv, const cm_max_pool2d_shape *pool,
+                                      int threads) {
+    return cm_conv2d_pool_layout_of(conv, pool, threads).floats * sizeof(float);
+}
+
+size_t cm_patch_moments_count(const cm_conv2d_shape *conv) {
+    const size_t patch = (size_t)cm_conv2d_patch(conv);
+    return patch + patch * patch;
 }

@@ -126,7 +126,7 @@ static size_t workspace_floats(const cm_plan *plan) {
             needed = cm_batch_norm_workspace(&stage->map);
         }
         if (stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
-            needed = cm_conv2d_max_pool2d_workspace(&stage->conv, THREADS);
+            needed = cm_conv2d_max_pool2d_workspace(&stage->conv, &stage->pool, THREADS);
         }
         bytes = needed > bytes ? needed : bytes;
     }
@@ -145,6 +145,8 @@ static void check_training_plan(const char *what, const cm_network *network) {
         add(arena, &arrays, stage->out, count);
         add(arena, &arrays, stage->argmax, (count + 1) / 2);
         add(arena, &arrays, stage->x_at_max, count);
+        add(arena, &arrays, stage->moments,
+            stage->moments == CM_NO_ARRAY ? 0 : 2 * cm_patch_moments_count(&stage->conv));
         if (stage->kind == CM_STAGE_CONV2D || stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
             const size_t weights = (size_t)stage->conv.kernel_h * (size_t)stage->conv.kernel_w *
                                    (size_t)stage->conv.in_channels *

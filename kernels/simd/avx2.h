@@ -10,8 +10,15 @@
 #define VF_LANES 8
 #define VF_TILE_ROWS 6
 
+#define VD_LANES 4
+
 typedef __m256 vf;
 typedef __m256 vm;
+typedef __m256d vd;
+typedef __m256i vx;
+typedef struct vt {
+    __m256 part[4];
+} vt;
 
 static inline __m256i vf_first_(int n) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -83,6 +90,51 @@ static inline vm vf_eq(vf a, vf b) {
 }
 static inline vf vf_select(vm m, vf a, vf b) {
     return _mm256_blendv_ps(b, a, m);
+}
+
+static inline vd vd_zero(void) {
+    return _mm256_setzero_pd();
+}
+static inline vd vd_load(const double *p) {
+    return _mm256_loadu_pd(p);
+}
+static inline void vd_store(double *p, vd a) {
+    _mm256_storeu_pd(p, a);
+}
+static inline vd vd_add(vd a, vd b) {
+    return _mm256_add_pd(a, b);
+}
+static inline vd vd_fma(vd a, vd b, vd c) {
+    return _mm256_fmadd_pd(a, b, c);
+}
+
+static inline vx vx_from_u16(const uint16_t *p) {
+    return _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+}
+static inline vx vx_from_u16_n(const uint16_t *p, int n) {
+    uint16_t lanes[VF_LANES] = {0};
+    memcpy(lanes, p, (size_t)n * sizeof *p);
+    return vx_from_u16(lanes);
+}
+static inline vx vx_add(vx a, int b) {
+    return _mm256_add_epi32(a, _mm256_set1_epi32(b));
+}
+static inline vx vx_from_whole(vf a) {
+    return _mm256_cvtps_epi32(a);
+}
+static inline vt vt_load(const float *p) {
+    return (vt){{_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8), _mm256_loadu_ps(p + 16),
+                 _mm256_loadu_ps(p + 24)}};
+}
+/* Each part by the index's low three bits; bits 3 and 4, moved to the sign, choose among them. */
+static inline vf vt_lookup(vt table, vx index) {
+    const __m256 bit3 = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
+    const __m256 bit4 = _mm256_castsi256_ps(_mm256_slli_epi32(index, 27));
+    const __m256 low = _mm256_blendv_ps(_mm256_permutevar8x32_ps(table.part[0], index),
+                                        _mm256_permutevar8x32_ps(table.part[1], index), bit3);
+    const __m256 high = _mm256_blendv_ps(_mm256_permutevar8x32_ps(table.part[2], index),
+                                         _mm256_permutevar8x32_ps(table.part[3], index), bit3);
+    return _mm256_blendv_ps(low, high, bit4);
 }
 
 #endif

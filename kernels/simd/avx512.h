@@ -9,8 +9,15 @@
 #define VF_LANES 16
 #define VF_TILE_ROWS 14
 
+#define VD_LANES 8
+
 typedef __m512 vf;
 typedef __mmask16 vm;
+typedef __m512d vd;
+typedef __m512i vx;
+typedef struct vt {
+    __m512 low, high;
+} vt;
 
 static inline __mmask16 vf_first_(int n) {
     return (__mmask16)((1U << n) - 1U);
@@ -76,6 +83,41 @@ static inline vm vf_eq(vf a, vf b) {
 }
 static inline vf vf_select(vm m, vf a, vf b) {
     return _mm512_mask_blend_ps(m, b, a);
+}
+
+static inline vd vd_zero(void) {
+    return _mm512_setzero_pd();
+}
+static inline vd vd_load(const double *p) {
+    return _mm512_loadu_pd(p);
+}
+static inline void vd_store(double *p, vd a) {
+    _mm512_storeu_pd(p, a);
+}
+static inline vd vd_add(vd a, vd b) {
+    return _mm512_add_pd(a, b);
+}
+static inline vd vd_fma(vd a, vd b, vd c) {
+    return _mm512_fmadd_pd(a, b, c);
+}
+
+static inline vx vx_from_u16(const uint16_t *p) {
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+}
+static inline vx vx_from_u16_n(const uint16_t *p, int n) {
+    return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(vf_first_(n), p));
+}
+static inline vx vx_add(vx a, int b) {
+    return _mm512_add_epi32(a, _mm512_set1_epi32(b));
+}
+static inline vx vx_from_whole(vf a) {
+    return _mm512_cvtps_epi32(a);
+}
+static inline vt vt_load(const float *p) {
+    return (vt){_mm512_loadu_ps(p), _mm512_loadu_ps(p + 16)};
+}
+static inline vf vt_lookup(vt table, vx index) {
+    return _mm512_permutex2var_ps(table.low, index, table.high);
 }
 
 #endif

@@ -10,8 +10,15 @@
 #define VF_LANES 4
 #define VF_TILE_ROWS 12
 
+#define VD_LANES 2
+
 typedef float32x4_t vf;
 typedef uint32x4_t vm;
+typedef float64x2_t vd;
+typedef int32x4_t vx;
+typedef struct vt {
+    const float *at;
+} vt;
 
 static inline vf vf_zero(void) {
     return vdupq_n_f32(0.0F);
@@ -81,6 +88,47 @@ static inline vf vf_select(vm m, vf a, vf b) {
 /* Not vmaxq_f32: that returns NaN when either operand is one. */
 static inline vf vf_max(vf a, vf b) {
     return vf_select(vf_gt(a, b), a, b);
+}
+
+static inline vd vd_zero(void) {
+    return vdupq_n_f64(0.0);
+}
+static inline vd vd_load(const double *p) {
+    return vld1q_f64(p);
+}
+static inline void vd_store(double *p, vd a) {
+    vst1q_f64(p, a);
+}
+static inline vd vd_add(vd a, vd b) {
+    return vaddq_f64(a, b);
+}
+static inline vd vd_fma(vd a, vd b, vd c) {
+    return vfmaq_f64(c, a, b);
+}
+
+static inline vx vx_from_u16(const uint16_t *p) {
+    return vreinterpretq_s32_u32(vmovl_u16(vld1_u16(p)));
+}
+static inline vx vx_from_u16_n(const uint16_t *p, int n) {
+    uint16_t lanes[VF_LANES] = {0};
+    memcpy(lanes, p, (size_t)n * sizeof *p);
+    return vx_from_u16(lanes);
+}
+static inline vx vx_add(vx a, int b) {
+    return vaddq_s32(a, vdupq_n_s32(b));
+}
+static inline vx vx_from_whole(vf a) {
+    return vcvtnq_s32_f32(a);
+}
+static inline vt vt_load(const float *p) {
+    return (vt){p};
+}
+/* Four loads: a byte table lookup would have to make sixteen indices of four. */
+static inline vf vt_lookup(vt table, vx index) {
+    vf value = vdupq_n_f32(table.at[vgetq_lane_s32(index, 0)]);
+    value = vld1q_lane_f32(table.at + vgetq_lane_s32(index, 1), value, 1);
+    value = vld1q_lane_f32(table.at + vgetq_lane_s32(index, 2), value, 2);
+    return vld1q_lane_f32(table.at + vgetq_lane_s32(index, 3), value, 3);
 }
 
 #endif

@@ -10,8 +10,15 @@
 #define VF_LANES 1
 #define VF_TILE_ROWS 4
 
+#define VD_LANES 1
+
 typedef float vf;
 typedef bool vm;
+typedef double vd;
+typedef int vx;
+typedef struct vt {
+    const float *at;
+} vt;
 
 static inline vf vf_zero(void) {
     return 0.0F;
@@ -76,6 +83,41 @@ static inline vm vf_eq(vf a, vf b) {
 }
 static inline vf vf_select(vm m, vf a, vf b) {
     return m ? a : b;
+}
+
+static inline vd vd_zero(void) {
+    return 0.0;
+}
+static inline vd vd_load(const double *p) {
+    return *p;
+}
+static inline void vd_store(double *p, vd a) {
+    *p = a;
+}
+static inline vd vd_add(vd a, vd b) {
+    return a + b;
+}
+static inline vd vd_fma(vd a, vd b, vd c) {
+    return fma(a, b, c);
+}
+
+static inline vx vx_from_u16(const uint16_t *p) {
+    return *p;
+}
+static inline vx vx_from_u16_n(const uint16_t *p, int n) {
+    return n > 0 ? *p : 0;
+}
+static inline vx vx_add(vx a, int b) {
+    return a + b;
+}
+static inline vx vx_from_whole(vf a) {
+    return (int)a;
+}
+static inline vt vt_load(const float *p) {
+    return (vt){p};
+}
+static inline vf vt_lookup(vt table, vx index) {
+    return table.at[index];
 }
 
 #endif

@@ -14,6 +14,15 @@
  *   vf_max(a, b)            a > b ? a : b, on every instruction set (also for NaN and zeros)
  *   vf_gt, vf_eq            lane masks; false where an operand is NaN
  *   vf_select(m, a, b)      m ? a : b
+ *   vd, VD_LANES            a vector of doubles, half as many lanes (scalar: one)
+ *   vd_zero, vd_load, vd_store, vd_add, vd_fma   as those of floats
+ *   vx                      an index a lane, as many as a vf has
+ *   vx_from_u16 (and _n)    from uint16_t; lanes beyond the first n are 0
+ *   vx_from_whole(a)        of whole numbers in floats
+ *   vx_add(a, b)            b, the same for all lanes, added
+ *   vt, vt_load             a table of 32 floats; on some sets a copy in registers, on others the
+ *                           memory itself, which then must stay as it is
+ *   vt_lookup(t, i)         the lanes' elements of the table; indices are 0 .. 31
  */
 #ifndef CM_KERNELS_SIMD_H
 #define CM_KERNELS_SIMD_H

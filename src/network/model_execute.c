@@ -8,6 +8,10 @@ static float *arena_at(const cm_model *model, size_t offset) {
     return offset == CM_NO_ARRAY ? NULL : model->arena + offset;
 }
 
+static double *moments_at(const cm_model *model, const cm_stage *stage) {
+    return (double *)(void *)arena_at(model, stage->moments);
+}
+
 static cm_conv2d_shape conv_shape(const cm_stage *stage, int batch) {
     cm_conv2d_shape shape = stage->conv;
     shape.batch = batch;
@@ -67,10 +71,12 @@ static void forward_coefficients(const cm_team *team, const cm_step *step, const
     }
     if (stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
         const cm_conv2d_shape conv = conv_shape(stage, step->batch);
-        kernels->conv2d_batch_norm_statistics(team, &conv, x, model->parameters + stage->weight,
-                                              model->parameters + stage->bias, gamma, beta,
-                                              batch_norm_eps, batch_norm_momentum, running_mean,
-                                              running_var, mean, rstd, scale, shift, workspace);
+        const cm_max_pool2d_shape pool = pool_shape(stage, step->batch);
+        kernels->conv2d_batch_norm_statistics(
+            team, &conv, &pool, x, model->parameters + stage->weight,
+            model->parameters + stage->bias, gamma, beta, batch_norm_eps, batch_norm_momentum,
+            running_mean, running_var, mean, rstd, scale, shift, moments_at(model, stage),
+            workspace);
     } else {
         kernels->batch_norm_statistics(team, &shape, x, gamma, beta, batch_norm_eps,
                                        batch_norm_momentum, running_mean, running_var, mean, rstd,
@@ -98,7 +104,7 @@ static void forward_max_pool2d(const cm_team *team, const cm_step *step, const c
         const cm_conv2d_shape conv = conv_shape(stage, step->batch);
         kernels->conv2d_max_pool2d_forward(
             team, &conv, &shape, x, model->parameters + stage->weight,
-            model->parameters + stage->bias, scale, shift, stage->relu, out, argmax, x_at_max,
+            model->parameters + stage->bias, scale, shift, stage->relu, out, argmax,
             arena_at(model, model->plan.workspace));
     } else {
         kernels->max_pool2d_forward(team, &shape, x, scale, shift, stage->relu, out, argmax,
@@ -220,12 +226,10 @@ static void backward_conv2d_max_pool2d(const cm_team *team, const cm_step *step,
     const cm_stage *stage = &model->plan.stages[index];
     const cm_conv2d_shape conv = conv_shape(stage, step->batch);
     const cm_max_pool2d_shape pool = pool_shape(stage, step->batch);
-    const bool batch_norm = stage->batch_norm_layer >= 0;
     model->kernels->conv2d_max_pool2d_backward(
-        team, &conv, &pool, stage_input(step, index), model->parameters + stage->weight,
-        model->parameters + stage->bias, dy->now, stage->relu ? arena_at(model, stage->out) : NULL,
-        (const uint16_t *)arena_at(model, stage->argmax),
-        batch_norm ? arena_at(model, stage->x_at_max) : NULL, arena_at(model, stage->mean),
+        team, &conv, &pool, stage_input(step, index), model->parameters + stage->weight, dy->now,
+        stage->relu ? arena_at(model, stage->out) : NULL,
+        (const uint16_t *)arena_at(model, stage->argmax), moments_at(model, stage),
         arena_at(model, stage->rstd), arena_at(model, stage->scale),
         model->gradients + stage->gamma, model->gradients + stage->beta,
         model->gradients + stage->weight, model->gradients + stage->bias,

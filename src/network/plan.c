@@ -117,8 +117,9 @@ static void plan_batch_norm(cm_planner *planner, int layer, cm_stage *stage) {
     planner->workspace = larger(planner->workspace, cm_batch_norm_workspace(&stage->map));
 }
 
-static bool plan_max_pool2d(cm_planner *planner, const cm_layer *layer, cm_stage *stage) {
-    stage->pool = (cm_max_pool2d_shape){
+static bool plan_pool_shape(const cm_planner *planner, const cm_layer *layer,
+                            cm_max_pool2d_shape *pool) {
+    *pool = (cm_max_pool2d_shape){
         .batch = planner->options->batch,
         .height = layer->in.height,
         .width = layer->in.width,
@@ -128,50 +129,61 @@ static bool plan_max_pool2d(cm_planner *planner, const cm_layer *layer, cm_stage
         .stride_h = layer->stride_h,
         .stride_w = layer->stride_w,
     };
-    if (!cm_max_pool2d_shape_init(&stage->pool)) {
-        return false;
-    }
-    if (planner->options->training) {
-        const size_t count = (size_t)planner->options->batch * shape_count(&layer->out);
-        stage->argmax = reserve_bytes(&planner->arena, count * sizeof(uint16_t));
-        if (stage->batch_norm_layer >= 0) {
-            stage->x_at_max = reserve(&planner->arena, count);
-        }
-    }
-    return true;
+    return cm_max_pool2d_shape_init(pool);
 }
 
-/* Whether a stage that begins with the convolution at `layer` takes the pool behind it too. Only at
- * the front of a network, where nobody asks for the gradient of the images; and threads share out
- * images there, so that there must be enough of them. *batch_norm, *relu: layers on the way, or 0.
- */
-static bool takes_pool(const cm_planner *planner, int layer, const cm_conv2d_shape *conv,
-                       int *batch_norm, int *relu) {
+/* What a max pool keeps for the backward pass. */
+static void plan_pool_arrays(cm_planner *planner, const cm_layer *layer, cm_stage *stage) {
+    if (!planner->options->training) {
+        return;
+    }
+    const size_t count = (size_t)planner->options->batch * shape_count(&layer->out);
+    stage->argmax = reserve_bytes(&planner->arena, count * sizeof(uint16_t));
+    if (stage->batch_norm_layer < 0) {
+        return;
+    }
+    if (stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
+        stage->moments =
+            reserve_bytes(&planner->arena, cm_patch_moments_count(&stage->conv) * sizeof(double));
+    } else {
+        stage->x_at_max = reserve(&planner->arena, count);
+    }
+}
+
+/* Makes the stage that begins with the convolution at `layer` take the pool behind it too, if that
+ * pays, and what lies between them; returns the layers it then takes, or else 0. Only at the front
+ * of a network, where nobody asks for the gradient of the images. */
+static int take_pool(cm_planner *planner, int layer, cm_stage *stage) {
     int next = layer + 1;
-    *batch_norm = is_kind(planner, next, CM_LAYER_BATCH_NORM) ? next++ : 0;
-    *relu = is_kind(planner, next, CM_LAYER_RELU) ? next++ : 0;
-    return planner->plan->stage_count == 0 && is_kind(planner, next, CM_LAYER_MAX_POOL2D) &&
-           planner->options->batch >= planner->options->threads && cm_conv2d_max_pool2d_pays(conv);
+    const int batch_norm = is_kind(planner, next, CM_LAYER_BATCH_NORM) ? next++ : 0;
+    const bool relu = is_kind(planner, next, CM_LAYER_RELU);
+    next += relu ? 1 : 0;
+    if (planner->plan->stage_count > 0 || !is_kind(planner, next, CM_LAYER_MAX_POOL2D) ||
+        !plan_pool_shape(planner, layer_at(planner, next), &stage->pool) ||
+        !cm_conv2d_max_pool2d_pays(&stage->conv, &stage->pool)) {
+        return 0;
+    }
+    stage->kind = CM_STAGE_CONV2D_MAX_POOL2D;
+    stage->relu = relu;
+    if (batch_norm > 0) {
+        plan_batch_norm(planner, batch_norm, stage);
+    }
+    planner->workspace =
+        larger(planner->workspace, cm_conv2d_max_pool2d_workspace(&stage->conv, &stage->pool,
+                                                                  planner->options->threads));
+    plan_pool_arrays(planner, layer_at(planner, next), stage);
+    return next + 1 - layer;
 }
 
 /* Convolution, or linear, and what is fused with it. */
 static int plan_conv2d_stage(cm_planner *planner, int layer, cm_stage *stage) {
-    int batch_norm, relu;
     stage->kind = CM_STAGE_CONV2D;
     if (!plan_conv2d(planner, layer_at(planner, layer), stage)) {
         return 0;
     }
-    if (takes_pool(planner, layer, &stage->conv, &batch_norm, &relu)) {
-        const int pool = layer + 1 + (batch_norm > 0) + (relu > 0);
-        stage->kind = CM_STAGE_CONV2D_MAX_POOL2D;
-        stage->relu = relu > 0;
-        if (batch_norm > 0) {
-            plan_batch_norm(planner, batch_norm, stage);
-        }
-        planner->workspace =
-            larger(planner->workspace,
-                   cm_conv2d_max_pool2d_workspace(&stage->conv, planner->options->threads));
-        return plan_max_pool2d(planner, layer_at(planner, pool), stage) ? pool + 1 - layer : 0;
+    const int taken = take_pool(planner, layer, stage);
+    if (taken > 0) {
+        return taken;
     }
     /* A ReLU in front of a pool is cheaper there: fewer elements. */
     if (is_kind(planner, layer + 1, CM_LAYER_RELU) &&
@@ -190,7 +202,8 @@ static int plan_stage(cm_planner *planner, int layer, cm_stage *stage) {
                         .batch_norm_layer = -1,
                         .out = CM_NO_ARRAY,
                         .argmax = CM_NO_ARRAY,
-                        .x_at_max = CM_NO_ARRAY};
+                        .x_at_max = CM_NO_ARRAY,
+                        .moments = CM_NO_ARRAY};
     int next = layer;
     if (first->kind == CM_LAYER_DROPOUT) {
         stage->kind = CM_STAGE_DROPOUT;
@@ -213,9 +226,10 @@ static int plan_stage(cm_planner *planner, int layer, cm_stage *stage) {
     }
     if (is_kind(planner, next, CM_LAYER_MAX_POOL2D)) {
         stage->kind = CM_STAGE_MAX_POOL2D;
-        if (!plan_max_pool2d(planner, layer_at(planner, next), stage)) {
+        if (!plan_pool_shape(planner, layer_at(planner, next), &stage->pool)) {
             return 0;
         }
+        plan_pool_arrays(planner, layer_at(planner, next), stage);
         ++next;
     }
     return next - layer;

@@ -44,6 +44,8 @@ typedef struct cm_stage {
     size_t out;      /* activations; CM_NO_ARRAY: in place */
     size_t argmax;   /* max pool, training: uint16_t */
     size_t x_at_max; /* max pool behind a batch norm, training */
+    size_t
+        moments; /* of the patches, doubles: CM_STAGE_CONV2D_MAX_POOL2D with batch norm, training */
 } cm_stage;
 
 typedef struct cm_plan {
