@@ -296,7 +296,8 @@ static outputs empty_outputs(const block *b) {
 static void assert_close(const char *what, array a, array b, double tolerance) {
     double largest = 0.0;
     for (size_t i = 0; i < a.count; ++i) {
-        largest = fmax(largest, fabs((double)b.f[i]));
+        const double size = fabs((double)b.f[i]);
+        largest = size > largest ? size : largest;
     }
     assert_true(largest > 0.0); /* zeros would agree as well */
     for (size_t i = 0; i < a.count; ++i) {
