@@ -68,7 +68,7 @@ class CliTest(unittest.TestCase):
         self.assertEqual((result.returncode, result.stderr), (0, b""), words)
         return result.stdout.decode() if result.stdout is not None else ""
 
-    def fail(self, code, *words, **options):
+    def fails(self, code, *words, **options):
         """The one line on standard error of a run that must end with this exit code."""
         result = self.run_program(*words, **options)
         text = result.stderr.decode()

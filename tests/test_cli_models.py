@@ -71,8 +71,8 @@ class Evaluate(Saved):
     def test_network_by_name(self):
         text = self.succeed(*self.WORDS)
         self.assertEqual(self.succeed(*self.WORDS, "--network", "./tiny.txt"), text)
-        self.assertIn("model", self.fail(3, *self.WORDS, "--network", "bn-3"))
-        self.assertIn("did you mean", self.fail(2, *self.WORDS, "--network", "bn3"))
+        self.assertIn("model", self.fails(3, *self.WORDS, "--network", "bn-3"))
+        self.assertIn("did you mean", self.fails(2, *self.WORDS, "--network", "bn3"))
 
     def test_file_without_a_network(self):
         with open(self.path("model"), "rb") as file:
@@ -83,15 +83,15 @@ class Evaluate(Saved):
         text = json.dumps(header).encode()
         text += b" " * (-len(text) % 8)
         self.write("model", struct.pack("<Q", len(text)) + text + content[8 + length:])
-        self.assertIn("--network", self.fail(3, *self.WORDS))
+        self.assertIn("--network", self.fails(3, *self.WORDS))
         self.succeed(*self.WORDS, "--network", "./tiny.txt")
 
     def test_bad_files(self):
-        self.assertIn("missing", self.fail(3, "evaluate", "missing", "--data", "synthetic"))
+        self.assertIn("missing", self.fails(3, "evaluate", "missing", "--data", "synthetic"))
         self.write("noise", b"\xff" * 100)
-        self.assertIn("noise", self.fail(3, "evaluate", "noise", "--data", "synthetic"))
-        self.fail(3, "evaluate", "model", "--data", "missing")
-        self.fail(3, "evaluate", self.folder)
+        self.assertIn("noise", self.fails(3, "evaluate", "noise", "--data", "synthetic"))
+        self.fails(3, "evaluate", "model", "--data", "missing")
+        self.fails(3, "evaluate", self.folder)
 
 
 class Predict(Saved):
@@ -121,19 +121,19 @@ class Predict(Saved):
     def test_instruction_set(self):
         text = self.succeed("predict", "model", "a.png")
         self.assertEqual(self.succeed("predict", "model", "a.png", "--isa", "scalar"), text)
-        self.assertIn("--isa 'mmx'", self.fail(2, "predict", "model", "a.png", "--isa", "mmx"))
+        self.assertIn("--isa 'mmx'", self.fails(2, "predict", "model", "a.png", "--isa", "mmx"))
         words = ("predict", "model", "a.png")
-        self.assertIn("CONVMARK_ISA 'mmx'", self.fail(2, *words, env={"CONVMARK_ISA": "mmx"}))
+        self.assertIn("CONVMARK_ISA 'mmx'", self.fails(2, *words, env={"CONVMARK_ISA": "mmx"}))
         self.assertEqual(self.succeed(*words, "--isa", "scalar", env={"CONVMARK_ISA": "mmx"}), text)
 
     def test_bad_files(self):
-        self.assertIn("missing.png", self.fail(3, "predict", "model", "missing.png"))
-        self.assertIn("tiny.txt", self.fail(3, "predict", "model", "tiny.txt"))
+        self.assertIn("missing.png", self.fails(3, "predict", "model", "missing.png"))
+        self.assertIn("tiny.txt", self.fails(3, "predict", "model", "tiny.txt"))
         with open(self.picture, "rb") as file:
             content = file.read()
         self.write("cut.png", content[:-20])
-        self.assertIn("cut.png", self.fail(3, "predict", "model", "cut.png"))
-        self.assertIn("a.png", self.fail(3, "predict", "a.png", "model"))
+        self.assertIn("cut.png", self.fails(3, "predict", "model", "cut.png"))
+        self.assertIn("a.png", self.fails(3, "predict", "a.png", "model"))
 
 
 class Networks(CliTest):

@@ -53,8 +53,8 @@ class ReportTest(CliTest):
         self.assertIn("run 2/2", text)
         report = self.read_json("out/report.json")
         self.assertEqual(report["variants"][0]["seeds"][0], first)  # its time included
-        line = self.fail(3, "report", *SHORT, "--variants", self.network, "--seeds", "1",
-                         "--output", "out")
+        line = self.fails(3, "report", *SHORT, "--variants", self.network, "--seeds", "1",
+                          "--output", "out")
         self.assertIn("--restart", line)
         self.assertEqual(self.read_json("out/report.json"), report)
         text = self.report("--seeds", "1", "--output", "out", "--restart")
@@ -107,7 +107,7 @@ class ReportTest(CliTest):
                 (2, [*SHORT, "--output", "no/such/folder"], "--output"),
                 (2, [*SHORT, "--json", "no/such/file"], "--json"),
                 (3, ["--data", "no-such-folder"], "no-such-folder")):
-            self.assertIn(expected, self.fail(code, "report", *words), words)
+            self.assertIn(expected, self.fails(code, "report", *words), words)
         self.assert_no_files("convmark-report/report.json", "convmark-report/report.md")
 
     def test_output_that_is_no_folder_for_files(self):
@@ -116,8 +116,8 @@ class ReportTest(CliTest):
         # To root only /proc is read-only.
         for folder in ("file", "/proc", *(() if os.geteuid() == 0 else ("locked",))):
             with self.subTest(folder):
-                text = self.fail(2, "report", *SHORT, "--variants", self.network, "--seeds", "1",
-                                 "--output", folder)
+                text = self.fails(2, "report", *SHORT, "--variants", self.network, "--seeds", "1",
+                                  "--output", folder)
                 self.assertTrue(text.startswith("convmark: --output: "), text)
         self.assertEqual(os.listdir(self.path("locked")), [])
 

@@ -85,11 +85,11 @@ class Results(CliTest):
         outputs = [re.sub(measured, "", self.succeed(*words, env=env), flags=re.IGNORECASE)
                    for env in ({}, german)]
         self.assertEqual(outputs[0], outputs[1])
-        self.fail(2, "train", self.network, "--lr", "0,5", env=german)
+        self.fails(2, "train", self.network, "--lr", "0,5", env=german)
 
     def test_loss_that_is_not_finite(self):
-        text = self.fail(1, "train", self.write("deep.txt", DEEP_NETWORK), "--data", "synthetic",
-                         "--lr", "1000", "--steps", "50", "--quiet", "--save", "m", "--json", "j")
+        text = self.fails(1, "train", self.write("deep.txt", DEEP_NETWORK), "--data", "synthetic",
+                          "--lr", "1000", "--steps", "50", "--quiet", "--save", "m", "--json", "j")
         self.assertRegex(text, "step")
         self.assert_no_files("m", "j")
 
@@ -131,8 +131,8 @@ class Files(CliTest):
 
     def test_a_file_that_does_not_fit(self):
         self.initial("a")
-        text = self.fail(3, "train", "baseline", "--data", "synthetic", "--load", "a",
-                         "--save", "b")
+        text = self.fails(3, "train", "baseline", "--data", "synthetic", "--load", "a",
+                          "--save", "b")
         self.assertIn("a:", text)
         self.assert_no_files("b")
         with open(self.path("a"), "rb") as file:
@@ -141,24 +141,24 @@ class Files(CliTest):
                           ("noise", b"\xff" * 100), ("text", b"{}")):
             with self.subTest(name):
                 path = self.write(name, bad)
-                self.assertIn(path, self.fail(3, "train", self.network, "--data", "synthetic",
-                                              "--load", path))
-        self.fail(3, "train", self.network, "--data", "synthetic", "--load", "missing")
+                self.assertIn(path, self.fails(3, "train", self.network, "--data", "synthetic",
+                                               "--load", path))
+        self.fails(3, "train", self.network, "--data", "synthetic", "--load", "missing")
 
     def test_network_text_that_is_wrong(self):
         self.write("bad.txt", "input 1 28 28\nflaten\nlinear 10\n")
-        self.assertRegex(self.fail(3, "train", "./bad.txt"), r"bad\.txt:2: .*flatten")
-        self.fail(3, "train", "./missing.txt")
+        self.assertRegex(self.fails(3, "train", "./bad.txt"), r"bad\.txt:2: .*flatten")
+        self.fails(3, "train", "./missing.txt")
         self.write("wide.txt", "input 3 28 28\nflatten\nlinear 10\n")
-        self.assertIn("1x28x28", self.fail(2, "train", "./wide.txt", "--data", "synthetic"))
+        self.assertIn("1x28x28", self.fails(2, "train", "./wide.txt", "--data", "synthetic"))
         self.write("few.txt", "input 1 28 28\nflatten\nlinear 9\n")
-        self.assertIn("linear 10", self.fail(2, "train", "./few.txt", "--data", "synthetic"))
+        self.assertIn("linear 10", self.fails(2, "train", "./few.txt", "--data", "synthetic"))
 
 
 class Data(CliTest):
     def test_missing(self):
         for words, env in ((("--data", "missing"), {}), ((), {"CONVMARK_DATA": "missing"})):
-            text = self.fail(3, "train", self.network, *words, env=env)
+            text = self.fails(3, "train", self.network, *words, env=env)
             self.assertIn("missing", text)
             self.assertIn("synthetic", text)
 
@@ -166,7 +166,7 @@ class Data(CliTest):
         for name in ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
                      "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"):
             self.write(name, gzip.compress(b"\0\0\x08\x03" + bytes(12)))
-        text = self.fail(3, "train", self.network, "--data", self.folder, "--save", "m")
+        text = self.fails(3, "train", self.network, "--data", self.folder, "--save", "m")
         self.assertIn("ubyte.gz", text)
         self.assert_no_files("m")
 

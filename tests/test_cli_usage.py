@@ -69,47 +69,47 @@ class ManPage(CliTest):
 
 class UnknownNames(CliTest):
     def test_command(self):
-        self.assertIn("did you mean train?", self.fail(2, "tran"))
-        self.assertIn("--help", self.fail(2, "qqqqqqqq"))
-        self.assertIn("--help", self.fail(2))
-        self.assertIn("--version", self.fail(2, "--verison"))
-        self.fail(2, "--help", "train")
+        self.assertIn("did you mean train?", self.fails(2, "tran"))
+        self.assertIn("--help", self.fails(2, "qqqqqqqq"))
+        self.assertIn("--help", self.fails(2))
+        self.assertIn("--version", self.fails(2, "--verison"))
+        self.fails(2, "--help", "train")
 
     def test_option(self):
-        self.assertIn("--seed", self.fail(2, "train", "baseline", "--sed", "3"))
-        self.assertIn("--valid-steps", self.fail(2, "train", "baseline", "--validsteps=3"))
-        self.assertIn("unknown option '--qqqqqqqq'", self.fail(2, "variants", "--qqqqqqqq"))
-        self.assertIn("unknown option '-x'", self.fail(2, "variants", "-x"))
+        self.assertIn("--seed", self.fails(2, "train", "baseline", "--sed", "3"))
+        self.assertIn("--valid-steps", self.fails(2, "train", "baseline", "--validsteps=3"))
+        self.assertIn("unknown option '--qqqqqqqq'", self.fails(2, "variants", "--qqqqqqqq"))
+        self.assertIn("unknown option '-x'", self.fails(2, "variants", "-x"))
 
     def test_variant(self):
         for command in ("train", "describe"):
-            self.assertIn("'bn-16'", self.fail(2, command, "bn16"))
-        self.assertIn("unknown variant", self.fail(2, "train", "qqqqqqqq"))
+            self.assertIn("'bn-16'", self.fails(2, command, "bn16"))
+        self.assertIn("unknown variant", self.fails(2, "train", "qqqqqqqq"))
 
     def test_control_characters_do_not_reach_the_terminal(self):
-        self.assertNotIn("\x1b", self.fail(2, "train", "\x1b[31mred"))
+        self.assertNotIn("\x1b", self.fails(2, "train", "\x1b[31mred"))
 
     def test_number_of_words(self):
-        self.assertIn("VARIANT|FILE", self.fail(2, "train"))
-        self.assertIn("'bn-3'", self.fail(2, "train", "baseline", "bn-3"))
-        self.assertIn("'x'", self.fail(2, "variants", "x"))
-        self.fail(2, "predict", "model")
+        self.assertIn("VARIANT|FILE", self.fails(2, "train"))
+        self.assertIn("'bn-3'", self.fails(2, "train", "baseline", "bn-3"))
+        self.assertIn("'x'", self.fails(2, "variants", "x"))
+        self.fails(2, "predict", "model")
 
     def test_values_that_are_missing_or_too_many(self):
-        self.assertIn("needs a value", self.fail(2, "train", "baseline", "--epochs"))
-        self.assertIn("takes no value", self.fail(2, "train", "baseline", "--quiet=1"))
+        self.assertIn("needs a value", self.fails(2, "train", "baseline", "--epochs"))
+        self.assertIn("takes no value", self.fails(2, "train", "baseline", "--quiet=1"))
 
 
 class WrongValues(CliTest):
     def refuse(self, option, *values):
         for value in values:
             with self.subTest(option=option, value=value):
-                text = self.fail(2, "train", self.network, "--data", "synthetic", option, value)
+                text = self.fails(2, "train", self.network, "--data", "synthetic", option, value)
                 self.assertIn(option, text)
 
     def test_more_steps_than_any_machine_does(self):
-        text = self.fail(2, "train", "missing.txt", "--data", "missing", "--epochs", "100000",
-                         "--steps", "1000000", "--json", "missing/file")
+        text = self.fails(2, "train", "missing.txt", "--data", "missing", "--epochs", "100000",
+                          "--steps", "1000000", "--json", "missing/file")
         self.assertIn("--epochs 100000", text)
         self.assertIn("--steps 1000000", text)
 
@@ -142,13 +142,13 @@ class WrongValues(CliTest):
         for name, problem in (("sse9", "is not an instruction set"),
                               (other, "is not in this build")):
             for env, words in (({}, ("--isa", name)), ({"CONVMARK_ISA": name}, ())):
-                text = self.fail(2, "train", self.network, *words, env=env)
+                text = self.fails(2, "train", self.network, *words, env=env)
                 self.assertIn(problem, text)
                 self.assertIn("scalar", text)
                 self.assertIn("--isa" if words else "CONVMARK_ISA", text)
 
     def test_unknown_algorithm(self):
-        text = self.fail(2, "train", self.network, "--conv-algorithm", "fft")
+        text = self.fails(2, "train", self.network, "--conv-algorithm", "fft")
         self.assertIn("'fft'", text)
         self.assertIn("dft10", text)
 
@@ -165,16 +165,16 @@ class OpenMP(CliTest):
     def test_binding_is_refused(self):
         for name, value in (("OMP_PROC_BIND", "true"), ("GOMP_CPU_AFFINITY", "0"),
                             ("OMP_PLACES", "cores")):
-            text = self.fail(2, "train", self.network, "--steps", "0", env={name: value})
+            text = self.fails(2, "train", self.network, "--steps", "0", env={name: value})
             self.assertIn(f"{name}={value}", text)
 
     @needs_teams
     def test_fewer_threads_than_asked_are_refused(self):
         limit = {"OMP_THREAD_LIMIT": "1", "KMP_WARNINGS": "0"}
-        text = self.fail(2, "train", self.network, "--steps", "0", "--threads", "2", "--quiet",
-                         env=limit)
+        text = self.fails(2, "train", self.network, "--steps", "0", "--threads", "2", "--quiet",
+                          env=limit)
         self.assertIn("OMP_THREAD_LIMIT", text)
-        text = self.fail(2, "verify", env=limit)
+        text = self.fails(2, "verify", env=limit)
         self.assertIn("OMP_THREAD_LIMIT", text)
         self.assertNotIn("--threads", text)
 
@@ -214,20 +214,20 @@ class Outputs(CliTest):
         for option in ("--save", "--json"):
             for path in ("missing/file", self.folder, "/dev/null"):
                 with self.subTest(option=option, path=path):
-                    text = self.fail(2, "train", self.network, "--data", "missing", option, path)
+                    text = self.fails(2, "train", self.network, "--data", "missing", option, path)
                     self.assertIn(option, text)
-        self.assertIn("--json", self.fail(2, "evaluate", "missing", "--json", "missing/file"))
+        self.assertIn("--json", self.fails(2, "evaluate", "missing", "--json", "missing/file"))
 
     def test_a_model_is_not_printed(self):
-        self.assertIn("--save", self.fail(2, "train", self.network, "--save", "-"))
+        self.assertIn("--save", self.fails(2, "train", self.network, "--save", "-"))
 
     def test_one_file_for_two_outputs(self):
-        self.fail(2, "train", self.network, "--save", "same", "--json", "same")
+        self.fails(2, "train", self.network, "--save", "same", "--json", "same")
         self.assert_no_files("same")
 
     def test_check_leaves_nothing_behind(self):
         before = sorted(os.listdir(self.folder))
-        self.fail(3, "train", self.network, "--data", "missing", "--save", "m", "--json", "j")
+        self.fails(3, "train", self.network, "--data", "missing", "--save", "m", "--json", "j")
         self.assertEqual(sorted(os.listdir(self.folder)), before)
 
 
@@ -237,7 +237,7 @@ class LostOutput(CliTest):
                       ("train", "--help"), ("describe", "bn-3", "--json", "-"),
                       ("train", self.network, "--steps", "0")):
             with self.subTest(words), open("/dev/full", "w") as full:
-                self.fail(1, *words, stdout=full)
+                self.fails(1, *words, stdout=full)
 
     def test_closed(self):
         # A file opened later must not take the place of the closed standard output.
@@ -253,8 +253,8 @@ class LostOutput(CliTest):
         reader, writer = os.pipe()
         os.close(reader)
         # Exit code, not a signal; and the model is written all the same.
-        text = self.fail(1, "train", self.network, "--steps", "0", "--save", "model",
-                         stdout=writer)
+        text = self.fails(1, "train", self.network, "--steps", "0", "--save", "model",
+                          stdout=writer)
         os.close(writer)
         self.assertIn("standard output", text)
         self.assertTrue(os.path.exists(self.path("model")))
