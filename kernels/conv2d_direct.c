@@ -16,6 +16,7 @@ typedef struct pass {
     taps_at_fn *taps_at;
     int out_height, out_width, columns;
     int depth;           /* channels summed over */
+    int period;          /* outputs of a row this far apart have the same taps, but for the padding */
     ptrdiff_t in_image;  /* floats of an image of the input */
     ptrdiff_t out_image; /* and of the output */
     const float *in;
@@ -155,14 +156,16 @@ static bool same_taps(const cm_gemm_tap *a, const cm_gemm_tap *b, int taps, ptrd
     return true;
 }
 
-/* Row y of the outputs of one image, one panel: tiles over runs of positions with the same taps. */
-static void run_row_over_positions(const pass *p, int panel, int image, int y, ptrdiff_t step) {
+/* Every period-th output of row y of one image from `x` on, one panel: tiles over runs of positions
+ * with the same taps. */
+static void run_row_over_positions(const pass *p, int panel, int image, int y, int x,
+                                   ptrdiff_t step) {
     cm_gemm_tap tap[CM_CONV2D_MAX_TAPS], next[CM_CONV2D_MAX_TAPS];
-    int x = 0;
     while (x < p->out_width) {
         const int taps = p->taps_at(p->shape, y, x, tap);
         int run = 1;
-        while (x + run < p->out_width && p->taps_at(p->shape, y, x + run, next) == taps &&
+        while (x + run * p->period < p->out_width &&
+               p->taps_at(p->shape, y, x + run * p->period, next) == taps &&
                same_taps(tap, next, taps, run * step)) {
             ++run;
         }
@@ -173,14 +176,15 @@ static void run_row_over_positions(const pass *p, int panel, int image, int y, p
                 next[t].a = tap[t].a + range.begin * step;
                 next[t].b = tap[t].b;
             }
-            run_tile(p, (int)(range.end - range.begin), panel, image, y, x + (int)range.begin, step,
-                     p->columns, next, taps);
+            run_tile(p, (int)(range.end - range.begin), panel, image, y,
+                     x + (int)range.begin * p->period, step, (ptrdiff_t)p->period * p->columns,
+                     next, taps);
         }
-        x += run;
+        x += run * p->period;
     }
 }
 
-/* `step`: floats of the input between neighbouring outputs of a row. */
+/* `step`: floats of the input between outputs of a row that are a period apart. */
 static void run_pass(const cm_team *team, const pass *p, ptrdiff_t step) {
     const int batch = p->shape->batch;
     const ptrdiff_t panels = (p->columns + CM_TILE_COLUMNS - 1) / CM_TILE_COLUMNS;
@@ -194,7 +198,9 @@ static void run_pass(const cm_team *team, const pass *p, ptrdiff_t step) {
         if (over_images) {
             run_row_over_images(p, panel, cm_even_part(batch, VF_TILE_ROWS, block), y);
         } else {
-            run_row_over_positions(p, panel, (int)block, y, step);
+            for (int x = 0; x < p->period && x < p->out_width; ++x) {
+                run_row_over_positions(p, panel, (int)block, y, x, step);
+            }
         }
     }
 }
@@ -246,6 +252,7 @@ void CM_FN(direct_forward)(const cm_team *team, const cm_conv2d_shape *shape, co
         .out_width = shape->out_width,
         .columns = shape->out_channels,
         .depth = shape->in_channels,
+        .period = 1,
         .in_image = (ptrdiff_t)shape->height * shape->width * shape->in_channels,
         .out_image = (ptrdiff_t)shape->out_height * shape->out_width * shape->out_channels,
         .in = x,
@@ -274,6 +281,7 @@ void CM_FN(direct_backward_data)(const cm_team *team, const cm_conv2d_shape *sha
         .out_width = shape->width,
         .columns = shape->in_channels,
         .depth = shape->out_channels,
+        .period = shape->stride_w,
         .in_image = (ptrdiff_t)shape->out_height * shape->out_width * shape->out_channels,
         .out_image = (ptrdiff_t)shape->height * shape->width * shape->in_channels,
         .in = dy,
