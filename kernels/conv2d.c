@@ -17,16 +17,18 @@ static void direct_backward(const cm_team *team, const cm_conv2d_shape *shape, c
 }
 
 typedef struct algorithm {
-    cm_conv2d_forward_fn *forward;
+    cm_conv2d_pack_fn *pack;
+    cm_conv2d_run_fn *forward;
     void (*backward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                      const float *dy, const float *weight, float *dx, float *dweight,
                      void *workspace);
 } algorithm;
 
 static const algorithm algorithms[CM_CONV2D_ALGORITHM_COUNT] = {
-    [CM_CONV2D_DIRECT] = {CM_FN(direct_forward), direct_backward},
-    [CM_CONV2D_T4] = {CM_FN(transform_forward), CM_FN(transform_backward)},
-    [CM_CONV2D_DFT10] = {CM_FN(transform_forward), CM_FN(transform_backward)},
+    [CM_CONV2D_DIRECT] = {CM_FN(direct_pack), CM_FN(direct_forward), direct_backward},
+    [CM_CONV2D_T4] = {CM_FN(transform_pack), CM_FN(transform_forward), CM_FN(transform_backward)},
+    [CM_CONV2D_DFT10] = {CM_FN(transform_pack), CM_FN(transform_forward),
+                         CM_FN(transform_backward)},
 };
 
 /* dbias: sums over the positions of an image by the image's owner, then over the images. */
@@ -60,7 +62,20 @@ static void backward_bias(const cm_team *team, const cm_conv2d_shape *shape, con
 void CM_FN(conv2d_forward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                            const float *weight, const float *bias, bool relu, float *y,
                            void *workspace) {
-    algorithms[shape->algorithm].forward(team, shape, x, weight, bias, relu, y, workspace);
+    const cm_conv2d_epilogue epilogue = {.bias = bias, .relu = relu};
+    algorithms[shape->algorithm].forward(team, shape, x, weight, NULL, &epilogue, y, workspace);
+}
+
+void CM_FN(conv2d_pack)(const cm_team *team, const cm_conv2d_shape *shape, const float *weight,
+                        float *packed) {
+    algorithms[shape->algorithm].pack(team, shape, weight, packed);
+}
+
+void CM_FN(conv2d_inference)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
+                             const float *packed, const float *bias, const float *scale,
+                             const float *shift, bool relu, float *y, void *workspace) {
+    const cm_conv2d_epilogue epilogue = {bias, scale, shift, relu};
+    algorithms[shape->algorithm].forward(team, shape, x, NULL, packed, &epilogue, y, workspace);
 }
 
 void CM_FN(conv2d_backward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,

@@ -15,15 +15,14 @@ typedef struct pass {
     const cm_conv2d_shape *shape;
     taps_at_fn *taps_at;
     int out_height, out_width, columns;
-    int depth;           /* channels summed over */
-    int period;          /* outputs of a row this far apart have the same taps, but for the padding */
+    int depth;  /* channels summed over */
+    int period; /* outputs of a row this far apart have the same taps, but for the padding */
     ptrdiff_t in_image;  /* floats of an image of the input */
     ptrdiff_t out_image; /* and of the output */
     const float *in;
     const float *panels; /* [columns / CM_TILE_COLUMNS][taps][depth][CM_TILE_COLUMNS] */
     ptrdiff_t panel;     /* floats of one panel */
-    const float *bias;
-    bool relu;
+    cm_conv2d_epilogue epilogue;
     float *out;
 } pass;
 
@@ -73,8 +72,8 @@ static int taps_backward(const cm_conv2d_shape *shape, int y, int x, cm_gemm_tap
 
 /* Weights to panels: column j of panel `panel` is output channel panel * CM_TILE_COLUMNS + j. Lanes
  * beyond the last column are 0. */
-static void pack_forward(const cm_team *team, const cm_conv2d_shape *shape, const float *weight,
-                         float *panels) {
+void CM_FN(direct_pack)(const cm_team *team, const cm_conv2d_shape *shape, const float *weight,
+                        float *panels) {
     const ptrdiff_t rows = (ptrdiff_t)shape->kernel_h * shape->kernel_w * shape->in_channels;
     const int columns = shape->out_channels;
     const ptrdiff_t count = (columns + CM_TILE_COLUMNS - 1) / CM_TILE_COLUMNS;
@@ -129,8 +128,7 @@ static void run_tile(const pass *p, int rows, int panel, int image, int y, int x
         .c = p->out + image * p->out_image + position * p->columns + first,
         .c_row = out_row,
         .columns = left < CM_TILE_COLUMNS ? left : CM_TILE_COLUMNS,
-        .bias = p->bias == NULL ? NULL : p->bias + first,
-        .relu = p->relu,
+        .epilogue = cm_conv2d_epilogue_at(&p->epilogue, first),
         .mode = CM_GEMM_STORE,
     };
     CM_FN(gemm_tile)(rows, &tile);
@@ -237,14 +235,17 @@ static void forward_padded(const cm_team *team, const pass *p, float *padded) {
 }
 
 void CM_FN(direct_forward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
-                           const float *weight, const float *bias, bool relu, float *y,
-                           void *workspace) {
+                           const float *weight, const float *packed,
+                           const cm_conv2d_epilogue *epilogue, float *y, void *workspace) {
     const cm_conv2d_layout layout = cm_conv2d_layout_of(shape, 1);
-    float *panels = (float *)workspace + layout.panels;
     const ptrdiff_t panel =
         (ptrdiff_t)shape->kernel_h * shape->kernel_w * shape->in_channels * CM_TILE_COLUMNS;
-    pack_forward(team, shape, weight, panels);
-    cm_team_barrier(team);
+    if (packed == NULL) {
+        float *panels = (float *)workspace + layout.panels;
+        CM_FN(direct_pack)(team, shape, weight, panels);
+        cm_team_barrier(team);
+        packed = panels;
+    }
     const pass p = {
         .shape = shape,
         .taps_at = taps_forward,
@@ -256,10 +257,9 @@ void CM_FN(direct_forward)(const cm_team *team, const cm_conv2d_shape *shape, co
         .in_image = (ptrdiff_t)shape->height * shape->width * shape->in_channels,
         .out_image = (ptrdiff_t)shape->out_height * shape->out_width * shape->out_channels,
         .in = x,
-        .panels = panels,
+        .panels = packed,
         .panel = panel,
-        .bias = bias,
-        .relu = relu,
+        .epilogue = *epilogue,
         .out = y,
     };
     if (cm_conv2d_uses_patches(shape)) {
@@ -288,8 +288,6 @@ void CM_FN(direct_backward_data)(const cm_team *team, const cm_conv2d_shape *sha
         .panels = panels,
         .panel =
             (ptrdiff_t)shape->kernel_h * shape->kernel_w * shape->out_channels * CM_TILE_COLUMNS,
-        .bias = NULL,
-        .relu = false,
         .out = dx,
     };
     run_pass(team, &p, shape->out_channels);

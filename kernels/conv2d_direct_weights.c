@@ -111,8 +111,6 @@ static void add_block(const cm_conv2d_shape *shape, const float *x, const float 
         .b_depth = along_row ? out : dy_image,
         .depth = (int)(along_row ? qs.end - qs.begin : images.end - images.begin),
         .columns = (int)(where->out_channels.end - where->out_channels.begin),
-        .bias = NULL,
-        .relu = false,
     };
     if (qs.begin < qs.end) {
         for (ptrdiff_t p = ps.begin; p < ps.end; ++p) {

@@ -74,14 +74,15 @@ static void transform_maps(const cm_team *team, const transform_job *job, const 
 }
 
 static void restore_maps(const cm_team *team, const transform_job *job, const float *planes,
-                         ptrdiff_t plane, int channels, const float *bias, bool relu, float *maps) {
+                         ptrdiff_t plane, int channels, const cm_conv2d_epilogue *epilogue,
+                         float *maps) {
     const ptrdiff_t map = (ptrdiff_t)job->domain->side * job->domain->side * channels;
     const cm_range share = cm_team_share(team, vector_items(job->shape, channels));
     for (ptrdiff_t i = share.begin; i < share.end; ++i) {
         const vector_item item = vector_item_at(channels, i);
+        const cm_conv2d_epilogue here = cm_conv2d_epilogue_at(epilogue, item.channel);
         job->domain->restore(planes + item.image * channels + item.channel, plane, item.lanes,
-                             bias == NULL ? NULL : bias + item.channel, relu,
-                             maps + item.image * map + item.channel, channels);
+                             &here, maps + item.image * map + item.channel, channels);
     }
 }
 
@@ -119,11 +120,10 @@ static void gather_taps(const kernel_side *side, int first, int d, float *rows) 
 }
 
 /* First half of the kernels' transform: [panel][row][3][depth][CM_TILE_COLUMNS]. */
-static void transform_columns(const cm_team *team, const transform_job *job,
-                              const kernel_side *side) {
-    const int rows = job->domain->kernel_rows;
+static void transform_columns(const cm_team *team, const cm_domain *domain, const kernel_side *side,
+                              float *columns) {
+    const int rows = domain->kernel_rows;
     const ptrdiff_t stride = (ptrdiff_t)side->depth * CM_TILE_COLUMNS;
-    float *columns = job->workspace + job->layout.kernels;
     const cm_range share = cm_team_share(team, panel_count(side->columns) * side->depth);
     for (ptrdiff_t i = share.begin; i < share.end; ++i) {
         const ptrdiff_t panel = i / side->depth, d = i % side->depth;
@@ -134,7 +134,7 @@ static void transform_columns(const cm_team *team, const transform_job *job,
             for (int tap = 0; tap < TAPS; ++tap) {
                 w[tap / 3][tap % 3] = vf_load(taps + tap * CM_TILE_COLUMNS + v);
             }
-            job->domain->kernel_columns(w, side->transposed && job->domain->flips, u);
+            domain->kernel_columns(w, side->transposed && domain->flips, u);
             float *to = columns + panel * rows * 3 * stride + d * CM_TILE_COLUMNS + v;
             for (int row = 0; row < rows * 3; ++row) {
                 vf_store(to + row * stride, u[row / 3][row % 3]);
@@ -198,12 +198,11 @@ static void multiply(const transform_job *job, const cm_frequency *frequency,
 
 /* All products: the items (frequency, panel), in order, are dealt out by their cost. */
 static void multiply_all(const cm_team *team, const transform_job *job, const kernel_side *side,
-                         const float *left, ptrdiff_t left_plane, float *results,
-                         ptrdiff_t result_plane) {
+                         const float *columns, const float *left, ptrdiff_t left_plane,
+                         float *results, ptrdiff_t result_plane) {
     const cm_domain *domain = job->domain;
     const ptrdiff_t panels = panel_count(side->columns);
     const ptrdiff_t stride = (ptrdiff_t)side->depth * CM_TILE_COLUMNS;
-    const float *columns = job->workspace + job->layout.kernels;
     float *kernels = job->workspace + job->layout.panels + (size_t)team->index * job->layout.panel;
     const cm_range share = cm_team_share(team, panels * domain->planes);
     ptrdiff_t cost = 0;
@@ -222,18 +221,28 @@ static void multiply_all(const cm_team *team, const transform_job *job, const ke
     }
 }
 
+void CM_FN(transform_pack)(const cm_team *team, const cm_conv2d_shape *shape, const float *weight,
+                           float *packed) {
+    const kernel_side side = {weight, shape->in_channels, shape->out_channels, false};
+    transform_columns(team, domains[shape->algorithm], &side, packed);
+}
+
 void CM_FN(transform_forward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
-                              const float *weight, const float *bias, bool relu, float *y,
-                              void *workspace) {
+                              const float *weight, const float *packed,
+                              const cm_conv2d_epilogue *epilogue, float *y, void *workspace) {
     const transform_job job = make_job(shape, team, workspace);
     const kernel_side side = {weight, shape->in_channels, shape->out_channels, false};
     float *left = job.workspace + job.layout.left, *results = job.workspace + job.layout.results;
     transform_maps(team, &job, x, shape->in_channels, CM_PLANES_X, left, job.x_plane);
-    transform_columns(team, &job, &side);
+    if (packed == NULL) {
+        float *columns = job.workspace + job.layout.kernels;
+        transform_columns(team, job.domain, &side, columns);
+        packed = columns;
+    }
     cm_team_barrier(team);
-    multiply_all(team, &job, &side, left, job.x_plane, results, job.y_plane);
+    multiply_all(team, &job, &side, packed, left, job.x_plane, results, job.y_plane);
     cm_team_barrier(team);
-    restore_maps(team, &job, results, job.y_plane, shape->out_channels, bias, relu, y);
+    restore_maps(team, &job, results, job.y_plane, shape->out_channels, epilogue, y);
 }
 
 /* A tile of the weights' gradient: rows of input channels, columns of output channels. */
@@ -352,18 +361,20 @@ void CM_FN(transform_backward)(const cm_team *team, const cm_conv2d_shape *shape
         transform_maps(team, &job, x, shape->in_channels, CM_PLANES_X,
                        job.workspace + job.layout.left, job.x_plane);
     }
+    float *columns = job.workspace + job.layout.kernels;
     if (dx != NULL) {
-        transform_columns(team, &job, &side);
+        transform_columns(team, job.domain, &side, columns);
     }
     cm_team_barrier(team);
     if (dx != NULL) {
-        multiply_all(team, &job, &side, right, job.y_plane, results, job.x_plane);
+        multiply_all(team, &job, &side, columns, right, job.y_plane, results, job.x_plane);
     }
     if (dweight != NULL) {
         backward_weights(team, &job, dweight);
     }
     if (dx != NULL) {
+        const cm_conv2d_epilogue nothing = {.relu = false};
         cm_team_barrier(team);
-        restore_maps(team, &job, results, job.x_plane, shape->in_channels, NULL, false, dx);
+        restore_maps(team, &job, results, job.x_plane, shape->in_channels, &nothing, dx);
     }
 }

@@ -82,6 +82,20 @@ static size_t reserve(cm_conv2d_layout *layout, size_t floats) {
     return at;
 }
 
+/* Floats of the weights in panels, or of the kernels' columns in a domain. */
+static size_t packed_floats(const cm_conv2d_shape *shape) {
+    const size_t in = (size_t)shape->in_channels;
+    const size_t padded = round_up((size_t)shape->out_channels, CM_MAX_TILE_COLUMNS);
+    const size_t taps = (size_t)shape->kernel_h * (size_t)shape->kernel_w;
+    return shape->algorithm == CM_CONV2D_DIRECT
+               ? taps * in * padded
+               : algorithm_table[shape->algorithm].kernel_rows * 3 * in * padded;
+}
+
+size_t cm_conv2d_packed(const cm_conv2d_shape *shape) {
+    return packed_floats(shape) * sizeof(float);
+}
+
 static void direct_layout(const cm_conv2d_shape *shape, cm_conv2d_layout *layout) {
     const size_t taps = (size_t)shape->kernel_h * (size_t)shape->kernel_w;
     const size_t in = (size_t)shape->in_channels, out = (size_t)shape->out_channels;

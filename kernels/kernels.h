@@ -108,6 +108,9 @@ bool cm_conv2d_max_pool2d_pays(const cm_conv2d_shape *conv, const cm_max_pool2d_
  * patch, then the patches' covariance. */
 size_t cm_patch_moments_count(const cm_conv2d_shape *conv);
 
+/** Bytes of a convolution's weights as conv2d_pack() leaves them, for any instruction set. */
+size_t cm_conv2d_packed(const cm_conv2d_shape *shape);
+
 /** Scratch memory, in bytes, enough for all passes on any instruction set by up to `threads`. */
 size_t cm_conv2d_workspace(const cm_conv2d_shape *shape, int threads);
 size_t cm_batch_norm_workspace(const cm_map_shape *shape);
@@ -126,6 +129,20 @@ size_t cm_softmax_cross_entropy_workspace(int batch);
 typedef void cm_conv2d_forward_fn(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                                   const float *weight, const float *bias, bool relu, float *y,
                                   void *workspace);
+
+/**
+ * Inference, where the weights are the same for many batches: conv2d_pack() does once what
+ * conv2d_forward does with them each time. `packed` has cm_conv2d_packed() bytes, 64-byte aligned,
+ * and is for this shape, whatever its batch, and this instruction set; a barrier must lie between.
+ * conv2d_inference: as conv2d_forward, with fma(z, scale[k], shift[k]) between bias and ReLU where
+ * scale is not NULL: a batch norm, to the same bits as batch_norm_forward.
+ */
+typedef void cm_conv2d_pack_fn(const cm_team *team, const cm_conv2d_shape *shape,
+                               const float *weight, float *packed);
+typedef void cm_conv2d_inference_fn(const cm_team *team, const cm_conv2d_shape *shape,
+                                    const float *x, const float *packed, const float *bias,
+                                    const float *scale, const float *shift, bool relu, float *y,
+                                    void *workspace);
 
 /** dx[n,h,w,c] = chain over (r, s, k) of dy[n,p,q,k] * weight[r,s,c,k] for the taps that read
  * x[n,h,w,c]; 0 where there is none. */
@@ -293,6 +310,8 @@ typedef void cm_adam_fn(const cm_team *team, size_t count, const cm_adam_step *s
 /** The registry: one row a kernel. Each row is a prototype, a member of cm_kernels and a check. */
 #define CM_KERNEL_LIST(ROW)             \
     ROW(conv2d_forward)                 \
+    ROW(conv2d_pack)                    \
+    ROW(conv2d_inference)               \
     ROW(conv2d_backward_data)           \
     ROW(conv2d_backward)                \
     ROW(conv2d_backward_weights)        \

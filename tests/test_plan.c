@@ -16,7 +16,7 @@ static cm_plan plan_of(const cm_network *network, int batch, bool training) {
     cm_error error = {""};
     const cm_model_options options = {
         .batch = batch, .threads = THREADS, .isa = CM_ISA_COUNT, .training = training};
-    if (cm_plan_create(network, &options, &plan, &error) != CM_OK) {
+    if (cm_plan_create(network, &options, options.training, &plan, &error) != CM_OK) {
         fail_msg("%s", error.message);
     }
     return plan;
@@ -244,7 +244,7 @@ static void test_sizes_beyond_the_kernels_are_refused(void **state) {
     const cm_model_options options = {
         .batch = 16, .threads = THREADS, .isa = CM_ISA_COUNT, .training = true};
     cm_plan_free(&plan);
-    assert_int_equal(cm_plan_create(network, &options, &plan, &error), CM_USAGE);
+    assert_int_equal(cm_plan_create(network, &options, options.training, &plan, &error), CM_USAGE);
     assert_string_equal(error.message, "layer conv.0 of network large is too large for batch 16; "
                                        "use a smaller batch");
     assert_null(plan.stages);

@@ -28,11 +28,18 @@ CM_ALWAYS_INLINE void cm_tile_finish(const cm_gemm_tile *tile, vf value, ptrdiff
         value = vf_add(cm_tile_load(tile->base + row * tile->base_row, partial, columns, v), value);
     } else if (tile->mode == CM_GEMM_SUBTRACT) {
         value = vf_sub(cm_tile_load(tile->base + row * tile->base_row, partial, columns, v), value);
-    } else if (tile->bias != NULL) {
-        value = vf_add(value, cm_tile_load(tile->bias, partial, columns, v));
-    }
-    if (tile->relu) {
-        value = vf_max(vf_zero(), value);
+    } else {
+        const cm_conv2d_epilogue *epilogue = &tile->epilogue;
+        if (epilogue->bias != NULL) {
+            value = vf_add(value, cm_tile_load(epilogue->bias, partial, columns, v));
+        }
+        if (epilogue->scale != NULL) {
+            value = vf_fma(value, cm_tile_load(epilogue->scale, partial, columns, v),
+                           cm_tile_load(epilogue->shift, partial, columns, v));
+        }
+        if (epilogue->relu) {
+            value = vf_max(vf_zero(), value);
+        }
     }
     cm_tile_store(tile->c + row * tile->c_row, value, partial, columns, v);
 }

@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "kernels/conv2d_algorithms.h"
 #include "kernels/isa.h"
 #include "kernels/simd/simd.h"
 
@@ -33,7 +34,7 @@ typedef struct cm_gemm_tap {
 
 /** Where the chains start and what is done with their ends. */
 typedef enum cm_gemm_mode {
-    CM_GEMM_STORE,    /* from +0; C = chain, + bias, ReLU */
+    CM_GEMM_STORE,    /* from +0; C = chain, then the epilogue */
     CM_GEMM_ADD,      /* from +0; C = base + chain */
     CM_GEMM_SUBTRACT, /* from +0; C = base - chain */
     CM_GEMM_CONTINUE  /* from C; C = chain */
@@ -51,8 +52,7 @@ typedef struct cm_gemm_tile {
     int columns;       /* 1 .. CM_TILE_COLUMNS; fewer: B is read, and C written, no further */
     const float *base; /* ADD and SUBTRACT: may be C */
     ptrdiff_t base_row;
-    const float *bias; /* `columns` floats, or NULL; CM_GEMM_STORE only */
-    bool relu;         /* CM_GEMM_STORE only */
+    cm_conv2d_epilogue epilogue; /* of `columns` floats; CM_GEMM_STORE only */
     cm_gemm_mode mode;
 } cm_gemm_tile;
 

@@ -260,7 +260,7 @@ CM_ALWAYS_INLINE void restore_complex_row(const float *from, ptrdiff_t plane, bo
 }
 
 CM_ALWAYS_INLINE void restore_lanes(const float *from, ptrdiff_t plane, bool partial, int lanes,
-                                    const float *bias, bool relu, float *y, ptrdiff_t step) {
+                                    cm_conv2d_epilogue epilogue, float *y, ptrdiff_t step) {
     vf re[HALF][SIDE], im[HALF][SIDE];
     restore_real_row(from, plane, partial, lanes, re[0]);
     for (int row = 1; row < 5; ++row) {
@@ -268,7 +268,7 @@ CM_ALWAYS_INLINE void restore_lanes(const float *from, ptrdiff_t plane, bool par
                             im[row]);
     }
     restore_real_row(from + row_result(5) * plane, plane, partial, lanes, re[5]);
-    const vf add = bias != NULL ? cm_lanes_load(bias, partial, lanes) : vf_zero();
+    const cm_epilogue_vectors e = cm_epilogue_load(&epilogue, partial, lanes);
     for (int q = 0; q < SIDE; ++q) {
         half_spectrum f;
         for (int k = 0; k < HALF; ++k) {
@@ -280,19 +280,18 @@ CM_ALWAYS_INLINE void restore_lanes(const float *from, ptrdiff_t plane, bool par
         vf column[SIDE];
         inverse10(&f, column);
         for (int p = 0; p < SIDE; ++p) {
-            vf value = bias != NULL ? vf_add(column[p], add) : column[p];
-            value = relu ? vf_max(vf_zero(), value) : value;
+            const vf value = cm_epilogue_apply(&epilogue, &e, column[p]);
             cm_lanes_store(y + (p * SIDE + q) * step, value, partial, lanes);
         }
     }
 }
 
-static void restore(const float *from, ptrdiff_t plane, int lanes, const float *bias, bool relu,
-                    float *y, ptrdiff_t step) {
+static void restore(const float *from, ptrdiff_t plane, int lanes,
+                    const cm_conv2d_epilogue *epilogue, float *y, ptrdiff_t step) {
     if (lanes < VF_LANES) {
-        restore_lanes(from, plane, true, lanes, bias, relu, y, step);
+        restore_lanes(from, plane, true, lanes, *epilogue, y, step);
     } else {
-        restore_lanes(from, plane, false, lanes, bias, relu, y, step);
+        restore_lanes(from, plane, false, lanes, *epilogue, y, step);
     }
 }
 

@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "kernels/conv2d_algorithms.h"
 #include "kernels/isa.h"
 #include "kernels/simd/simd.h"
 
@@ -59,9 +60,9 @@ typedef struct cm_domain {
     void (*transform)(const float *x, ptrdiff_t step, int lanes, cm_plane_kind kind, float *to,
                       ptrdiff_t plane);
 
-    /* The way back: result planes to a map; adds bias (NULL: none), then ReLU if asked. */
-    void (*restore)(const float *from, ptrdiff_t plane, int lanes, const float *bias, bool relu,
-                    float *y, ptrdiff_t step);
+    /* The way back: result planes to a map, through the epilogue of its channels. */
+    void (*restore)(const float *from, ptrdiff_t plane, int lanes,
+                    const cm_conv2d_epilogue *epilogue, float *y, ptrdiff_t step);
 
     /* Kernels, first half: the columns of taps w[r][s] become u[row][s]; returned as u[row][1],
      * u[row][0] + u[row][2], u[row][0] - u[row][2]. `flip` turns the kernel by 180 degrees. */
@@ -98,6 +99,31 @@ CM_ALWAYS_INLINE void cm_lanes_store(float *p, vf value, bool partial, int lanes
     } else {
         vf_store(p, value);
     }
+}
+
+/** An epilogue's numbers of one vector of channels. */
+typedef struct cm_epilogue_vectors {
+    vf bias, scale, shift;
+} cm_epilogue_vectors;
+
+CM_ALWAYS_INLINE cm_epilogue_vectors cm_epilogue_load(const cm_conv2d_epilogue *epilogue,
+                                                      bool partial, int lanes) {
+    cm_epilogue_vectors e = {vf_zero(), vf_zero(), vf_zero()};
+    if (epilogue->bias != NULL) {
+        e.bias = cm_lanes_load(epilogue->bias, partial, lanes);
+    }
+    if (epilogue->scale != NULL) {
+        e.scale = cm_lanes_load(epilogue->scale, partial, lanes);
+        e.shift = cm_lanes_load(epilogue->shift, partial, lanes);
+    }
+    return e;
+}
+
+CM_ALWAYS_INLINE vf cm_epilogue_apply(const cm_conv2d_epilogue *epilogue,
+                                      const cm_epilogue_vectors *e, vf value) {
+    value = epilogue->bias != NULL ? vf_add(value, e->bias) : value;
+    value = epilogue->scale != NULL ? vf_fma(value, e->scale, e->shift) : value;
+    return epilogue->relu ? vf_max(vf_zero(), value) : value;
 }
 
 #endif

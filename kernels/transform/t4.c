@@ -70,7 +70,7 @@ static void transform(const float *x, ptrdiff_t step, int lanes, cm_plane_kind k
 }
 
 CM_ALWAYS_INLINE void restore_lanes(const float *from, ptrdiff_t plane, bool partial, int lanes,
-                                    const float *bias, bool relu, float *y, ptrdiff_t step) {
+                                    cm_conv2d_epilogue epilogue, float *y, ptrdiff_t step) {
     vf rows[SIDE][POINTS];
     for (int j = 0; j < POINTS; ++j) {
         vf m[POINTS], values[SIDE];
@@ -82,24 +82,23 @@ CM_ALWAYS_INLINE void restore_lanes(const float *from, ptrdiff_t plane, bool par
             rows[p][j] = values[p];
         }
     }
-    const vf add = bias != NULL ? cm_lanes_load(bias, partial, lanes) : vf_zero();
+    const cm_epilogue_vectors e = cm_epilogue_load(&epilogue, partial, lanes);
     for (int p = 0; p < SIDE; ++p) {
         vf values[SIDE];
         values_of(rows[p], values);
         for (int q = 0; q < SIDE; ++q) {
-            vf value = bias != NULL ? vf_add(values[q], add) : values[q];
-            value = relu ? vf_max(vf_zero(), value) : value;
+            const vf value = cm_epilogue_apply(&epilogue, &e, values[q]);
             cm_lanes_store(y + (p * SIDE + q) * step, value, partial, lanes);
         }
     }
 }
 
-static void restore(const float *from, ptrdiff_t plane, int lanes, const float *bias, bool relu,
-                    float *y, ptrdiff_t step) {
+static void restore(const float *from, ptrdiff_t plane, int lanes,
+                    const cm_conv2d_epilogue *epilogue, float *y, ptrdiff_t step) {
     if (lanes < VF_LANES) {
-        restore_lanes(from, plane, true, lanes, bias, relu, y, step);
+        restore_lanes(from, plane, true, lanes, *epilogue, y, step);
     } else {
-        restore_lanes(from, plane, false, lanes, bias, relu, y, step);
+        restore_lanes(from, plane, false, lanes, *epilogue, y, step);
     }
 }
 

@@ -14,33 +14,51 @@
  * 6,272 small pages, more than any TLB holds. */
 enum { ARENA_ALIGNMENT = 2 << 20 };
 
-static float *allocate_floats(size_t floats, size_t *memory) {
+typedef struct cm_zeroing {
+    float *block;
+    size_t bytes;
+} cm_zeroing;
+
+/* Each thread touches its share first, so that the memory lies spread over the nodes of those that
+ * will work on it. */
+static void zero_body(const cm_team *team, void *context) {
+    const cm_zeroing *zeroing = context;
+    const cm_range share = cm_team_share(team, (ptrdiff_t)(zeroing->bytes / ARENA_ALIGNMENT));
+    memset((char *)zeroing->block + share.begin * ARENA_ALIGNMENT, 0,
+           (size_t)(share.end - share.begin) * ARENA_ALIGNMENT);
+}
+
+static float *allocate_floats(cm_model *model, size_t floats) {
     const size_t bytes =
         (floats * sizeof(float) + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
     float *block = aligned_alloc(ARENA_ALIGNMENT, bytes > 0 ? bytes : ARENA_ALIGNMENT);
     if (block != NULL) {
         (void)madvise(block, bytes, MADV_HUGEPAGE); /* advice: small pages work as well */
-        memset(block, 0, bytes);
-        *memory += bytes;
+        cm_zeroing zeroing = {block, bytes};
+        cm_team_run(model->threads, zero_body, &zeroing);
+        model->memory += bytes;
     }
     return block;
 }
 
 static cm_status allocate(cm_model *model, cm_error *error) {
-    const size_t parameters = model->plan.parameter_floats;
+    cm_program *training = &model->training_program, *inference = &model->inference_program;
+    const size_t parameters = inference->plan.parameter_floats;
     model->tensors = cm_network_tensors(model->network, &model->tensor_count);
     model->batches_tracked =
         calloc((size_t)model->network->layer_count, sizeof *model->batches_tracked);
-    model->parameters = allocate_floats((model->training ? 4 : 1) * parameters, &model->memory);
-    model->statistics = allocate_floats(model->plan.statistics_floats, &model->memory);
-    model->arena = allocate_floats(model->plan.arena_floats, &model->memory);
+    model->parameters = allocate_floats(model, (model->training ? 4 : 1) * parameters);
+    model->statistics = allocate_floats(model, inference->plan.statistics_floats);
+    model->training_program.arena = allocate_floats(model, training->plan.arena_floats);
+    inference->arena = allocate_floats(model, inference->plan.arena_floats);
     if (model->tensors == NULL || model->batches_tracked == NULL || model->parameters == NULL ||
-        model->statistics == NULL || model->arena == NULL) {
+        model->statistics == NULL || training->arena == NULL || inference->arena == NULL) {
+        const size_t floats =
+            4 * parameters + training->plan.arena_floats + inference->plan.arena_floats;
         return cm_fail(error, CM_FAILED,
                        "out of memory: network %s at batch %d needs %.0f MiB; use a smaller batch",
                        model->network->name, model->batch,
-                       (double)(4 * parameters + model->plan.arena_floats) * sizeof(float) /
-                           (1024.0 * 1024.0));
+                       (double)floats * sizeof(float) / (1024.0 * 1024.0));
     }
     if (model->training) {
         model->gradients = model->parameters + parameters;
@@ -81,7 +99,10 @@ cm_status cm_model_create(const cm_network *network, const cm_model_options *opt
     model->beta2_power = 1.0;
     cm_status status = choose_kernels(options->isa, &model->kernels, error);
     if (status == CM_OK) {
-        status = cm_plan_create(network, options, &model->plan, error);
+        status = cm_plan_create(network, options, false, &model->inference_program.plan, error);
+    }
+    if (status == CM_OK && options->training) {
+        status = cm_plan_create(network, options, true, &model->training_program.plan, error);
     }
     if (status == CM_OK) {
         status = allocate(model, error);
@@ -96,12 +117,14 @@ cm_status cm_model_create(const cm_network *network, const cm_model_options *opt
 
 void cm_model_free(cm_model *model) {
     if (model != NULL) {
-        cm_plan_free(&model->plan);
+        cm_plan_free(&model->training_program.plan);
+        cm_plan_free(&model->inference_program.plan);
         free(model->tensors);
         free(model->batches_tracked);
         free(model->parameters);
         free(model->statistics);
-        free(model->arena);
+        free(model->training_program.arena);
+        free(model->inference_program.arena);
         free(model);
     }
 }
@@ -145,8 +168,10 @@ size_t cm_model_memory(const cm_model *model) {
 
 /* Where a tensor's values begin in the block of its kind. */
 static size_t tensor_offset(const cm_model *model, const cm_tensor_spec *spec) {
-    for (int i = 0; i < model->plan.stage_count; ++i) {
-        const cm_stage *stage = &model->plan.stages[i];
+    const cm_plan *plan =
+        &model->inference_program.plan; /* the training plan has the same places */
+    for (int i = 0; i < plan->stage_count; ++i) {
+        const cm_stage *stage = &plan->stages[i];
         const bool batch_norm = stage->batch_norm_layer == spec->layer;
         const bool conv =
             stage->layer == spec->layer &&
@@ -220,6 +245,7 @@ void cm_model_get_tensor(const cm_model *model, int index, void *values) {
 }
 
 void cm_model_set_tensor(cm_model *model, int index, const void *values) {
+    model->prepared = false;
     const cm_tensor_spec *spec = cm_model_tensor(model, index);
     if (spec->kind == CM_TENSOR_NUM_BATCHES_TRACKED) {
         memcpy(&model->batches_tracked[spec->layer], values, sizeof(int64_t));
@@ -266,6 +292,7 @@ static void fill(float *values, size_t count, float value) {
 }
 
 void cm_model_initialize(cm_model *model, uint64_t seed) {
+    model->prepared = false;
     for (int i = 0; i < model->tensor_count; ++i) {
         const cm_tensor_spec *spec = &model->tensors[i];
         const bool batch_norm = model->network->layers[spec->layer].kind == CM_LAYER_BATCH_NORM;
@@ -286,7 +313,8 @@ void cm_model_initialize(cm_model *model, uint64_t seed) {
 
 void cm_model_reset_optimizer(cm_model *model) {
     if (model->training) {
-        memset(model->moment1, 0, 2 * model->plan.parameter_floats * sizeof(float));
+        memset(model->moment1, 0,
+               2 * model->inference_program.plan.parameter_floats * sizeof(float));
     }
     model->step_count = 0;
     model->beta1_power = 1.0;
@@ -301,10 +329,9 @@ cm_batch_result cm_model_train_step(cm_model *model, int batch, const float *ima
                     .batch = batch,
                     .images = images,
                     .labels = labels,
-                    .training = true,
                     .optimizer = optimizer,
                     .seed = seed};
-    cm_step_run(&step);
+    cm_step_train(&step);
     return (cm_batch_result){step.loss, step.correct};
 }
 
@@ -317,14 +344,14 @@ cm_batch_result cm_model_evaluate(cm_model *model, int batch, const float *image
                                   const uint8_t *labels) {
     assert(batch >= 1 && batch <= model->batch);
     cm_step step = {.model = model, .batch = batch, .images = images, .labels = labels};
-    cm_step_run(&step);
+    cm_step_infer(&step);
     return (cm_batch_result){step.loss, step.correct};
 }
 
 void cm_model_predict(cm_model *model, int batch, const float *images, float *logits) {
     assert(batch >= 1 && batch <= model->batch);
     cm_step step = {.model = model, .batch = batch, .images = images};
-    cm_step_run(&step);
+    cm_step_infer(&step);
     memcpy(logits, step.logits, (size_t)batch * (size_t)model->network->classes * sizeof(float));
 }
 

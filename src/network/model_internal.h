@@ -5,20 +5,27 @@
 #include "network/model.h"
 #include "network/plan.h"
 
+/** A plan and its memory. */
+typedef struct cm_program {
+    cm_plan plan;
+    float *arena;
+} cm_program;
+
 struct cm_model {
     const cm_network *network;
     const cm_kernels *kernels;
     int batch, threads;
     bool training;
     cm_conv2d_algorithm conv_algorithm;
-    cm_plan plan;
+    cm_program training_program; /* empty in a model for inference only */
+    cm_program inference_program;
+    bool prepared; /* scales, shifts and packed weights of the inference program are up to date */
     cm_tensor_spec *tensors;
     int tensor_count;
     /* One allocation: values, then (training) gradients and Adam's moments, of one layout. */
     float *parameters, *gradients, *moment1, *moment2;
     float *statistics;        /* running means and variances */
     int64_t *batches_tracked; /* of each layer; used by batch norm */
-    float *arena;             /* activations, gradients of them, scratch */
     size_t memory;            /* bytes of all that */
     int64_t step_count;
     double beta1_power, beta2_power; /* beta^t, by repeated multiplication */
@@ -27,18 +34,20 @@ struct cm_model {
 /** What one call computes. */
 typedef struct cm_step {
     cm_model *model;
+    const cm_program *program;
     int batch;
     const float *images;
-    const uint8_t *labels;         /* NULL: no loss */
-    bool training;                 /* batch statistics, dropout, backward */
+    const uint8_t *labels;         /* NULL, in inference: no loss */
     const cm_optimizer *optimizer; /* NULL: no update of the model */
     uint64_t seed;
-    const float *logits; /* out */
+    const float *logits; /* out, inference */
     double loss;         /* out */
     int correct;         /* out */
 } cm_step;
 
-/** Runs the step on the model's team. */
-void cm_step_run(cm_step *step);
+/** Run the step on the model's team: forward in training mode, backward and update; or forward in
+ * evaluation mode. They set `program`. */
+void cm_step_train(cm_step *step);
+void cm_step_infer(cm_step *step);
 
 #endif

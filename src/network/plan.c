@@ -1,6 +1,7 @@
 #include "network/plan.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -43,6 +44,8 @@ static size_t shape_count(const cm_layer_shape *shape) {
 typedef struct cm_planner {
     const cm_network *network;
     const cm_model_options *options;
+    bool training;
+    int batch; /* of a chunk */
     cm_plan *plan;
     cm_block parameters, statistics, arena;
     size_t largest;     /* floats of the largest activation or gradient of one */
@@ -65,7 +68,7 @@ static cm_map_shape map_of(const cm_layer_shape *shape, int batch) {
 }
 
 static bool plan_conv2d(cm_planner *planner, const cm_layer *layer, cm_stage *stage) {
-    const int batch = planner->options->batch;
+    const int batch = planner->batch;
     if (layer->kind == CM_LAYER_LINEAR) {
         stage->conv = cm_linear_shape(batch, layer->in.channels, layer->out.channels);
     } else {
@@ -105,13 +108,15 @@ static void plan_batch_norm(cm_planner *planner, int layer, cm_stage *stage) {
     const cm_layer_shape *shape = &planner->network->layers[layer].in;
     const size_t channels = (size_t)shape->channels;
     stage->batch_norm_layer = layer;
-    stage->map = map_of(shape, planner->options->batch);
+    stage->map = map_of(shape, planner->batch);
     stage->gamma = reserve(&planner->parameters, channels);
     stage->beta = reserve(&planner->parameters, channels);
     stage->running_mean = reserve(&planner->statistics, channels);
     stage->running_var = reserve(&planner->statistics, channels);
-    stage->mean = reserve(&planner->arena, channels);
-    stage->rstd = reserve(&planner->arena, channels);
+    if (planner->training) {
+        stage->mean = reserve(&planner->arena, channels);
+        stage->rstd = reserve(&planner->arena, channels);
+    }
     stage->scale = reserve(&planner->arena, channels);
     stage->shift = reserve(&planner->arena, channels);
     planner->workspace = larger(planner->workspace, cm_batch_norm_workspace(&stage->map));
@@ -120,7 +125,7 @@ static void plan_batch_norm(cm_planner *planner, int layer, cm_stage *stage) {
 static bool plan_pool_shape(const cm_planner *planner, const cm_layer *layer,
                             cm_max_pool2d_shape *pool) {
     *pool = (cm_max_pool2d_shape){
-        .batch = planner->options->batch,
+        .batch = planner->batch,
         .height = layer->in.height,
         .width = layer->in.width,
         .channels = layer->in.channels,
@@ -134,10 +139,10 @@ static bool plan_pool_shape(const cm_planner *planner, const cm_layer *layer,
 
 /* What a max pool keeps for the backward pass. */
 static void plan_pool_arrays(cm_planner *planner, const cm_layer *layer, cm_stage *stage) {
-    if (!planner->options->training) {
+    if (!planner->training) {
         return;
     }
-    const size_t count = (size_t)planner->options->batch * shape_count(&layer->out);
+    const size_t count = (size_t)planner->batch * shape_count(&layer->out);
     stage->argmax = reserve_bytes(&planner->arena, count * sizeof(uint16_t));
     if (stage->batch_norm_layer < 0) {
         return;
@@ -175,6 +180,13 @@ static int take_pool(cm_planner *planner, int layer, cm_stage *stage) {
     return next + 1 - layer;
 }
 
+/* Whether there is a max pool at `layer`, or behind the ReLU there: both are cheaper in the pool,
+ * on fewer elements, as is a batch norm in front of them. */
+static bool pool_follows(const cm_planner *planner, int layer) {
+    const int relu = is_kind(planner, layer, CM_LAYER_RELU) ? 1 : 0;
+    return is_kind(planner, layer + relu, CM_LAYER_MAX_POOL2D);
+}
+
 /* Convolution, or linear, and what is fused with it. */
 static int plan_conv2d_stage(cm_planner *planner, int layer, cm_stage *stage) {
     stage->kind = CM_STAGE_CONV2D;
@@ -185,13 +197,19 @@ static int plan_conv2d_stage(cm_planner *planner, int layer, cm_stage *stage) {
     if (taken > 0) {
         return taken;
     }
-    /* A ReLU in front of a pool is cheaper there: fewer elements. */
-    if (is_kind(planner, layer + 1, CM_LAYER_RELU) &&
-        !is_kind(planner, layer + 2, CM_LAYER_MAX_POOL2D)) {
-        stage->relu = true;
-        return 2;
+    int next = layer + 1;
+    if (!planner->training) {
+        stage->packed = reserve_bytes(&planner->arena, cm_conv2d_packed(&stage->conv));
+        const bool batch_norm = is_kind(planner, next, CM_LAYER_BATCH_NORM);
+        if (batch_norm && !pool_follows(planner, next + 1)) {
+            plan_batch_norm(planner, next++, stage);
+        }
     }
-    return 1;
+    if (is_kind(planner, next, CM_LAYER_RELU) && !pool_follows(planner, next)) {
+        stage->relu = true;
+        ++next;
+    }
+    return next - layer;
 }
 
 /* Plans the stage that begins at `layer`; returns the layers it takes, 0 when a shape is refused.
@@ -203,12 +221,13 @@ static int plan_stage(cm_planner *planner, int layer, cm_stage *stage) {
                         .out = CM_NO_ARRAY,
                         .argmax = CM_NO_ARRAY,
                         .x_at_max = CM_NO_ARRAY,
+                        .packed = CM_NO_ARRAY,
                         .moments = CM_NO_ARRAY};
     int next = layer;
     if (first->kind == CM_LAYER_DROPOUT) {
         stage->kind = CM_STAGE_DROPOUT;
         stage->p = first->p;
-        stage->map = map_of(&first->in, planner->options->batch);
+        stage->map = map_of(&first->in, planner->batch);
         return 1;
     }
     if (first->kind == CM_LAYER_CONV2D || first->kind == CM_LAYER_LINEAR) {
@@ -221,7 +240,7 @@ static int plan_stage(cm_planner *planner, int layer, cm_stage *stage) {
     if (is_kind(planner, next, CM_LAYER_RELU)) {
         stage->relu = true;
         stage->kind = next == layer ? CM_STAGE_RELU : CM_STAGE_BATCH_NORM;
-        stage->map = map_of(&first->in, planner->options->batch);
+        stage->map = map_of(&first->in, planner->batch);
         ++next;
     }
     if (is_kind(planner, next, CM_LAYER_MAX_POOL2D)) {
@@ -238,22 +257,45 @@ static int plan_stage(cm_planner *planner, int layer, cm_stage *stage) {
 /* Gives the stage its output. Inference needs no activation twice, so there two buffers serve in
  * turn, and `out` is first the buffer's number. */
 static void plan_output(cm_planner *planner, const cm_layer *last, cm_stage *stage) {
-    const size_t count = (size_t)planner->options->batch * shape_count(&last->out);
+    const size_t count = (size_t)planner->batch * shape_count(&last->out);
     const int before = planner->outputs;
     planner->largest = larger(planner->largest, count);
     /* Dropout does nothing in inference or with p = 0, and works in place elsewhere: what it
      * zeroes, the ReLU before it need not see again. Only the caller's images are not its own. */
     if (stage->kind == CM_STAGE_DROPOUT &&
-        (before > 0 || !planner->options->training || !(stage->p > 0.0F))) {
+        (before > 0 || !planner->training || !(stage->p > 0.0F))) {
         return;
     }
     ++planner->outputs;
-    if (planner->options->training) {
+    if (planner->training) {
         stage->out = reserve(&planner->arena, count);
     } else {
         stage->out = (size_t)(before % 2);
         planner->rotating[stage->out] = larger(planner->rotating[stage->out], count);
     }
+}
+
+/* Training: gradients of activations, beside the activations that all stages keep. */
+static void plan_training_memory(cm_planner *planner, size_t logits) {
+    cm_plan *plan = planner->plan;
+    for (int i = 0; i < 2; ++i) {
+        plan->gradient[i] = reserve(&planner->arena, planner->largest);
+    }
+    plan->dlogits = reserve(&planner->arena, logits);
+}
+
+/* Inference: two activations that the stages write in turn. */
+static void plan_inference_memory(cm_planner *planner, size_t logits) {
+    cm_plan *plan = planner->plan;
+    size_t at[2];
+    for (int i = 0; i < 2; ++i) {
+        at[i] = reserve(&planner->arena, planner->rotating[i]);
+    }
+    for (int i = 0; i < plan->stage_count; ++i) {
+        cm_stage *stage = &plan->stages[i];
+        stage->out = stage->out == CM_NO_ARRAY ? CM_NO_ARRAY : at[stage->out];
+    }
+    plan->logits = reserve(&planner->arena, logits);
 }
 
 static cm_status plan_memory(cm_planner *planner, cm_error *error) {
@@ -262,21 +304,11 @@ static cm_status plan_memory(cm_planner *planner, cm_error *error) {
     planner->workspace =
         larger(planner->workspace, cm_softmax_cross_entropy_workspace(planner->options->batch));
     plan->workspace = reserve_bytes(&planner->arena, planner->workspace);
-    for (int i = 0; i < 2; ++i) {
-        plan->gradient[i] =
-            planner->options->training ? reserve(&planner->arena, planner->largest) : 0;
+    if (planner->training) {
+        plan_training_memory(planner, logits);
+    } else {
+        plan_inference_memory(planner, logits);
     }
-    if (!planner->options->training) {
-        size_t at[2];
-        for (int i = 0; i < 2; ++i) {
-            at[i] = reserve(&planner->arena, planner->rotating[i]);
-        }
-        for (int i = 0; i < plan->stage_count; ++i) {
-            cm_stage *stage = &plan->stages[i];
-            stage->out = stage->out == CM_NO_ARRAY ? CM_NO_ARRAY : at[stage->out];
-        }
-    }
-    plan->dlogits = reserve(&planner->arena, logits);
     plan->parameter_floats = planner->parameters.floats;
     plan->statistics_floats = planner->statistics.floats;
     plan->arena_floats = planner->arena.floats;
@@ -289,16 +321,33 @@ static cm_status plan_memory(cm_planner *planner, cm_error *error) {
     return CM_OK;
 }
 
-cm_status cm_plan_create(const cm_network *network, const cm_model_options *options, cm_plan *plan,
-                         cm_error *error) {
+/* Images of a chunk in inference: enough for the rows of all tiles, few enough that the planes of a
+ * 9x9 layer, 124 KB an image with 128 channels, stay in the last cache; and, where there are many
+ * threads, some images for each. */
+static int inference_chunk(const cm_model_options *options) {
+    enum { IMAGES = 64, IMAGES_PER_THREAD = 8 };
+    const int threads = options->threads < INT_MAX / IMAGES_PER_THREAD
+                            ? options->threads
+                            : INT_MAX / IMAGES_PER_THREAD;
+    const int wanted = threads * IMAGES_PER_THREAD;
+    const int chunk = wanted > IMAGES ? wanted : IMAGES;
+    return chunk < options->batch ? chunk : options->batch;
+}
+
+cm_status cm_plan_create(const cm_network *network, const cm_model_options *options, bool training,
+                         cm_plan *plan, cm_error *error) {
     assert(options->batch >= 1 && options->threads >= 1);
-    *plan = (cm_plan){0};
+    *plan = (cm_plan){.chunk = training ? options->batch : inference_chunk(options)};
     plan->stages = calloc((size_t)network->layer_count, sizeof *plan->stages);
     if (plan->stages == NULL) {
         return cm_fail(error, CM_FAILED, "out of memory for the plan of network %s", network->name);
     }
-    cm_planner planner = {.network = network, .options = options, .plan = plan};
-    planner.largest = (size_t)options->batch * shape_count(&network->input);
+    cm_planner planner = {.network = network,
+                          .options = options,
+                          .training = training,
+                          .batch = plan->chunk,
+                          .plan = plan};
+    planner.largest = (size_t)plan->chunk * shape_count(&network->input);
     int layer = 0;
     while (layer < network->layer_count) {
         if (network->layers[layer].kind == CM_LAYER_FLATTEN) {

@@ -14,7 +14,7 @@
 #include "status.h"
 
 typedef enum cm_stage_kind {
-    CM_STAGE_CONV2D,            /* conv2d or linear, [ReLU] */
+    CM_STAGE_CONV2D,            /* conv2d or linear, (inference) [batch norm], [ReLU] */
     CM_STAGE_BATCH_NORM,        /* batch norm, [ReLU] */
     CM_STAGE_MAX_POOL2D,        /* [batch norm], [ReLU], max pool */
     CM_STAGE_CONV2D_MAX_POOL2D, /* conv2d, [batch norm], [ReLU], max pool: the map is not kept */
@@ -40,7 +40,9 @@ typedef struct cm_stage {
     size_t weight, bias; /* conv2d, linear */
     size_t gamma, beta;  /* batch norm */
     size_t running_mean, running_var;
-    size_t mean, rstd, scale, shift;
+    size_t mean, rstd; /* training */
+    size_t scale, shift;
+    size_t packed;   /* inference: the weights as conv2d_inference reads them */
     size_t out;      /* activations; CM_NO_ARRAY: in place */
     size_t argmax;   /* max pool, training: uint16_t */
     size_t x_at_max; /* max pool behind a batch norm, training */
@@ -52,15 +54,20 @@ typedef struct cm_plan {
     int stage_count;
     cm_stage *stages;
     size_t parameter_floats, statistics_floats, arena_floats;
+    int chunk;          /* images that pass through the stages at a time; training: the batch */
     size_t gradient[2]; /* two buffers that the gradients of activations alternate between */
     size_t workspace;   /* scratch of the kernels */
-    size_t dlogits;
+    size_t logits;      /* inference: of the whole batch */
+    size_t dlogits;     /* training */
 } cm_plan;
 
-/** Plans `network` for batches up to options->batch. Without options->training nothing is kept for
- * a backward pass. Free with cm_plan_free(). */
-cm_status cm_plan_create(const cm_network *network, const cm_model_options *options, cm_plan *plan,
-                         cm_error *error);
+/** Plans training, or inference, of `network` for batches up to options->batch. Parameters and
+ * statistics have the same offsets in both plans. In inference a batch norm behind a convolution is
+ * folded into it, what depends on the parameters only has a place of its own (scale, shift,
+ * packed), and a large batch goes through the stages in chunks, so that their arrays stay in the
+ * cache. Free with cm_plan_free(). */
+cm_status cm_plan_create(const cm_network *network, const cm_model_options *options, bool training,
+                         cm_plan *plan, cm_error *error);
 void cm_plan_free(cm_plan *plan);
 
 #endif

@@ -125,6 +125,38 @@ void cm_check_run_conv2d_forward(const cm_kernels *kernels, const cm_team *team,
     kernels->conv2d_forward(team, &c->conv, a[0], a[1], a[2], c->relu, a[3], a[4]);
 }
 
+void cm_check_draw_conv2d_inference(cm_check_case *c) {
+    draw_shape(c);
+    c->relu = cm_check_draw_once_in(c, 2);
+    const size_t channels = (size_t)c->conv.out_channels;
+    const size_t normalized = cm_check_draw_once_in(c, 2) ? channels : 0;
+    cm_check_add(c, "x", CM_CHECK_INPUT, CM_CHECK_F32, x_count(&c->conv));
+    cm_check_add(c, "weight", CM_CHECK_INPUT, CM_CHECK_F32, weight_count(&c->conv));
+    cm_check_add_optional(c, "bias", channels);
+    cm_check_add(c, "scale", CM_CHECK_INPUT, CM_CHECK_F32, normalized);
+    cm_check_add(c, "shift", CM_CHECK_INPUT, CM_CHECK_F32, normalized);
+    cm_check_add(c, "y", CM_CHECK_OUTPUT, CM_CHECK_F32, y_count(&c->conv));
+    cm_check_add(c, "packed", CM_CHECK_SCRATCH, CM_CHECK_U8, cm_conv2d_packed(&c->conv));
+    add_workspace(c);
+}
+
+void cm_check_run_conv2d_inference(const cm_kernels *kernels, const cm_team *team,
+                                   const cm_check_case *c, void *const *a) {
+    kernels->conv2d_pack(team, &c->conv, a[1], a[6]);
+    cm_team_barrier(team);
+    kernels->conv2d_inference(team, &c->conv, a[0], a[6], a[2], a[3], a[4], c->relu, a[5], a[7]);
+}
+
+/* Packed weights are laid out as each instruction set likes: what they lead to is compared. */
+void cm_check_draw_conv2d_pack(cm_check_case *c) {
+    cm_check_draw_conv2d_inference(c);
+}
+
+void cm_check_run_conv2d_pack(const cm_kernels *kernels, const cm_team *team,
+                              const cm_check_case *c, void *const *a) {
+    cm_check_run_conv2d_inference(kernels, team, c, a);
+}
+
 void cm_check_draw_conv2d_backward_data(cm_check_case *c) {
     draw_shape(c);
     cm_check_add(c, "dy", CM_CHECK_INPUT, CM_CHECK_F32, y_count(&c->conv));

@@ -1,39 +1,6 @@
-/* How a step walks the plan: every thread of the team runs this code, with a barrier behind each
- * stage. */
-#include <string.h>
-
-#include "network/model_internal.h"
-
-static float *arena_at(const cm_model *model, size_t offset) {
-    return offset == CM_NO_ARRAY ? NULL : model->arena + offset;
-}
-
-static double *moments_at(const cm_model *model, const cm_stage *stage) {
-    return (double *)(void *)arena_at(model, stage->moments);
-}
-
-static cm_conv2d_shape conv_shape(const cm_stage *stage, int batch) {
-    cm_conv2d_shape shape = stage->conv;
-    shape.batch = batch;
-    return shape;
-}
-
-static cm_max_pool2d_shape pool_shape(const cm_stage *stage, int batch) {
-    cm_max_pool2d_shape shape = stage->pool;
-    shape.batch = batch;
-    return shape;
-}
-
-static cm_map_shape map_shape(const cm_stage *stage, int batch) {
-    cm_map_shape shape = stage->map;
-    shape.batch = batch;
-    return shape;
-}
-
-static size_t map_count(const cm_map_shape *shape) {
-    return (size_t)shape->batch * (size_t)shape->height * (size_t)shape->width *
-           (size_t)shape->channels;
-}
+/* How a training step walks its plan: every thread of the team runs this code, with a barrier
+ * behind each stage. */
+#include "network/model_step.h"
 
 static cm_random_key dropout_key(const cm_step *step, const cm_stage *stage) {
     return (cm_random_key){.seed = step->seed,
@@ -42,43 +9,37 @@ static cm_random_key dropout_key(const cm_step *step, const cm_stage *stage) {
                            .step = (uint32_t)step->model->step_count};
 }
 
-/* PyTorch's defaults for batch norm. */
-static const float batch_norm_eps = 1e-5F, batch_norm_momentum = 0.1F;
+/* PyTorch's default. */
+static const float batch_norm_momentum = 0.1F;
 
-/* Scale and shift of the stage's batch norm, from the batch or from the running statistics. `x` is
- * what the batch norm reads, or what the convolution in front of it reads where that is fused. */
+/* Scale and shift of the stage's batch norm from the batch. `x` is what the batch norm reads, or
+ * what the convolution in front of it reads where that is fused. */
 static void forward_coefficients(const cm_team *team, const cm_step *step, const cm_stage *stage,
                                  const float *x) {
     const cm_model *model = step->model;
     const cm_kernels *kernels = model->kernels;
-    const cm_map_shape shape = map_shape(stage, step->batch);
+    const cm_map_shape shape = cm_stage_map(stage, step->batch);
     const float *gamma = model->parameters + stage->gamma;
     const float *beta = model->parameters + stage->beta;
     float *running_mean = model->statistics + stage->running_mean;
     float *running_var = model->statistics + stage->running_var;
-    float *mean = arena_at(model, stage->mean), *rstd = arena_at(model, stage->rstd);
-    float *scale = arena_at(model, stage->scale), *shift = arena_at(model, stage->shift);
-    void *workspace = arena_at(model, model->plan.workspace);
-    if (!step->training) {
-        kernels->batch_norm_inference(team, shape.channels, gamma, beta, batch_norm_eps,
-                                      running_mean, running_var, scale, shift);
-        cm_team_barrier(team);
-        return;
-    }
+    float *mean = cm_step_array(step, stage->mean), *rstd = cm_step_array(step, stage->rstd);
+    float *scale = cm_step_array(step, stage->scale), *shift = cm_step_array(step, stage->shift);
+    void *workspace = cm_step_workspace(step);
     if (step->optimizer == NULL) { /* the model stays as it is */
         running_mean = NULL;
         running_var = NULL;
     }
     if (stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
-        const cm_conv2d_shape conv = conv_shape(stage, step->batch);
-        const cm_max_pool2d_shape pool = pool_shape(stage, step->batch);
+        const cm_conv2d_shape conv = cm_stage_conv(stage, step->batch);
+        const cm_max_pool2d_shape pool = cm_stage_pool(stage, step->batch);
         kernels->conv2d_batch_norm_statistics(
             team, &conv, &pool, x, model->parameters + stage->weight,
-            model->parameters + stage->bias, gamma, beta, batch_norm_eps, batch_norm_momentum,
-            running_mean, running_var, mean, rstd, scale, shift, moments_at(model, stage),
+            model->parameters + stage->bias, gamma, beta, CM_BATCH_NORM_EPS, batch_norm_momentum,
+            running_mean, running_var, mean, rstd, scale, shift, cm_step_moments(step, stage),
             workspace);
     } else {
-        kernels->batch_norm_statistics(team, &shape, x, gamma, beta, batch_norm_eps,
+        kernels->batch_norm_statistics(team, &shape, x, gamma, beta, CM_BATCH_NORM_EPS,
                                        batch_norm_momentum, running_mean, running_var, mean, rstd,
                                        scale, shift, workspace);
     }
@@ -90,25 +51,23 @@ static void forward_max_pool2d(const cm_team *team, const cm_step *step, const c
                                const float *x, float *out) {
     const cm_model *model = step->model;
     const cm_kernels *kernels = model->kernels;
-    const cm_max_pool2d_shape shape = pool_shape(stage, step->batch);
+    const cm_max_pool2d_shape shape = cm_stage_pool(stage, step->batch);
     const float *scale = NULL, *shift = NULL;
     if (stage->batch_norm_layer >= 0) {
         forward_coefficients(team, step, stage, x);
-        scale = arena_at(model, stage->scale);
-        shift = arena_at(model, stage->shift);
+        scale = cm_step_array(step, stage->scale);
+        shift = cm_step_array(step, stage->shift);
     }
-    /* Evaluation keeps no indices, also on a model that can train. */
-    uint16_t *argmax = step->training ? (uint16_t *)arena_at(model, stage->argmax) : NULL;
-    float *x_at_max = step->training ? arena_at(model, stage->x_at_max) : NULL;
+    uint16_t *argmax = (uint16_t *)cm_step_array(step, stage->argmax);
     if (stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
-        const cm_conv2d_shape conv = conv_shape(stage, step->batch);
-        kernels->conv2d_max_pool2d_forward(
-            team, &conv, &shape, x, model->parameters + stage->weight,
-            model->parameters + stage->bias, scale, shift, stage->relu, out, argmax,
-            arena_at(model, model->plan.workspace));
+        const cm_conv2d_shape conv = cm_stage_conv(stage, step->batch);
+        kernels->conv2d_max_pool2d_forward(team, &conv, &shape, x,
+                                           model->parameters + stage->weight,
+                                           model->parameters + stage->bias, scale, shift,
+                                           stage->relu, out, argmax, cm_step_workspace(step));
     } else {
         kernels->max_pool2d_forward(team, &shape, x, scale, shift, stage->relu, out, argmax,
-                                    x_at_max);
+                                    cm_step_array(step, stage->x_at_max));
     }
 }
 
@@ -117,20 +76,20 @@ static const float *forward_stage(const cm_team *team, const cm_step *step, cons
                                   const float *x) {
     const cm_model *model = step->model;
     const cm_kernels *kernels = model->kernels;
-    float *out = arena_at(model, stage->out);
+    float *out = cm_step_array(step, stage->out);
     switch (stage->kind) {
     case CM_STAGE_CONV2D: {
-        const cm_conv2d_shape shape = conv_shape(stage, step->batch);
+        const cm_conv2d_shape shape = cm_stage_conv(stage, step->batch);
         kernels->conv2d_forward(team, &shape, x, model->parameters + stage->weight,
                                 model->parameters + stage->bias, stage->relu, out,
-                                arena_at(model, model->plan.workspace));
+                                cm_step_workspace(step));
         return out;
     }
     case CM_STAGE_BATCH_NORM: {
-        const cm_map_shape shape = map_shape(stage, step->batch);
+        const cm_map_shape shape = cm_stage_map(stage, step->batch);
         forward_coefficients(team, step, stage, x);
-        kernels->batch_norm_forward(team, &shape, x, arena_at(model, stage->scale),
-                                    arena_at(model, stage->shift), stage->relu, out);
+        kernels->batch_norm_forward(team, &shape, x, cm_step_array(step, stage->scale),
+                                    cm_step_array(step, stage->shift), stage->relu, out);
         return out;
     }
     case CM_STAGE_MAX_POOL2D:
@@ -138,31 +97,31 @@ static const float *forward_stage(const cm_team *team, const cm_step *step, cons
         forward_max_pool2d(team, step, stage, x, out);
         return out;
     case CM_STAGE_RELU: {
-        const cm_map_shape shape = map_shape(stage, step->batch);
-        kernels->relu_forward(team, map_count(&shape), x, out);
+        const cm_map_shape shape = cm_stage_map(stage, step->batch);
+        kernels->relu_forward(team, cm_map_count(&shape), x, out);
         return out;
     }
     case CM_STAGE_DROPOUT:
         break;
     }
-    if (!step->training || !(stage->p > 0.0F)) {
+    if (!(stage->p > 0.0F)) {
         return x;
     }
-    const cm_map_shape shape = map_shape(stage, step->batch);
+    const cm_map_shape shape = cm_stage_map(stage, step->batch);
     const cm_random_key key = dropout_key(step, stage);
     /* Without an array of its own it works in place, on what the stage before it wrote. */
     out = out != NULL ? out : (float *)(uintptr_t)x;
-    kernels->dropout(team, map_count(&shape), x, stage->p, &key, out);
+    kernels->dropout(team, cm_map_count(&shape), x, stage->p, &key, out);
     return out;
 }
 
 /* What went into stage `index` in the forward pass: the nearest output before it. */
 static const float *stage_input(const cm_step *step, int index) {
-    const cm_plan *plan = &step->model->plan;
+    const cm_plan *plan = &step->program->plan;
     for (int i = index - 1; i >= 0; --i) {
         const cm_stage *stage = &plan->stages[i];
         if (stage->out != CM_NO_ARRAY) {
-            return arena_at(step->model, stage->out);
+            return cm_step_array(step, stage->out);
         }
     }
     return step->images;
@@ -182,19 +141,18 @@ static void gradient_swap(gradient *dy) {
 static void backward_conv2d(const cm_team *team, const cm_step *step, int index, gradient *dy) {
     const cm_model *model = step->model;
     const cm_kernels *kernels = model->kernels;
-    const cm_stage *stage = &model->plan.stages[index];
-    const cm_conv2d_shape shape = conv_shape(stage, step->batch);
+    const cm_stage *stage = &step->program->plan.stages[index];
+    const cm_conv2d_shape shape = cm_stage_conv(stage, step->batch);
     if (stage->relu) {
         const size_t count = (size_t)shape.batch * (size_t)shape.out_height *
                              (size_t)shape.out_width * (size_t)shape.out_channels;
-        kernels->relu_backward(team, count, dy->now, arena_at(model, stage->out), dy->now);
+        kernels->relu_backward(team, count, dy->now, cm_step_array(step, stage->out), dy->now);
         cm_team_barrier(team);
     }
     float *dx = index > 0 ? dy->other : NULL; /* nobody asks for the gradient of the images */
-    kernels->conv2d_backward(team, &shape, stage_input(step, index), dy->now,
-                             model->parameters + stage->weight, dx,
-                             model->gradients + stage->weight, model->gradients + stage->bias,
-                             arena_at(model, model->plan.workspace));
+    kernels->conv2d_backward(
+        team, &shape, stage_input(step, index), dy->now, model->parameters + stage->weight, dx,
+        model->gradients + stage->weight, model->gradients + stage->bias, cm_step_workspace(step));
     if (dx != NULL) {
         gradient_swap(dy);
     }
@@ -203,16 +161,17 @@ static void backward_conv2d(const cm_team *team, const cm_step *step, int index,
 static void backward_max_pool2d(const cm_team *team, const cm_step *step, int index, gradient *dy) {
     const cm_model *model = step->model;
     const cm_kernels *kernels = model->kernels;
-    const cm_stage *stage = &model->plan.stages[index];
-    const cm_max_pool2d_shape shape = pool_shape(stage, step->batch);
-    const float *y = stage->relu ? arena_at(model, stage->out) : NULL;
-    const uint16_t *argmax = (const uint16_t *)arena_at(model, stage->argmax);
+    const cm_stage *stage = &step->program->plan.stages[index];
+    const cm_max_pool2d_shape shape = cm_stage_pool(stage, step->batch);
+    const float *y = stage->relu ? cm_step_array(step, stage->out) : NULL;
+    const uint16_t *argmax = (const uint16_t *)cm_step_array(step, stage->argmax);
     if (stage->batch_norm_layer >= 0) {
         kernels->batch_norm_max_pool2d_backward(
-            team, &shape, dy->now, y, argmax, arena_at(model, stage->x_at_max),
-            stage_input(step, index), arena_at(model, stage->mean), arena_at(model, stage->rstd),
-            arena_at(model, stage->scale), model->gradients + stage->gamma,
-            model->gradients + stage->beta, dy->other, arena_at(model, model->plan.workspace));
+            team, &shape, dy->now, y, argmax, cm_step_array(step, stage->x_at_max),
+            stage_input(step, index), cm_step_array(step, stage->mean),
+            cm_step_array(step, stage->rstd), cm_step_array(step, stage->scale),
+            model->gradients + stage->gamma, model->gradients + stage->beta, dy->other,
+            cm_step_workspace(step));
     } else {
         kernels->max_pool2d_backward(team, &shape, dy->now, y, argmax, dy->other);
     }
@@ -223,17 +182,16 @@ static void backward_max_pool2d(const cm_team *team, const cm_step *step, int in
 static void backward_conv2d_max_pool2d(const cm_team *team, const cm_step *step, int index,
                                        const gradient *dy) {
     const cm_model *model = step->model;
-    const cm_stage *stage = &model->plan.stages[index];
-    const cm_conv2d_shape conv = conv_shape(stage, step->batch);
-    const cm_max_pool2d_shape pool = pool_shape(stage, step->batch);
+    const cm_stage *stage = &step->program->plan.stages[index];
+    const cm_conv2d_shape conv = cm_stage_conv(stage, step->batch);
+    const cm_max_pool2d_shape pool = cm_stage_pool(stage, step->batch);
     model->kernels->conv2d_max_pool2d_backward(
         team, &conv, &pool, stage_input(step, index), model->parameters + stage->weight, dy->now,
-        stage->relu ? arena_at(model, stage->out) : NULL,
-        (const uint16_t *)arena_at(model, stage->argmax), moments_at(model, stage),
-        arena_at(model, stage->rstd), arena_at(model, stage->scale),
+        stage->relu ? cm_step_array(step, stage->out) : NULL,
+        (const uint16_t *)cm_step_array(step, stage->argmax), cm_step_moments(step, stage),
+        cm_step_array(step, stage->rstd), cm_step_array(step, stage->scale),
         model->gradients + stage->gamma, model->gradients + stage->beta,
-        model->gradients + stage->weight, model->gradients + stage->bias,
-        arena_at(model, model->plan.workspace));
+        model->gradients + stage->weight, model->gradients + stage->bias, cm_step_workspace(step));
 }
 
 /* Turns the gradient of the stage's output into that of its input, and writes those of its
@@ -241,8 +199,8 @@ static void backward_conv2d_max_pool2d(const cm_team *team, const cm_step *step,
 static void backward_stage(const cm_team *team, const cm_step *step, int index, gradient *dy) {
     const cm_model *model = step->model;
     const cm_kernels *kernels = model->kernels;
-    const cm_stage *stage = &model->plan.stages[index];
-    const cm_map_shape map = map_shape(stage, step->batch);
+    const cm_stage *stage = &step->program->plan.stages[index];
+    const cm_map_shape map = cm_stage_map(stage, step->batch);
     switch (stage->kind) {
     case CM_STAGE_CONV2D:
         backward_conv2d(team, step, index, dy);
@@ -255,19 +213,20 @@ static void backward_stage(const cm_team *team, const cm_step *step, int index, 
         return;
     case CM_STAGE_BATCH_NORM:
         kernels->batch_norm_backward(
-            team, &map, dy->now, stage->relu ? arena_at(model, stage->out) : NULL,
-            stage_input(step, index), arena_at(model, stage->mean), arena_at(model, stage->rstd),
-            arena_at(model, stage->scale), model->gradients + stage->gamma,
-            model->gradients + stage->beta, dy->now, arena_at(model, model->plan.workspace));
+            team, &map, dy->now, stage->relu ? cm_step_array(step, stage->out) : NULL,
+            stage_input(step, index), cm_step_array(step, stage->mean),
+            cm_step_array(step, stage->rstd), cm_step_array(step, stage->scale),
+            model->gradients + stage->gamma, model->gradients + stage->beta, dy->now,
+            cm_step_workspace(step));
         return;
     case CM_STAGE_RELU:
-        kernels->relu_backward(team, map_count(&map), dy->now, arena_at(model, stage->out),
+        kernels->relu_backward(team, cm_map_count(&map), dy->now, cm_step_array(step, stage->out),
                                dy->now);
         return;
     case CM_STAGE_DROPOUT:
         if (stage->p > 0.0F) {
             const cm_random_key key = dropout_key(step, stage);
-            kernels->dropout(team, map_count(&map), dy->now, stage->p, &key, dy->now);
+            kernels->dropout(team, cm_map_count(&map), dy->now, stage->p, &key, dy->now);
         }
         return;
     }
@@ -285,39 +244,30 @@ static void update(const cm_team *team, const cm_step *step) {
         .bias_correction1 = 1.0 - model->beta1_power,
         .bias_correction2 = 1.0 - model->beta2_power,
     };
-    model->kernels->adam(team, model->plan.parameter_floats, &adam, model->gradients,
+    model->kernels->adam(team, step->program->plan.parameter_floats, &adam, model->gradients,
                          model->parameters, model->moment1, model->moment2);
 }
 
 static void step_body(const cm_team *team, void *context) {
     cm_step *step = context;
     const cm_model *model = step->model;
-    const cm_plan *plan = &model->plan;
+    const cm_plan *plan = &step->program->plan;
     const float *x = step->images;
     for (int i = 0; i < plan->stage_count; ++i) {
         x = forward_stage(team, step, &plan->stages[i], x);
         cm_team_barrier(team);
     }
-    if (team->index == 0) {
-        step->logits = x;
-    }
-    if (step->labels == NULL) {
-        return;
-    }
-    gradient dy = {arena_at(model, plan->dlogits), NULL};
-    model->kernels->softmax_cross_entropy(
-        team, step->batch, model->network->classes, x, step->labels, &step->loss, &step->correct,
-        step->training ? dy.now : NULL, arena_at(model, plan->workspace));
-    if (!step->training) {
-        return;
-    }
+    gradient dy = {cm_step_array(step, plan->dlogits), NULL};
+    model->kernels->softmax_cross_entropy(team, step->batch, model->network->classes, x,
+                                          step->labels, &step->loss, &step->correct, dy.now,
+                                          cm_step_workspace(step));
     cm_team_barrier(team);
-    dy.other = arena_at(model, plan->gradient[0]);
+    dy.other = cm_step_array(step, plan->gradient[0]);
     for (int i = plan->stage_count - 1; i >= 0; --i) {
         backward_stage(team, step, i, &dy);
         cm_team_barrier(team);
-        if (dy.other == arena_at(model, plan->dlogits)) { /* too small for what comes now */
-            dy.other = arena_at(model, plan->gradient[1]);
+        if (dy.other == cm_step_array(step, plan->dlogits)) { /* too small for what comes now */
+            dy.other = cm_step_array(step, plan->gradient[1]);
         }
     }
     if (step->optimizer != NULL) {
@@ -326,14 +276,17 @@ static void step_body(const cm_team *team, void *context) {
 }
 
 /* Adam's powers and the batch counters move before and after the parallel region. */
-void cm_step_run(cm_step *step) {
+void cm_step_train(cm_step *step) {
     cm_model *model = step->model;
+    const cm_plan *plan = &model->training_program.plan;
+    step->program = &model->training_program;
     if (step->optimizer != NULL) {
+        model->prepared = false;
         model->beta1_power *= step->optimizer->beta1;
         model->beta2_power *= step->optimizer->beta2;
-        for (int i = 0; i < model->plan.stage_count; ++i) {
-            if (model->plan.stages[i].batch_norm_layer >= 0) {
-                ++model->batches_tracked[model->plan.stages[i].batch_norm_layer];
+        for (int i = 0; i < plan->stage_count; ++i) {
+            if (plan->stages[i].batch_norm_layer >= 0) {
+                ++model->batches_tracked[plan->stages[i].batch_norm_layer];
             }
         }
     }
