@@ -24,14 +24,14 @@ static cm_plan plan_of(const cm_network *network, int batch, bool training) {
 
 /* Stages as letters: C conv2d or linear, S conv2d with its pool, B batch norm, P pool, R ReLU, D
  * dropout; behind it what is fused: b a batch norm, r a ReLU. */
-static void assert_stages(const char *layers, const char *expected) {
+static void assert_stages(const char *layers, bool training, const char *expected) {
     static const char letters[] = {[CM_STAGE_CONV2D] = 'C',     [CM_STAGE_BATCH_NORM] = 'B',
                                    [CM_STAGE_MAX_POOL2D] = 'P', [CM_STAGE_CONV2D_MAX_POOL2D] = 'S',
                                    [CM_STAGE_RELU] = 'R',       [CM_STAGE_DROPOUT] = 'D'};
     char text[512] = "input 1 8 8\n", got[64] = "";
     strcat(text, layers);
     cm_network *network = network_of(text);
-    cm_plan plan = plan_of(network, BATCH, true);
+    cm_plan plan = plan_of(network, BATCH, training);
     size_t at = 0;
     for (int i = 0; i < plan.stage_count; ++i) {
         const cm_stage *stage = &plan.stages[i];
@@ -72,7 +72,28 @@ static void test_layers_are_fused(void **state) {
         {"conv2d 2 kernel 3\nflatten\nrelu\nlinear 2\n", "CRC"},
     };
     for (size_t i = 0; i < CM_COUNT(rows); ++i) {
-        assert_stages(rows[i].layers, rows[i].stages);
+        assert_stages(rows[i].layers, true, rows[i].stages);
+    }
+}
+
+static void test_layers_are_fused_in_inference(void **state) {
+    (void)state;
+    static const struct {
+        const char *layers, *stages;
+    } rows[] = {
+        {"conv2d 2 kernel 3\nbatch_norm\nrelu\nmax_pool2d 2\nflatten\nlinear 2\n", "SbrC"},
+        {"conv2d 2 kernel 3\nbatch_norm\nrelu\nflatten\nrelu\nlinear 2\n", "CbrRC"},
+        {"conv2d 2 kernel 3\nbatch_norm\nbatch_norm\nflatten\nlinear 2\n", "CbBC"},
+        {"conv2d 9 kernel 1\nconv2d 2 kernel 3\nbatch_norm\nrelu\nmax_pool2d 2\nflatten\nlinear "
+         "2\n",
+         "CCPbrC"},
+        {"conv2d 9 kernel 1\nconv2d 2 kernel 3\nbatch_norm\nmax_pool2d 2\nflatten\nlinear 2\n",
+         "CCPbC"},
+        {"conv2d 9 kernel 1\nconv2d 2 kernel 3\nrelu\nmax_pool2d 2\nflatten\nlinear 2\n", "CCPrC"},
+        {"conv2d 2 kernel 3\ndropout 0.5\nbatch_norm\nflatten\nlinear 2\n", "CDBC"},
+    };
+    for (size_t i = 0; i < CM_COUNT(rows); ++i) {
+        assert_stages(rows[i].layers, false, rows[i].stages);
     }
 }
 
@@ -177,10 +198,19 @@ static void check_training_plan(const char *what, const cm_network *network) {
 static void check_inference_plan(const char *what, const cm_network *network) {
     cm_plan plan = plan_of(network, BATCH, false);
     size_t last = CM_NO_ARRAY, room[2] = {0, 0}, at[2] = {CM_NO_ARRAY, CM_NO_ARRAY};
+    piece pieces[MAX_PIECES];
+    int arrays = 0;
     for (int i = 0; i < plan.stage_count; ++i) {
         const cm_stage *stage = &plan.stages[i];
         const size_t count = output_elements(network, &plan, i);
         assert_true(stage->argmax == CM_NO_ARRAY && stage->x_at_max == CM_NO_ARRAY);
+        if (stage->kind == CM_STAGE_CONV2D) {
+            add(pieces, &arrays, stage->packed, cm_conv2d_packed(&stage->conv) / sizeof(float));
+        }
+        if (stage->batch_norm_layer >= 0) {
+            add(pieces, &arrays, stage->scale, (size_t)stage->map.channels);
+            add(pieces, &arrays, stage->shift, (size_t)stage->map.channels);
+        }
         if (stage->kind == CM_STAGE_DROPOUT) {
             assert_true(stage->out == CM_NO_ARRAY);
             continue;
@@ -193,12 +223,11 @@ static void check_inference_plan(const char *what, const cm_network *network) {
         room[which] = count > room[which] ? count : room[which];
         last = stage->out;
     }
-    const piece pieces[] = {{at[0], room[0]},
-                            {at[1] == CM_NO_ARRAY ? 0 : at[1], room[1]},
-                            {plan.workspace, workspace_floats(&plan)},
-                            {plan.dlogits, (size_t)BATCH * (size_t)network->classes}};
-    const bool one = at[1] == CM_NO_ARRAY;
-    assert_apart(what, pieces + one, (int)CM_COUNT(pieces) - one, plan.arena_floats);
+    add(pieces, &arrays, at[0], room[0]);
+    add(pieces, &arrays, at[1], room[1]);
+    add(pieces, &arrays, plan.workspace, workspace_floats(&plan));
+    add(pieces, &arrays, plan.logits, (size_t)BATCH * (size_t)network->classes);
+    assert_apart(what, pieces, arrays, plan.arena_floats);
     cm_plan_free(&plan);
 }
 
@@ -208,6 +237,39 @@ static void test_arrays_do_not_overlap(void **state) {
         cm_network *network = network_of(odd_networks[n].text);
         check_training_plan(odd_networks[n].what, network);
         check_inference_plan(odd_networks[n].what, network);
+        cm_network_free(network);
+    }
+}
+
+/* A model has both plans for one block of parameters. */
+static void test_plans_agree_on_parameters(void **state) {
+    (void)state;
+    for (size_t n = 0; n < CM_COUNT(odd_networks); ++n) {
+        cm_network *network = network_of(odd_networks[n].text);
+        size_t places[2][MAX_PIECES];
+        int count[2] = {0, 0};
+        for (int training = 0; training < 2; ++training) {
+            cm_plan plan = plan_of(network, BATCH, training == 1);
+            places[training][count[training]++] = plan.parameter_floats;
+            places[training][count[training]++] = plan.statistics_floats;
+            for (int i = 0; i < plan.stage_count; ++i) {
+                const cm_stage *stage = &plan.stages[i];
+                if (stage->kind == CM_STAGE_CONV2D || stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
+                    places[training][count[training]++] = stage->weight;
+                    places[training][count[training]++] = stage->bias;
+                }
+                if (stage->batch_norm_layer >= 0) {
+                    places[training][count[training]++] = stage->gamma;
+                    places[training][count[training]++] = stage->beta;
+                    places[training][count[training]++] = stage->running_mean;
+                    places[training][count[training]++] = stage->running_var;
+                }
+                assert_true(count[training] < MAX_PIECES - 6);
+            }
+            cm_plan_free(&plan);
+        }
+        assert_int_equal(count[0], count[1]);
+        assert_memory_equal(places[0], places[1], (size_t)count[0] * sizeof places[0][0]);
         cm_network_free(network);
     }
 }
@@ -266,6 +328,8 @@ static void test_largest_kernel(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layers_are_fused),
+        cmocka_unit_test(test_layers_are_fused_in_inference),
+        cmocka_unit_test(test_plans_agree_on_parameters),
         cmocka_unit_test(test_arrays_do_not_overlap),
         cmocka_unit_test(test_dropout_works_in_place),
         cmocka_unit_test(test_sizes_beyond_the_kernels_are_refused),
