@@ -14,8 +14,9 @@ static size_t larger(size_t a, size_t b) {
 
 /* One row an algorithm. A transform domain takes square maps of one size, 3x3 kernels, stride 1,
  * padding 1; with few channels its transforms cost more than they save, so that AUTO leaves these
- * to CM_CONV2D_DIRECT (the border is the width of a vector on AVX-512). Planes, results and kernel
- * rows are those of its cm_domain (transform/domain.h). */
+ * to CM_CONV2D_DIRECT (the border is the width of a vector on AVX-512), and so for a single image
+ * (bn-3, inference, 1 thread: direct is 1.45 times as fast; with two images it is slower). Planes,
+ * results and kernel rows are those of its cm_domain (transform/domain.h). */
 typedef struct algorithm_row {
     const char *name;
     int side; /* 0: any shape */
@@ -29,7 +30,7 @@ static const algorithm_row algorithm_table[CM_CONV2D_ALGORITHM_COUNT] = {
     [CM_CONV2D_DFT10] = {"dft10", 9, 148, 100, 10},
 };
 
-enum { MIN_TRANSFORM_CHANNELS = 16 };
+enum { MIN_TRANSFORM_CHANNELS = 16, MIN_TRANSFORM_BATCH = 2 };
 
 bool cm_conv2d_algorithm_fits(cm_conv2d_algorithm algorithm, const cm_conv2d_shape *shape) {
     if (algorithm >= CM_CONV2D_ALGORITHM_COUNT) {
@@ -42,7 +43,7 @@ bool cm_conv2d_algorithm_fits(cm_conv2d_algorithm algorithm, const cm_conv2d_sha
 }
 
 cm_conv2d_algorithm cm_conv2d_choose(const cm_conv2d_shape *shape) {
-    if (shape->in_channels >= MIN_TRANSFORM_CHANNELS &&
+    if (shape->batch >= MIN_TRANSFORM_BATCH && shape->in_channels >= MIN_TRANSFORM_CHANNELS &&
         shape->out_channels >= MIN_TRANSFORM_CHANNELS) {
         for (cm_conv2d_algorithm a = CM_CONV2D_DIRECT + 1; a < CM_CONV2D_ALGORITHM_COUNT; ++a) {
             if (cm_conv2d_algorithm_fits(a, shape)) {

@@ -200,7 +200,7 @@ static void conv2d_algorithms(void **state) {
                 {128, 1, 1, CM_CONV2D_DIRECT}, {1, 9, 1, CM_CONV2D_DIRECT},
                 {128, 9, 0, CM_CONV2D_DIRECT}, {128, 28, 1, CM_CONV2D_DIRECT}};
     for (size_t i = 0; i < CM_COUNT(rows); ++i) {
-        for (int batch = 1; batch <= 64; batch *= 64) {
+        for (int batch = 1; batch <= 64; batch *= 2) {
             cm_conv2d_shape s = {.batch = batch,
                                  .in_channels = rows[i].in_channels,
                                  .height = rows[i].size,
@@ -213,7 +213,7 @@ static void conv2d_algorithms(void **state) {
                                  .padding_h = rows[i].padding,
                                  .padding_w = rows[i].padding};
             assert_true(cm_conv2d_shape_init(&s));
-            assert_int_equal(s.algorithm, rows[i].expected);
+            assert_int_equal(s.algorithm, batch == 1 ? CM_CONV2D_DIRECT : rows[i].expected);
         }
     }
     for (cm_conv2d_algorithm a = 0; a < CM_CONV2D_ALGORITHM_COUNT; ++a) {

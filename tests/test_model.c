@@ -411,9 +411,9 @@ static void test_memory(void **state) {
             activations += (size_t)out->channels * (size_t)out->height * (size_t)out->width * 4;
         }
     }
-    cm_model *small = model_of(net, 1, 1, CM_ISA_COUNT, true);
-    cm_model *large = model_of(net, 33, 1, CM_ISA_COUNT, true);
-    cm_model *inference = model_of(net, 33, 1, CM_ISA_COUNT, false);
+    cm_model *small = model_of(net, 2, 1, CM_ISA_COUNT, true);
+    cm_model *large = model_of(net, 34, 1, CM_ISA_COUNT, true);
+    cm_model *inference = model_of(net, 34, 1, CM_ISA_COUNT, false);
     const size_t mebibyte = 1 << 20;
     assert_true(cm_model_memory(small) >= 4 * parameters);
     assert_true(cm_model_memory(small) <= 4 * parameters + 16 * mebibyte);
