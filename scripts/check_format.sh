@@ -21,7 +21,7 @@ case ${1:-} in
 *) echo "usage: scripts/check_format.sh [--fix]" >&2 && exit 2 ;;
 esac
 folders=()
-for folder in kernels src bench tests; do
+for folder in kernels src bench tests scripts; do
     [ -d "$folder" ] && folders+=("$folder")
 done
 find "${folders[@]}" \( -name '*.c' -o -name '*.h' -o -name '*.cpp' \) -print0 |
