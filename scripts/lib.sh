@@ -35,6 +35,9 @@ NEEDS_TEST='
 command  git                    git                 git
 command  python3                python3             python3
 module   cmocka                 libcmocka-dev       libcmocka-devel'
+NEEDS_PEERS='
+command  python3                python3             python3
+command  g++                    g++                 gcc-c++'
 NEEDS_CLANG='
 command  clang                  clang               clang
 links    clang,-fopenmp         libomp-dev          libomp-devel

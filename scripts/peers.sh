@@ -1,21 +1,28 @@
 #!/usr/bin/env bash
-# PyTorch as convmark's peer: the same networks, for parity and for speed.
+# convmark's peers: the same networks in other frameworks, for parity and for speed (docs/peers.md).
 #
 # usage: scripts/peers.sh COMMAND [OPTION...]
-#   setup           a Python environment with PyTorch, in the cache folder; repeatable
-#   speed           training and inference images/s of both, in turn (speed --help: options)
+#   setup [NAME...] Python environments in the cache folder, of pytorch, tensorflow, inference (ONNX
+#                   Runtime and OpenVINO) and onednn, or of the named ones; repeatable
+#   speed           images/s of all, in turn in one run (speed --help: options)
+#   check           whether each peer computes what convmark computes (check --help: options)
 #   golden          computes tests/pytorch/golden.json again (after a change of initial values or
 #                   of the numeric contract); some minutes. --variants ID,...: these rows only
 #   test            the parity test, with PyTorch itself where setup was done
 #
-# The environment is $XDG_CACHE_HOME/convmark/peers (or ~/.cache/...). pip takes the packages from
-# where it is configured to. $CONVMARK_BUILD is the build folder: build/release if it is not set.
+# The environments are $XDG_CACHE_HOME/convmark/peers* (or ~/.cache/...). pip takes the packages
+# from where it is configured to. $CONVMARK_BUILD is the build folder: build/release if it is not
+# set.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 PEERS=$ROOT/scripts/peers
-VENV=${XDG_CACHE_HOME:-$HOME/.cache}/convmark/peers
-PYTHON=$VENV/bin/python
+CACHE=${HOME:-}/.cache
+case ${XDG_CACHE_HOME:-} in
+/*) CACHE=$XDG_CACHE_HOME ;; # a relative one does not count, says its specification
+esac
+CACHE=$CACHE/convmark
+PYTHON=$CACHE/peers/bin/python
 BUILD=${CONVMARK_BUILD:-$ROOT/build/release}
 export CONVMARK_LIBRARY=$BUILD/src/libconvmark.so CONVMARK=$BUILD/src/convmark
 export PYTHONDONTWRITEBYTECODE=1
@@ -24,27 +31,59 @@ usage() {
     sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
 }
 
+# Name, folder in the cache, file of pinned versions, what is run at the end of the installation.
+ENVIRONMENTS='
+pytorch     peers             requirements.txt             model.py
+tensorflow  peers-tensorflow  requirements-tensorflow.txt  -
+inference   peers-inference   requirements-inference.txt   -
+onednn      peers-onednn      requirements-onednn.txt      -'
+
+# The row of environment "$1"; false: there is none.
+environment() {
+    awk -v name="$1" '$1 == name { print; found = 1 } END { exit !found }' <<<"$ENVIRONMENTS"
+}
+
 installed() {
-    cmp -s "$PEERS/requirements.txt" "$VENV/installed.txt"
+    local name folder pins test
+    read -r name folder pins test <<<"$(environment "$1")"
+    cmp -s "$PEERS/$pins" "$CACHE/$folder/installed.txt"
+}
+
+setup_one() {
+    local name folder pins test
+    read -r name folder pins test <<<"$(environment "$1")"
+    folder=$CACHE/$folder
+    if installed "$name"; then
+        say "$name is there: $folder"
+        return
+    fi
+    say "creating $folder"
+    python3 -m venv "$folder" || fail "python3 -m venv failed; on Debian: apt install python3-venv"
+    say "installing with pip: $(grep -v '^#' "$PEERS/$pins" | tr '\n' ' ')"
+    "$folder/bin/pip" install --quiet --requirement "$PEERS/$pins" ||
+        fail "pip could not install the packages; check its configuration and the network"
+    [ "$test" = - ] || "$folder/bin/python" "$PEERS/$test"
+    cp "$PEERS/$pins" "$folder/installed.txt"
 }
 
 setup() {
-    if installed; then
-        say "PyTorch's environment is there: $VENV"
-        return
-    fi
-    say "creating $VENV"
-    python3 -m venv "$VENV" || fail "python3 -m venv failed; on Debian: apt install python3-venv"
-    say "installing with pip: $(grep -v '^#' "$PEERS/requirements.txt" | tr '\n' ' ')"
-    "$VENV/bin/pip" install --quiet --requirement "$PEERS/requirements.txt" ||
-        fail "pip could not install the packages; check its configuration and the network"
-    "$PYTHON" "$PEERS/model.py"
-    cp "$PEERS/requirements.txt" "$VENV/installed.txt"
-    say "done; next: scripts/peers.sh test, scripts/peers.sh speed"
+    local name
+    [ $# -gt 0 ] || set -- pytorch tensorflow inference onednn
+    for name in "$@"; do
+        environment "$name" >/dev/null ||
+            wrong_usage "unknown environment \"$name\": not of $(awk '{ print $1 }' \
+                <<<"$ENVIRONMENTS" | xargs)"
+    done
+    require "$NEEDS_BUILD" "$NEEDS_PEERS"
+    for name in "$@"; do
+        setup_one "$name"
+    done
+    say "done; next: scripts/peers.sh check, scripts/peers.sh speed"
 }
 
 need_torch() {
-    installed || fail "PyTorch's environment is missing or old; run: scripts/peers.sh setup"
+    installed pytorch ||
+        fail "PyTorch's environment is missing or old; run: scripts/peers.sh setup pytorch"
 }
 
 need_build() {
@@ -56,17 +95,47 @@ need_build() {
     build release "$BUILD"
 }
 
+# The libraries of scripts/peers/conv_peer.h, in $CONVMARK_CONV_FOLDER.
+build_conv() {
+    local onednn=$CACHE/peers-onednn common=(-std=c17 -O2 -Wall -Wextra -shared -fPIC)
+    export CONVMARK_CONV_FOLDER=$BUILD/peers
+    mkdir -p "$CONVMARK_CONV_FOLDER"
+    "${CC:-cc}" "${common[@]}" "$PEERS/conv_convmark.c" -I"$ROOT/src" -I"$ROOT" -L"$BUILD/src" \
+        -Wl,-rpath,"$BUILD/src" -lconvmark -o "$CONVMARK_CONV_FOLDER/libconv_convmark.so"
+    if installed onednn; then
+        "${CC:-cc}" "${common[@]}" "$PEERS/conv_onednn.c" -I"$onednn/include" -L"$onednn/lib" \
+            -Wl,-rpath,"$onednn/lib" -ldnnl -o "$CONVMARK_CONV_FOLDER/libconv_onednn.so"
+    fi
+}
+
+# compare COMMAND.py [OPTION...]: reads the options before anything is built.
+compare() {
+    local script=$1
+    shift
+    case " $* " in *" --help "* | *" -h "*) exec python3 "$PEERS/$script" --help ;; esac
+    python3 "$PEERS/$script" --dry-run "$@" >/dev/null
+    case " $* " in *" --dry-run "*) exec python3 "$PEERS/$script" "$@" ;; esac
+    need_build
+    build_conv
+    exec python3 "$PEERS/$script" "$@"
+}
+
+wrong_usage() {
+    printf 'peers.sh: %s\n' "$*" >&2
+    exit 2
+}
+
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case $command in
 setup)
-    setup
+    setup "$@"
     ;;
 speed)
-    case " $* " in *" --help "* | *" -h "*) exec python3 "$PEERS/speed.py" --help ;; esac
-    need_torch
-    need_build
-    exec "$PYTHON" "$PEERS/speed.py" "$@"
+    compare speed.py "$@"
+    ;;
+check)
+    compare check.py "$@"
     ;;
 golden)
     need_torch
@@ -83,8 +152,6 @@ help | --help | -h)
     usage
     ;;
 *)
-    usage >&2
-    printf '\npeers.sh: unknown command "%s"\n' "$command" >&2
-    exit 2
+    wrong_usage "unknown command \"$command\"; scripts/peers.sh help lists them"
     ;;
 esac

@@ -6,6 +6,7 @@ they were meant, because a library can be another one than the headers' here.
 """
 
 import ctypes
+import json
 from array import array
 from ctypes import (POINTER, Structure, byref, c_bool, c_char, c_char_p, c_double, c_float, c_int,
                     c_int64, c_size_t, c_uint64, c_void_p)
@@ -50,6 +51,7 @@ SIGNATURES = {
     "cm_model_conv_algorithm": (c_int, [c_void_p]),
     "cm_model_initialize": (None, [c_void_p, c_uint64]),
     "cm_model_load": (c_int, [c_void_p, c_char_p, POINTER(Error)]),
+    "cm_model_save": (c_int, [c_void_p, c_char_p, POINTER(Error)]),
     "cm_model_train_step": (BatchResult, [c_void_p, c_int, FLOATS, c_char_p, POINTER(Optimizer),
                                           c_uint64]),
     "cm_model_predict": (None, [c_void_p, c_int, FLOATS, FLOATS]),
@@ -58,6 +60,9 @@ SIGNATURES = {
     "cm_model_get_tensor": (None, [c_void_p, c_int, c_void_p]),
     "cm_model_get_gradient": (None, [c_void_p, c_int, c_void_p]),
     "cm_model_sha256": (None, [c_void_p, c_char * 65]),
+    "cm_machine_json": (c_int, [c_void_p, POINTER(c_void_p), POINTER(Error)]),
+    # Jansson's, which the library is linked with.
+    "json_dumps": (c_void_p, [c_void_p, c_size_t]),
 }
 CONV_ALGORITHM_AUTO = 0
 OPTIMIZER = Optimizer(1e-3, 0.9, 0.999, 1e-8, 1e-5)  # the report's protocol
@@ -76,6 +81,12 @@ class Library:
         self.c.cm_pixels_to_float(pixels, len(pixels), values)
         return values
 
+    def machine(self) -> dict:
+        """The object "machine" of the results schema."""
+        value, error = c_void_p(), Error()
+        Model.check(self.c.cm_machine_json(None, byref(value), byref(error)), error)
+        return json.loads(ctypes.string_at(self.c.json_dumps(value, 0)))
+
 
 class Model:
     """A model of a variant or a network text file, on the instruction set called `isa` or on the
@@ -85,13 +96,13 @@ class Model:
                  isa: str = ""):
         self.c, self.batch = library.c, batch
         self.network, self.model, error = c_void_p(), c_void_p(), Error()
-        self._check(self.c.cm_network_open(network.encode(), byref(self.network), byref(error)),
-                    error)
+        self.check(self.c.cm_network_open(network.encode(), byref(self.network), byref(error)),
+                   error)
         # A name that is no instruction set's gives CM_ISA_COUNT: the best of this machine.
         options = ModelOptions(batch, threads, self.c.cm_isa_from_name(isa.encode()), training,
                                CONV_ALGORITHM_AUTO)
-        self._check(self.c.cm_model_create(self.network, byref(options), byref(self.model),
-                                           byref(error)), error)
+        self.check(self.c.cm_model_create(self.network, byref(options), byref(self.model),
+                                          byref(error)), error)
         self._check_options(batch, threads, isa or self.isa())
 
     def _check_options(self, *asked) -> None:
@@ -103,7 +114,7 @@ class Model:
                                "version's?")
 
     @staticmethod
-    def _check(status: int, error: Error) -> None:
+    def check(status: int, error: Error) -> None:
         if status != 0:
             raise RuntimeError(error.message.decode())
 
@@ -120,7 +131,11 @@ class Model:
 
     def load(self, path: str) -> None:
         error = Error()
-        self._check(self.c.cm_model_load(self.model, path.encode(), byref(error)), error)
+        self.check(self.c.cm_model_load(self.model, path.encode(), byref(error)), error)
+
+    def save(self, path: str) -> None:
+        error = Error()
+        self.check(self.c.cm_model_save(self.model, path.encode(), byref(error)), error)
 
     def train_step(self, images, labels: bytes) -> float:
         return self.c.cm_model_train_step(self.model, self.batch, images, labels,

@@ -1,198 +1,208 @@
-"""Training and inference images/s of convmark and PyTorch, taking turns in one run.
+"""Images/s of convmark and its peers, taking turns in one run: scripts/peers.sh speed.
 
-Two long-lived worker processes, one a side, so that their OpenMP runtimes do not share a process.
-They measure alternately (A B A B ...), pinned to the same CPUs; the one that waits is blocked on a
-pipe. Standard library only: PyTorch is imported by its worker alone.
+Every framework has a long-lived worker process. In every round each measures one block, in an order
+that is drawn anew each round, pinned to the same CPUs; those that wait are blocked on a pipe. One
+file a framework is written, after every piece of work. Standard library only: a framework is
+imported by its workers alone.
 """
 
-import argparse
-import json
 import os
-import platform
-import statistics
-import subprocess
+import random
 import sys
+import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
-import variants
-import worker
+import frameworks
+import measurements
+import options as common
+import table
+import works
+from convmark_library import Library
+from frameworks import FRAMEWORKS, PeerError
+from process import Process
 
-HERE = Path(__file__).parent
-WORKERS = {"convmark": "worker_convmark.py", "torch": "worker_torch.py"}
-MODES = ("train", "infer")
-# Idle OpenMP threads spin for some milliseconds (libgomp) or 200 (libomp, unless told): the other
-# side's turn begins after that.
-PAUSE = 0.1
-ENVIRONMENT = {"KMP_BLOCKTIME": "50"}
-
-
-class Worker:
-    def __init__(self, side: str, threads: int):
-        self.side = side
-        environment = {**os.environ, **ENVIRONMENT, "OMP_NUM_THREADS": str(threads)}
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / WORKERS[side]), str(threads)], env=environment,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, do: str, **arguments):
-        self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the {self.side} worker ended during '{do}' {arguments}")
-        return json.loads(line)
-
-    def rate(self, batches: int) -> float:
-        """Images/s of one turn."""
-        time.sleep(PAUSE)
-        return batches * worker.BATCH / self.ask("run", batches=batches)
-
-    def batches_for(self, seconds: float) -> int:
-        """Batches of a turn of about `seconds`; the measurement itself is the warm-up."""
-        self.ask("run", batches=1)
-        return max(4, round(seconds * self.rate(3) / worker.BATCH))
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait()
+MEMORY_STEPS = 8
+ORDER_SEED = 0
 
 
-def best_setup(side: Worker, variant: str, mode: str, seconds: float) -> dict:
-    """Tries every way this side can run the variant; leaves the fastest prepared."""
-    setups = side.ask("setups", mode=mode)
-    trials = {}
+def best_setup(process: Process, work: works.Work, seconds: float) -> dict:
+    """Tries every way this framework can do the work; leaves the fastest prepared."""
+    setups = process.ask("setups", mode=work.mode)
+    trials, prepared, implementation = {}, None, None
     for setup in setups:
-        side.ask("prepare", variant=variant, mode=mode, setup=setup)
+        process.ask("prepare", work=work.request, setup=setup)
+        prepared = setup
         if len(setups) > 1:
-            batches = side.batches_for(seconds)
-            trials[setup] = max(side.rate(batches) for _ in range(2))
+            batches = process.batches_for(work.images, seconds / 2)
+            trials[setup] = max(process.rate(work.images, batches) for _ in range(2))
     best = max(trials, key=trials.get) if trials else setups[0]
-    if best != setups[-1]:  # not the one that is prepared
-        side.ask("prepare", variant=variant, mode=mode, setup=best)
-    return {"setup": best, "trials": trials, "batches": side.batches_for(seconds)}
+    if best != prepared or len(setups) == 1:
+        implementation = process.ask("prepare", work=work.request, setup=best)
+    row = {"setup": best, "trials": trials, "batches": process.batches_for(work.images, seconds)}
+    return row | ({"implementation": implementation} if implementation else {})
 
 
-def measure(sides: list[Worker], variant: str, mode: str, options) -> dict:
-    rows = {side.side: best_setup(side, variant, mode, options.seconds) | {"samples": []}
-            for side in sides}
+def measure(processes: dict[str, Process], work: works.Work, options,
+            order: random.Random) -> dict[str, dict]:
+    """A row a framework: its best setup and its samples, images/s."""
+    rows = {name: best_setup(process, work, options.seconds) | {"samples": []}
+            for name, process in processes.items()}
     for _ in range(options.repetitions):
-        for side in sides:
-            row = rows[side.side]
-            row["samples"].append(side.rate(row["batches"]))
+        turns = list(processes)
+        order.shuffle(turns)
+        for name in turns:
+            row = rows[name]
+            row["samples"].append(processes[name].rate(work.images, row["batches"]))
     return rows
 
 
-def summary(rows: dict) -> dict:
-    result = {f"{side}_median": statistics.median(row["samples"]) for side, row in rows.items()}
-    if len(rows) == 2:
-        ratios = [a / b for a, b in zip(*(rows[side]["samples"] for side in WORKERS))]
-        result |= {"ratio_median": statistics.median(ratios), "ratio_min": min(ratios),
-                   "ratio_max": max(ratios)}
-    return result
+def peak_memory(framework: str, work: works.Work, setup: str, options) -> dict:
+    """Of a fresh process that trains for some steps."""
+    with Process(framework, work.mode, work.parts["threads"], options.batch, options.isa) as alone:
+        before = alone.ask("memory")
+        alone.ask("prepare", work=work.request, setup=setup)
+        alone.ask("values", batches=MEMORY_STEPS)
+        after = alone.ask("memory")
+    return measurements.measurement(work.name, "peak_memory", "bytes", False, [after["peak"]],
+                                    **work.parts, framework=framework, setup=setup,
+                                    resident_before=before["resident"])
 
 
-def cpu_model() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+class Run:
+    """What is measured, and the files that hold it."""
+
+    def __init__(self, options, chosen: list[str]):
+        self.options, self.chosen, self.order = options, chosen, random.Random(ORDER_SEED)
+        self.items: dict[str, list[dict]] = {name: [] for name in chosen}
+        self.described: dict[str, dict] = {name: {} for name in chosen}
+        self.machine = Library(os.environ["CONVMARK_LIBRARY"]).machine()
+        self.started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self.done, self.begin = 0, time.monotonic()
+
+    def document(self, framework: str, complete: bool) -> dict:
+        workers = self.described[framework]
+        return {
+            "schema_version": 1, "kind": "peers", "framework": framework, "complete": complete,
+            "version": next((each["version"] for each in workers.values()), None),
+            "frameworks": self.chosen, "batch": self.options.batch,
+            "isa_limit": self.options.isa or None, "repetitions": self.options.repetitions,
+            "seconds": self.options.seconds, "workers": workers,
+            "measurements": self.items[framework],
+            "command": ["scripts/peers.sh", "speed", *sys.argv[1:]], "started": self.started,
+            "machine": self.machine,
+        }
+
+    def write(self, complete: bool = False) -> None:
+        for name in self.chosen:
+            measurements.write_json(Path(self.options.output, f"{name}.json"),
+                                    self.document(name, complete))
+
+    def say(self, work: works.Work, rows: dict[str, dict], count: int) -> None:
+        self.done += 1
+        left = (time.monotonic() - self.begin) / self.done * (count - self.done)
+        cells = ", ".join(f"{FRAMEWORKS[name].title} {max(row['samples']):,.0f}"
+                          for name, row in rows.items())
+        print(f"[{self.done}/{count}, {left / 60:.0f} min left] {work.name}: {cells}",
+              file=sys.stderr, flush=True)
+
+    def start(self, threads: int, stack: ExitStack) -> dict:
+        """The processes of this thread count, by framework and worker."""
+        processes = {}
+        for name in self.chosen:
+            for mode in self.options.modes:
+                worker = FRAMEWORKS[name].workers.get(mode)
+                if worker and (name, worker) not in processes:
+                    process = stack.enter_context(
+                        Process(name, mode, threads, self.options.batch, self.options.isa))
+                    processes[name, worker] = process
+                    kind = "conv" if mode == "conv" else "networks"
+                    self.described[name][f"{kind}/threads:{threads}"] = process.ask("describe")
+        return processes
+
+    def measure_all(self, all_works: dict[int, list[works.Work]]) -> None:
+        count = sum(map(len, all_works.values()))
+        for threads, list_of_works in all_works.items():
+            with ExitStack() as stack:
+                processes = self.start(threads, stack)
+                for work in list_of_works:
+                    taking_part = {name: processes[name, FRAMEWORKS[name].workers[work.mode]]
+                                   for name in work.frameworks(self.chosen)}
+                    rows = measure(taking_part, work, self.options, self.order)
+                    for name, row in rows.items():
+                        samples = row.pop("samples")
+                        self.items[name].append(measurements.measurement(
+                            work.name, "images_per_second", "images/s", True, samples,
+                            **work.parts, framework=name, **row))
+                        row["samples"] = samples
+                    self.write()
+                    self.say(work, rows, count)
+
+    def measure_memory(self, all_works: list[works.Work]) -> None:
+        for work in all_works:
+            for name in work.frameworks(self.chosen) if work.mode == "train" else []:
+                setup = next(item["setup"] for item in self.items[name]
+                             if item["name"] == work.name)
+                self.items[name].append(peak_memory(name, work, setup, self.options))
+        self.write()
 
 
-def print_row(threads: int, mode: str, variant: str, rows: dict, figures: dict) -> None:
-    cells = [f"{figures[f'{side}_median']:>11,.0f}" if side in rows else f"{'-':>11}"
-             for side in WORKERS]
-    ratio = (f"{figures['ratio_median']:5.2f} ({figures['ratio_min']:.2f}-"
-             f"{figures['ratio_max']:.2f})" if "ratio_median" in figures else "-")
-    setup = rows["torch"]["setup"] if "torch" in rows else ""
-    print(f"{threads:>7}  {mode:<5}  {variant:<16}  {' '.join(cells)}  {ratio:<17}  {setup}",
-          flush=True)
-
-
-def run(options) -> list[dict]:
-    results = []
-    print("median images/s; ratio of each pair of turns: median (min-max)")
-    print(f"{'threads':>7}  {'mode':<5}  {'variant':<16}  {'convmark':>11} {'PyTorch':>11}  "
-          f"{'ratio':<17}  PyTorch's best mode")
-    for threads in options.threads:
-        sides = [Worker(side, threads) for side in options.sides]
-        described = {side.side: side.ask("describe") for side in sides}
-        for mode in options.modes:
-            for variant in options.variants:
-                rows = measure(sides, variant, mode, options)
-                figures = summary(rows)
-                print_row(threads, mode, variant, rows, figures)
-                results.append({"threads": threads, "mode": mode, "variant": variant,
-                                "sides": rows, **figures, "workers": described})
-        for side in sides:
-            side.close()
-    return results
-
-
-def write_json(path: str, options, results: list[dict]) -> None:
-    workers = {f"{row['threads']}": row.pop("workers") for row in results}
-    document = {
-        "schema_version": 1, "kind": "peers-speed", "unit": "images/s", "batch": worker.BATCH,
-        "repetitions": options.repetitions, "seconds_per_turn": options.seconds,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command_line": ["scripts/peers.sh", "speed", *sys.argv[1:]],
-        "machine": {"cpu": cpu_model(), "cpus": worker.usable_cpus(), "system": platform.platform(),
-                    "python": platform.python_version()},
-        "workers_by_threads": workers, "results": results,
-    }
-    temporary = f"{path}.{os.getpid()}.tmp"
-    with open(temporary, "w") as file:
-        json.dump(document, file, indent=1, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+def run(options, chosen: list[str]) -> None:
+    Path(options.output).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="convmark-peers-") as folder:
+        works.make_files(options, chosen, Path(folder))
+        every = {threads: works.every(options, threads, Path(folder))
+                 for threads in options.threads}
+        result = Run(options, chosen)
+        result.measure_all(every)
+        result.measure_memory(every[max(options.threads)])
+    result.write(complete=True)
+    print("median images/s; ratio: convmark over the fastest of the others")
+    print("\n".join(table.lines(result.items)))
+    print("\n".join(table.memory_lines(result.items)))
+    print(f"written: {options.output}/{{{','.join(chosen)}}}.json")
 
 
 def parse(arguments: list[str]):
-    def threads(text: str) -> list[int]:
-        counts = [int(word) for word in text.split(",")]
-        most = len(worker.usable_cpus())
-        if not all(1 <= count <= most for count in counts):
-            raise argparse.ArgumentTypeError(f"thread counts must be 1 to {most} on this machine")
-        return counts
-
-    def names(known: tuple[str, ...]):
-        def words(text: str) -> list[str]:
-            unknown = [word for word in text.split(",") if word not in known]
-            if unknown:
-                raise argparse.ArgumentTypeError(
-                    f"unknown '{unknown[0]}'; known: {', '.join(known)}")
-            return text.split(",")
-        return words
-
-    most = len(worker.usable_cpus())
-    parser = argparse.ArgumentParser(prog="scripts/peers.sh speed", description=(
-        "Training and inference images/s of convmark and PyTorch at batch 64, in turn in one run."))
-    parser.add_argument("--threads", type=threads, default=sorted({1, min(2, most)}),
-                        metavar="1,2", help="thread counts")
-    parser.add_argument("--repetitions", type=int, default=5, metavar="N",
-                        help="turns of each side")
-    parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn")
-    parser.add_argument("--variants", type=names(variants.IDS), default=list(variants.IDS),
-                        metavar="ID,...")
-    parser.add_argument("--modes", type=names(MODES), default=list(MODES), metavar="train,infer")
-    parser.add_argument("--sides", type=names(tuple(WORKERS)), default=list(WORKERS),
-                        metavar="convmark,torch", help="measure one side only")
-    parser.add_argument("--json", metavar="FILE", help="write all samples")
+    parser = common.Parser(prog="peers.sh speed", description=(
+        "Training and inference images/s of convmark and its peers, in turn in one run, at the "
+        "same threads on the same CPUs; each in the fastest of its ways of running. "
+        "docs/peers.md."))
+    common.add_common(parser)
+    parser.add_argument("--repetitions", type=common.whole(1, 1000), default=9, metavar="N",
+                        help="turns of each framework; default: 9")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn; default: 1")
+    parser.add_argument("--output", default="out/peers", metavar="DIR",
+                        help="one JSON file a framework; default: out/peers")
     options = parser.parse_args(arguments)
-    if options.repetitions < 1 or not 0 < options.seconds <= 60:
-        parser.error("--repetitions must be at least 1, --seconds above 0 and at most 60")
-    if options.json and not os.access(Path(options.json).resolve().parent, os.W_OK):
-        parser.error(f"--json: cannot write in the folder of {options.json}")
+    if not 0.01 <= options.seconds <= 60:
+        parser.error("--seconds must be from 0.01 to 60")
+    existing = [name for name in FRAMEWORKS if Path(options.output, f"{name}.json").exists()]
+    if existing:
+        parser.error(f"--output: {options.output}/{existing[0]}.json exists; name another folder, "
+                     "or delete it")
     return options
 
 
+def main() -> int:
+    options = parse(sys.argv[1:])
+    try:
+        chosen = common.settle(options)
+        if options.dry_run:
+            for threads in options.threads:
+                for work in works.every(options, threads, Path()):
+                    print(f"{work.name}: {', '.join(work.frameworks(chosen))}")
+        else:
+            run(options, chosen)
+    except (PeerError, OSError) as error:
+        print(f"peers.sh: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"peers.sh: interrupted; what was measured is in {options.output}", file=sys.stderr)
+        return 130
+    return 0
+
+
 if __name__ == "__main__":
-    chosen = parse(sys.argv[1:])
-    measured = run(chosen)
-    if chosen.json:
-        write_json(chosen.json, chosen, measured)
+    sys.exit(main())

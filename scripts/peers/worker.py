@@ -1,11 +1,11 @@
-"""The protocol of the two speed workers: one JSON request a line on standard input, one JSON answer
-a line on standard output. Between requests a worker is blocked on its pipe and uses no CPU.
+"""The protocol of the speed workers: one JSON request a line on standard input, one JSON answer a
+line on standard output. Between requests a worker is blocked on its pipe and uses no CPU.
 
-A side is an object with
-    describe() -> dict                     versions and what else belongs in the results
-    setups(mode) -> [name]                 ways to run `mode` ("train" or "infer"), usual one first
-    prepare(variant, mode, setup) -> None  builds a fresh model
-    run(batches) -> None                   runs that many batches of the prepared model
+    worker_NAME.py THREADS BATCH [ARGUMENT]
+
+Its work is a dict with "mode": "train" and "infer" have "variant", "weights" (a safetensors file),
+"onnx" (the same network as an ONNX file) and "dropout" (whether it is on); "conv" has "pass",
+"shape" and "images" (a call's).
 """
 
 import json
@@ -14,9 +14,33 @@ import sys
 import time
 from typing import Callable
 
-BATCH = 64
-BATCH_COUNT = 16  # different batches that both sides walk through
+BATCH_COUNT = 16  # different batches that all sides walk through
 WARM_UP = 2  # untimed batches of each turn: threads awake, caches filled again
+
+
+class Side:
+    """One framework. Sub-classes have these and
+
+    describe() -> dict                versions and what else belongs in the results
+    setups(mode) -> [name]            ways to run `mode`, the usual one first
+    prepare(work, setup) -> str|None  builds everything anew; the implementation's name, if any
+    step() -> result                  one batch of the prepared work
+    value(result) -> [float]          what a step has computed: [loss] or logits
+    """
+
+    def run(self, batches: int):
+        """Runs that many batches (at least 1) and reads the last one's result, so that all the work
+        is done when it returns."""
+        for _ in range(batches):
+            result = self.step()
+        return self.value(result)
+
+    def memory(self) -> dict:
+        """Bytes of resident memory of this process: now, and the most there ever was."""
+        with open("/proc/self/status", encoding="utf-8") as file:
+            fields = dict(line.split(":", 1) for line in file)
+        return {name: 1024 * int(fields[field].split()[0])
+                for name, field in (("resident", "VmRSS"), ("peak", "VmHWM"))}
 
 
 def usable_cpus() -> list[int]:
@@ -24,7 +48,8 @@ def usable_cpus() -> list[int]:
     first, rest, seen = [], [], set()
     for cpu in sorted(os.sched_getaffinity(0)):
         try:
-            with open(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") as file:
+            with open(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list",
+                      encoding="utf-8") as file:
                 siblings = file.read()
         except OSError:
             siblings = str(cpu)
@@ -33,19 +58,22 @@ def usable_cpus() -> list[int]:
     return first + rest
 
 
-def load_batches() -> tuple[bytes, bytes, str]:
-    """Pixels and labels of BATCH_COUNT batches, and where they are from."""
+def load_batches(batch: int) -> tuple[list[bytes], list[bytes], str]:
+    """Pixels and labels of the batches, and the name of the data set they are from."""
     import fashion_mnist
-    folder, images = fashion_mnist.find(), BATCH * BATCH_COUNT
+    folder = fashion_mnist.find()
     if folder is None:  # speed hardly depends on the pictures
         import random
-        noise = random.Random(0)
-        return noise.randbytes(images * 784), bytes(i % 10 for i in range(images)), "noise"
-    (_, height, width), pixels, labels = fashion_mnist.load(folder, "train")
-    return pixels[:images * height * width], labels[:images], str(folder)
+        pixels, labels, name = random.Random(0).randbytes(batch * 784), bytes(batch), "noise"
+    else:
+        _, pixels, labels = fashion_mnist.load(folder, "train")
+        name = "fashion-mnist"
+    count = max(1, min(BATCH_COUNT, len(labels) // batch))
+    return ([pixels[i * batch * 784:(i + 1) * batch * 784] for i in range(count)],
+            [labels[i * batch:(i + 1) * batch] for i in range(count)], name)
 
 
-def timed(side, batches: int) -> float:
+def timed(side: Side, batches: int) -> float:
     side.run(WARM_UP)
     begin = time.perf_counter()
     side.run(batches)
@@ -59,20 +87,39 @@ def answer(side, request: dict):
         case "setups":
             return side.setups(request["mode"])
         case "prepare":
-            return side.prepare(request["variant"], request["mode"], request["setup"])
-        case "run":
+            return side.prepare(request["work"], request["setup"])
+        case "time":
             return timed(side, request["batches"])
+        case "values":
+            return [side.run(1) for _ in range(request["batches"])]
+        case "output":
+            return side.output()
+        case "memory":
+            return side.memory()
+        case "save":
+            return side.save(request["variant"], request["path"], request["steps"])
     raise ValueError(f"unknown request {request}")
 
 
-def serve(make_side: Callable[[int], object]) -> None:
-    threads = int(sys.argv[1])
-    # Before the OpenMP runtime is loaded, so that it sees only these CPUs.
+def forget_peak() -> None:
+    """Starts the count of the most memory anew: what imports and reading the data set needed for a
+    moment is not training's."""
+    try:
+        with open("/proc/self/clear_refs", "w", encoding="utf-8") as file:
+            file.write("5")
+    except OSError:
+        pass  # a system that forbids it counts them in
+
+
+def serve(make_side: Callable[..., Side]) -> None:
+    threads, batch = int(sys.argv[1]), int(sys.argv[2])
+    # Before an OpenMP runtime is loaded, so that it sees only these CPUs.
     os.sched_setaffinity(0, usable_cpus()[:threads])
     # Answers have the real standard output for themselves; prints of libraries go to stderr.
-    replies = os.fdopen(os.dup(1), "w")
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    side = make_side(threads)
+    side = make_side(threads, batch, *sys.argv[3:])
+    forget_peak()
     for line in sys.stdin:
         json.dump(answer(side, json.loads(line)), replies)
         replies.write("\n")
