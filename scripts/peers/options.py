@@ -69,8 +69,9 @@ def settle(options) -> list[str]:
     for name in options.frameworks:
         row = FRAMEWORKS[name]
         if options.isa and not row.limited:
-            print(f"peers.sh: {row.title} cannot be limited to {options.isa}: left out",
-                  file=sys.stderr)
+            if not options.dry_run:  # which scripts/peers.sh runs first
+                print(f"peers.sh: {row.title} cannot be limited to {options.isa}: left out",
+                      file=sys.stderr)
         elif set(row.workers) & set(options.modes):
             chosen.append(name)
     environments = {FRAMEWORKS[name].environment for name in chosen}
