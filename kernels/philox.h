@@ -15,7 +15,8 @@ typedef enum cm_random_purpose {
     CM_RANDOM_TRAIN_ORDER = 3,      /* step: number of the permutation */
     CM_RANDOM_VALIDATION_ORDER = 4, /* the same, for the validation stream */
     CM_RANDOM_SYNTHETIC = 5,        /* index: part of the synthetic data set */
-    CM_RANDOM_TEST = 6              /* test data */
+    CM_RANDOM_TEST = 6,             /* test data */
+    CM_RANDOM_SWEEP_ORDER = 7       /* index: round of a sweep */
 } cm_random_purpose;
 
 typedef struct cm_random_key {

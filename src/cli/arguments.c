@@ -173,6 +173,9 @@ static cm_status take_words(const cm_command *command, int word_count, cm_argume
     while (arguments->words != NULL && arguments->words[arguments->count] != NULL) {
         ++arguments->count;
     }
+    if (word_count == CM_ANY_WORDS) {
+        return CM_OK;
+    }
     if (arguments->count > word_count) {
         return cm_fail(error, CM_USAGE, "%s: unexpected argument '%s'; see 'convmark %s --help'",
                        command->name, arguments->words[word_count], command->name);

@@ -21,13 +21,16 @@
 #include "system/topology.h"
 
 /** The commands, in the order of --help: name, arguments, summary. */
-#define CM_COMMAND_LIST(ROW)                                                                \
-    ROW(report, "", "train the eight variants and compare them with the published report")  \
-    ROW(train, "VARIANT|FILE", "train a variant, or a network written as text")             \
-    ROW(evaluate, "MODEL", "loss, accuracy and confusion matrix of a saved model")          \
-    ROW(predict, "MODEL IMAGE.png", "name the class of a picture")                          \
-    ROW(variants, "", "list the variants of the report")                                    \
-    ROW(describe, "VARIANT|FILE", "list the layers of a network, with parameters and MACs") \
+#define CM_COMMAND_LIST(ROW)                                                                  \
+    ROW(report, "", "train the eight variants and compare them with the published report")    \
+    ROW(sweep, "", "images/s of every variant at every number of cores and batch size")       \
+    ROW(compare, "BEFORE NOW...", "files of measurements side by side: faster, slower, same") \
+    ROW(export, "FILE", "measurements as CSV or as a Markdown table")                         \
+    ROW(train, "VARIANT|FILE", "train a variant, or a network written as text")               \
+    ROW(evaluate, "MODEL", "loss, accuracy and confusion matrix of a saved model")            \
+    ROW(predict, "MODEL IMAGE.png", "name the class of a picture")                            \
+    ROW(variants, "", "list the variants of the report")                                      \
+    ROW(describe, "VARIANT|FILE", "list the layers of a network, with parameters and MACs")   \
     ROW(verify, "", "prove on this machine that results are the same bits everywhere")
 
 typedef struct cm_command cm_command;
@@ -77,6 +80,9 @@ typedef struct cm_option_group {
 
 enum { CM_MAX_GROUPS = 4, CM_MAX_OPTIONS = 32 };
 
+/** A number of words that the command checks itself. */
+enum { CM_ANY_WORDS = -1 };
+
 /** What a command line gave. */
 typedef struct cm_arguments {
     bool help; /* --help was asked and printed: the command has nothing more to do */
@@ -87,7 +93,8 @@ typedef struct cm_arguments {
 } cm_arguments;
 
 /**
- * Parses a command's arguments: options of `groups`, and exactly `word_count` other words. An
+ * Parses a command's arguments: options of `groups`, and exactly `word_count` other words (or
+ * CM_ANY_WORDS). An
  * unknown option, a wrong value or a wrong number of words is CM_USAGE. An option given twice: the
  * last one holds. "--help" prints usage, summary and all options on standard output, and sets
  * arguments->help. Free *arguments with cm_arguments_free(), whatever the status.
@@ -102,6 +109,13 @@ void cm_arguments_free(cm_arguments *arguments);
 bool cm_parse_uint64(const char *text, uint64_t *value);
 bool cm_parse_int(const char *text, int *value);
 bool cm_parse_double(const char *text, double *value);
+
+/** Splits an option's value at its commas, in place. CM_USAGE: an empty item, more than `limit`. */
+cm_status cm_split_list(const char *option, char *list, const char **items, int limit, int *count,
+                        cm_error *error);
+/** The same for whole numbers. */
+cm_status cm_parse_int_list(const char *option, const char *text, int *values, int limit,
+                            int *count, cm_error *error);
 
 /* ---- What the machine and the data set are ---- */
 
@@ -119,6 +133,8 @@ typedef struct cm_machine_options {
 extern const cm_option cm_machine_option_table[];
 /** --isa alone, of a command that works on one thread. */
 extern const cm_option cm_isa_option_table[];
+/** --isa --quiet, of a command that chooses its threads itself. */
+extern const cm_option cm_isa_quiet_option_table[];
 /** Defaults: all usable cores, the best instruction set, pinned. Call it before the options are
  * parsed: it makes the help of --isa. */
 cm_machine_options cm_machine_options_default(void);
@@ -141,6 +157,9 @@ extern const cm_option cm_data_option_table[];
 
 /** Prints "convmark: warning: ..." on standard error. */
 void cm_warn(const char *format, ...) CM_PRINTF(1, 2);
+
+/** Warns of everything that spoils measurements here (measure/conditions.h). */
+void cm_warn_of_conditions(const cm_machine_options *options);
 
 /** Checks an output path before work starts (NULL: nothing to check; "-" is standard output, if
  * allowed). `option` names it in the message. The status is CM_USAGE or CM_FAILED. */

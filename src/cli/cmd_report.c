@@ -70,29 +70,6 @@ static void observe(const cm_report_progress *at, void *context) {
     }
 }
 
-/* Splits `list` at its commas into `names`, in place. */
-static cm_status split_variants(char *list, const char *names[CM_REPORT_MAX_VARIANTS], int *count,
-                                cm_error *error) {
-    *count = 0;
-    for (char *name = list; name != NULL;) {
-        char *comma = strchr(name, ',');
-        if (comma != NULL) {
-            *comma++ = '\0';
-        }
-        if (*name == '\0') {
-            return cm_fail(error, CM_USAGE,
-                           "report: --variants has an empty name; give names with single commas");
-        }
-        if (*count == CM_REPORT_MAX_VARIANTS) {
-            return cm_fail(error, CM_USAGE, "report: --variants has more than %d names; give less",
-                           CM_REPORT_MAX_VARIANTS);
-        }
-        names[(*count)++] = name;
-        name = comma;
-    }
-    return CM_OK;
-}
-
 /* What the command gives out besides the files of --output. */
 static cm_status show(const report_options *options, const cm_report *report, FILE *text,
                       cm_error *error) {
@@ -180,7 +157,8 @@ cm_status cm_command_report(const cm_command *command, int argc, const char **ar
             options.report.variants = names;
             status = list == NULL
                          ? cm_fail(error, CM_FAILED, "report: out of memory; close other programs")
-                         : split_variants(list, names, &options.report.variant_count, error);
+                         : cm_split_list("variants", list, names, CM_REPORT_MAX_VARIANTS,
+                                         &options.report.variant_count, error);
         }
         if (status == CM_OK) {
             status = run(&options, data.data, &machine, error);

@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "files/atomic_file.h"
+#include "measure/conditions.h"
 #include "system/threads.h"
 
 /* More than any machine has; the OpenMP runtime ends the process when it cannot start a thread. */
@@ -20,7 +21,14 @@ static char isa_help[ISA_NAMES_SIZE + 48];
 #define ISA_OPTION \
     { "isa", CM_OPTION_STRING, offsetof(cm_machine_options, isa), "NAME", isa_help, 0, 0 }
 
+#define QUIET_OPTION                                                                             \
+    {                                                                                            \
+        "quiet", CM_OPTION_TRUE, offsetof(cm_machine_options, quiet), NULL, "print errors only", \
+            0, 0                                                                                 \
+    }
+
 const cm_option cm_isa_option_table[] = {ISA_OPTION, {0}};
+const cm_option cm_isa_quiet_option_table[] = {ISA_OPTION, QUIET_OPTION, {0}};
 
 const cm_option cm_machine_option_table[] = {
     {"threads", CM_OPTION_INT, offsetof(cm_machine_options, threads), "N",
@@ -30,7 +38,7 @@ const cm_option cm_machine_option_table[] = {
      "bind each thread to a core (default)", 0, 0},
     {"no-pin", CM_OPTION_FALSE, offsetof(cm_machine_options, pin), NULL,
      "leave the threads to the system's scheduler", 0, 0},
-    {"quiet", CM_OPTION_TRUE, offsetof(cm_machine_options, quiet), NULL, "print errors only", 0, 0},
+    QUIET_OPTION,
     {0}};
 
 const cm_option cm_data_option_table[] = {
@@ -75,6 +83,14 @@ void cm_warn(const char *format, ...) {
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
     va_end(arguments);
+}
+
+void cm_warn_of_conditions(const cm_machine_options *options) {
+    cm_condition found[CM_MAX_CONDITIONS];
+    const int count = options->quiet ? 0 : cm_conditions_find("", options->topology, found);
+    for (int i = 0; i < count; ++i) {
+        cm_warn("%s", found[i].message);
+    }
 }
 
 bool cm_is_stdout(const char *path) {

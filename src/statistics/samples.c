@@ -158,7 +158,8 @@ double cm_mann_whitney(const double *a, int a_count, const double *b, int b_coun
     return fmin(1.0, 2.0 * tail);
 }
 
-/* The smallest U that the test accepts: the interval begins at the ratio of this place, counted from
+/* The smallest U that the test accepts: the interval begins at the ratio of this place, counted
+ * from
  * 1. 0: it accepts all. */
 static size_t first_accepted(int a_count, int b_count, double level) {
     const double tail = 0.5 * (1.0 - level), pairs = (double)a_count * b_count;

@@ -163,3 +163,64 @@ void cm_topology_free(cm_topology *topology) {
         free(topology);
     }
 }
+
+const char *cm_pin_name(cm_pin pin) {
+    static const char *const names[CM_PIN_COUNT] = {"compact", "scatter", "none"};
+    return names[pin];
+}
+
+/* Where a PU stands: PUs of the same core before it, cores of the same package before it, and the
+ * package. Compared in this order it takes packages in turn. */
+typedef struct pu_place {
+    int second, turn, package, position;
+} pu_place;
+
+static int compare_places(const void *left, const void *right) {
+    const pu_place *a = left, *b = right;
+    const int differences[] = {a->second - b->second, a->turn - b->turn, a->package - b->package,
+                               a->position - b->position};
+    for (size_t i = 0; i < sizeof differences / sizeof *differences; ++i) {
+        if (differences[i] != 0) {
+            return differences[i];
+        }
+    }
+    return 0;
+}
+
+static hwloc_obj_t ancestor(const cm_topology *topology, int pu, hwloc_obj_type_t type) {
+    hwloc_obj_t object = hwloc_get_pu_obj_by_os_index(topology->hwloc, (unsigned)pu);
+    return object == NULL ? NULL : hwloc_get_ancestor_obj_by_type(topology->hwloc, type, object);
+}
+
+cm_status cm_topology_order(const cm_topology *topology, cm_pin pin, int *order, cm_error *error) {
+    const int count = topology->usable_pus;
+    pu_place *places = calloc((size_t)count, sizeof *places);
+    if (places == NULL) {
+        return cm_fail(error, CM_FAILED, "out of memory for the order of %d CPUs", count);
+    }
+    for (int i = 0; i < count; ++i) {
+        const hwloc_obj_t core = ancestor(topology, topology->pu_order[i], HWLOC_OBJ_CORE);
+        const hwloc_obj_t package = ancestor(topology, topology->pu_order[i], HWLOC_OBJ_PACKAGE);
+        places[i] =
+            (pu_place){.package = package != NULL ? (int)package->logical_index : 0, .position = i};
+        for (int k = 0; k < i; ++k) {
+            const int before = topology->pu_order[k];
+            if (core != NULL && ancestor(topology, before, HWLOC_OBJ_CORE) == core) {
+                ++places[i].second;
+            }
+        }
+        for (int k = 0; k < i; ++k) {
+            if (places[k].package == places[i].package && places[k].second == places[i].second) {
+                ++places[i].turn;
+            }
+        }
+    }
+    if (pin == CM_PIN_SCATTER) {
+        qsort(places, (size_t)count, sizeof *places, compare_places);
+    }
+    for (int i = 0; i < count; ++i) {
+        order[i] = topology->pu_order[places[i].position];
+    }
+    free(places);
+    return CM_OK;
+}

@@ -38,6 +38,17 @@ typedef struct cm_topology {
     struct hwloc_topology *hwloc; /* for binding; see threads.h */
 } cm_topology;
 
+/** In which order threads take PUs: one core after the other, so that a package is full before the
+ * next one is used; packages in turn; as the system likes. */
+typedef enum cm_pin { CM_PIN_COMPACT, CM_PIN_SCATTER, CM_PIN_NONE, CM_PIN_COUNT } cm_pin;
+
+/** "compact", "scatter", "none". */
+const char *cm_pin_name(cm_pin pin);
+
+/** Writes the PUs of topology->pu_order in the order of `pin` to order[usable_pus]; second PUs of a
+ * core always come behind all first ones. CM_FAILED: no memory. */
+cm_status cm_topology_order(const cm_topology *topology, cm_pin pin, int *order, cm_error *error);
+
 /** Reads the topology. The affinity mask is the one of the moment: load it before threads are
  * pinned. Free with cm_topology_free(); *topology is NULL on failure. */
 cm_status cm_topology_load(cm_topology **topology, cm_error *error);

@@ -147,6 +147,11 @@ static cm_status run_epochs(train_run *run, cm_error *error) {
         }
         run->result->epochs[run->result->epoch_count++] = result;
         observe(run, epoch, options->valid_steps, true, 0.0, result.accuracy, &result);
+        if (options->until_accuracy > 0.0 && options->valid_steps > 0 &&
+            result.accuracy >= options->until_accuracy) {
+            run->result->reached_accuracy = true;
+            return CM_OK;
+        }
         if (options->valid_steps > 0) {
             cm_plateau_observe(&run->plateau, result.test_loss, &run->optimizer.learning_rate);
             if (run->plateau.since_best > 0 &&

@@ -30,6 +30,7 @@ typedef struct cm_train_options {
     double plateau_factor;       /* ReduceLROnPlateau on the validation loss: 0.1 */
     int plateau_patience;        /* 10 */
     int early_stopping_patience; /* epochs without improvement that end the run: 10 (0 is 1) */
+    double until_accuracy;       /* end after the first epoch whose validation has it; 0: never */
 } cm_train_options;
 
 /** The report's protocol, seed 0. */
@@ -56,6 +57,7 @@ typedef struct cm_train_result {
     int epoch_count;     /* epochs completed */
     cm_epoch_result *epochs;
     bool early_stopped;
+    bool reached_accuracy;    /* options->until_accuracy ended the run */
     double images_per_second; /* training only: images of all steps over their time */
     char sha256[65];          /* cm_model_sha256() at the end */
 } cm_train_result;

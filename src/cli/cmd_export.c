@@ -1,0 +1,95 @@
+/* convmark export: a file of measurements for spreadsheets, R, pandas, or a README. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "compare/results_file.h"
+#include "files/atomic_file.h"
+#include "results/table.h"
+#include "statistics/samples.h"
+
+typedef struct export_options {
+    const char *csv, *markdown;
+} export_options;
+
+#define MEMBER(name) offsetof(export_options, name)
+static const cm_option option_table[] = {
+    {"csv", CM_OPTION_STRING, MEMBER(csv), "FILE",
+     "every sample as a line ('-': standard output; the default)", 0, 0},
+    {"markdown", CM_OPTION_STRING, MEMBER(markdown), "FILE",
+     "a table of medians and their 95 % intervals ('-': standard output)", 0, 0},
+    {0}};
+#undef MEMBER
+
+static char *markdown_table(const cm_measurements *list) {
+    static const cm_table_column columns[] = {
+        {"name", 1, false},  {"metric", 1, false},       {"n", 1, true},
+        {"median", 1, true}, {"95 % interval", 1, true}, {"unit", 1, false}};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL) {
+        return NULL;
+    }
+    const cm_text_table table = {out, true, columns, sizeof columns / sizeof *columns};
+    cm_table_print_head(&table);
+    for (int i = 0; i < list->count; ++i) {
+        const cm_measurement *m = &list->items[i];
+        char cells[CM_TABLE_MAX_COLUMNS][CM_TABLE_CELL];
+        const cm_interval interval = cm_median_interval(m->samples, m->n, CM_RESULTS_LEVEL);
+        snprintf(cells[0], CM_TABLE_CELL, "%s", m->name);
+        snprintf(cells[1], CM_TABLE_CELL, "%s", m->metric);
+        snprintf(cells[2], CM_TABLE_CELL, "%d", m->n);
+        snprintf(cells[3], CM_TABLE_CELL, m->n > 0 ? "%.6g" : "-", cm_median(m->samples, m->n));
+        snprintf(cells[4], CM_TABLE_CELL, interval.known ? "%.6g .. %.6g" : "-", interval.low,
+                 interval.high);
+        snprintf(cells[5], CM_TABLE_CELL, "%s", m->unit);
+        cm_table_print_row(&table, cells);
+    }
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+static cm_status write_text(const char *path, char *text, cm_error *error) {
+    const cm_status status =
+        text == NULL ? cm_fail(error, CM_FAILED, "export: out of memory; close other programs")
+                     : cm_file_write(path, text, strlen(text), error);
+    free(text);
+    return status;
+}
+
+static cm_status run(const export_options *options, const char *path, cm_error *error) {
+    cm_results_file file;
+    cm_status status = cm_results_file_open(path, &file, error);
+    const char *csv = options->csv != NULL || options->markdown != NULL ? options->csv : "-";
+    if (status == CM_OK && csv != NULL) {
+        status = write_text(csv, cm_measurements_csv(&file.measurements), error);
+    }
+    if (status == CM_OK && options->markdown != NULL) {
+        status = write_text(options->markdown, markdown_table(&file.measurements), error);
+    }
+    cm_results_file_close(&file);
+    return status;
+}
+
+cm_status cm_command_export(const cm_command *command, int argc, const char **argv,
+                            cm_error *error) {
+    export_options options = {NULL, NULL};
+    const cm_option_group groups[] = {{option_table, &options}};
+    cm_arguments arguments;
+    cm_status status = cm_arguments_parse(command, argc, argv, groups, 1, 1, &arguments, error);
+    if (status == CM_OK && !arguments.help) {
+        status = cm_check_output("csv", options.csv, true, error);
+        if (status == CM_OK) {
+            status = cm_check_output("markdown", options.markdown, true, error);
+        }
+        if (status == CM_OK) {
+            status = run(&options, arguments.words[0], error);
+        }
+    }
+    cm_arguments_free(&arguments);
+    return status;
+}

@@ -1,0 +1,263 @@
+#include "results/measurement.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "files/json.h"
+#include "statistics/samples.h"
+
+static json_t *samples_json(const cm_measurement *m) {
+    json_t *list = json_array();
+    for (int i = 0; i < m->n; ++i) {
+        if (json_array_append_new(list, json_real(m->samples[i])) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static json_t *interval_json(cm_interval interval) {
+    return interval.known ? json_pack("[f, f]", interval.low, interval.high) : json_null();
+}
+
+json_t *cm_measurement_json(const cm_measurement *m, cm_error *error) {
+    json_t *o = json_object();
+    bool ok = cm_json_set(o, "name", json_string(m->name), error) &&
+              cm_json_set(o, "metric", json_string(m->metric), error) &&
+              cm_json_set(o, "unit", json_string(m->unit), error) &&
+              cm_json_set(o, "higher_is_better", json_boolean(m->higher_is_better), error);
+    const char *key;
+    json_t *value;
+    json_object_foreach(m->attributes, key, value) {
+        ok = ok && cm_json_set(o, key, json_incref(value), error);
+    }
+    const cm_interval interval = cm_median_interval(m->samples, m->n, CM_RESULTS_LEVEL);
+    ok = ok && cm_json_set(o, "n", json_integer(m->n), error) &&
+         cm_json_set(o, "median", m->n > 0 ? json_real(cm_median(m->samples, m->n)) : json_null(),
+                     error) &&
+         cm_json_set(o, "confidence_interval", interval_json(interval), error) &&
+         cm_json_set(o, "samples", samples_json(m), error);
+    if (!ok) {
+        json_decref(o);
+        return NULL;
+    }
+    return o;
+}
+
+/* ---- Reading ---- */
+
+static cm_status refuse(const char *file, size_t index, const char *what, cm_error *error) {
+    return cm_fail(error, CM_BAD_INPUT,
+                   "%s: measurements[%zu]: %s; the file is damaged or was not written by convmark",
+                   file, index, what);
+}
+
+static bool take_text(const json_t *object, const char *key, char *text, size_t size) {
+    const char *value = json_string_value(json_object_get(object, key));
+    if (value == NULL || strlen(value) >= size) {
+        return false;
+    }
+    memcpy(text, value, strlen(value) + 1);
+    return true;
+}
+
+static bool is_common(const char *key) {
+    static const char *const keys[] = {"name",    "metric", "unit",   "higher_is_better",
+                                       "samples", "n",      "median", "confidence_interval"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; ++i) {
+        if (strcmp(key, keys[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_attributes(const json_t *object, cm_measurement *m) {
+    m->attributes = json_object();
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+        if (!is_common(key) && json_object_set(m->attributes, key, value) != 0) {
+            return false;
+        }
+    }
+    return m->attributes != NULL;
+}
+
+static cm_status read_item(const json_t *object, const char *file, size_t index, cm_measurement *m,
+                           cm_error *error) {
+    if (!take_text(object, "name", m->name, sizeof m->name)) {
+        return refuse(file, index, "\"name\" is missing, no text, or too long", error);
+    }
+    if (!take_text(object, "metric", m->metric, sizeof m->metric)) {
+        return refuse(file, index, "\"metric\" is missing, no text, or too long", error);
+    }
+    if (!take_text(object, "unit", m->unit, sizeof m->unit)) {
+        return refuse(file, index, "\"unit\" is missing, no text, or too long", error);
+    }
+    const json_t *better = json_object_get(object, "higher_is_better");
+    if (!json_is_boolean(better)) {
+        return refuse(file, index, "\"higher_is_better\" is not true or false", error);
+    }
+    m->higher_is_better = json_is_true(better);
+    const json_t *samples = json_object_get(object, "samples");
+    const size_t n = json_array_size(samples);
+    if (!json_is_array(samples) || n > CM_MAX_SAMPLES) {
+        return refuse(file, index, "\"samples\" is not a list of at most 1000000 numbers", error);
+    }
+    m->samples = malloc((n + 1) * sizeof *m->samples);
+    if (m->samples == NULL || !take_attributes(object, m)) {
+        return cm_fail(error, CM_FAILED, "%s: out of memory; close other programs", file);
+    }
+    for (; m->n < (int)n; ++m->n) {
+        const json_t *value = json_array_get(samples, (size_t)m->n);
+        if (!json_is_number(value)) {
+            return refuse(file, index, "\"samples\" has a member that is no number", error);
+        }
+        m->samples[m->n] = json_number_value(value);
+    }
+    return CM_OK;
+}
+
+static int compare_keys(const void *left, const void *right) {
+    const cm_measurement *a = *(const cm_measurement *const *)left;
+    const cm_measurement *b = *(const cm_measurement *const *)right;
+    const int names = strcmp(a->name, b->name);
+    return names != 0 ? names : strcmp(a->metric, b->metric);
+}
+
+static cm_status refuse_duplicates(const cm_measurements *list, const char *file, cm_error *error) {
+    const cm_measurement **ordered = malloc(((size_t)list->count + 1) * sizeof *ordered);
+    if (ordered == NULL) {
+        return cm_fail(error, CM_FAILED, "%s: out of memory; close other programs", file);
+    }
+    for (int i = 0; i < list->count; ++i) {
+        ordered[i] = &list->items[i];
+    }
+    qsort(ordered, (size_t)list->count, sizeof *ordered, compare_keys);
+    cm_status status = CM_OK;
+    for (int i = 1; status == CM_OK && i < list->count; ++i) {
+        if (compare_keys(&ordered[i - 1], &ordered[i]) == 0) {
+            status = cm_fail(error, CM_BAD_INPUT,
+                             "%s: measurements: %s of '%s' is there twice; the file is damaged",
+                             file, ordered[i]->metric, ordered[i]->name);
+        }
+    }
+    free(ordered);
+    return status;
+}
+
+cm_status cm_measurements_read(const json_t *array, const char *file, cm_measurements *list,
+                               cm_error *error) {
+    *list = (cm_measurements){0, NULL};
+    const size_t count = json_array_size(array);
+    if (!json_is_array(array) || count > CM_MAX_MEASUREMENTS) {
+        return cm_fail(error, CM_BAD_INPUT,
+                       "%s: \"measurements\" is not a list of at most %d objects; give a file of "
+                       "sweep, profile, peers.sh or convmark-bench",
+                       file, CM_MAX_MEASUREMENTS);
+    }
+    list->items = calloc(count + 1, sizeof *list->items);
+    if (list->items == NULL) {
+        return cm_fail(error, CM_FAILED, "%s: out of memory; close other programs", file);
+    }
+    cm_status status = CM_OK;
+    for (size_t i = 0; status == CM_OK && i < count; ++i) {
+        cm_measurement *item = &list->items[list->count++];
+        status = read_item(json_array_get(array, i), file, i, item, error);
+    }
+    return status == CM_OK ? refuse_duplicates(list, file, error) : status;
+}
+
+void cm_measurements_free(cm_measurements *list) {
+    for (int i = 0; i < list->count; ++i) {
+        free(list->items[i].samples);
+        json_decref(list->items[i].attributes);
+    }
+    free(list->items);
+    *list = (cm_measurements){0, NULL};
+}
+
+/* ---- CSV ---- */
+
+/* A field in quotes where it needs them. */
+static void print_field(FILE *out, const char *text) {
+    if (strpbrk(text, ",\"\r\n") == NULL) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text != '\0'; ++text) {
+        if (*text == '"') {
+            fputc('"', out);
+        }
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+/* An attribute that is text or a whole number; nothing where it is not there. */
+static void print_attribute(FILE *out, const json_t *attributes, const char *key) {
+    const json_t *value = json_object_get(attributes, key);
+    if (json_is_string(value)) {
+        print_field(out, json_string_value(value));
+    } else if (json_is_integer(value)) {
+        fprintf(out, "%lld", (long long)json_integer_value(value));
+    }
+}
+
+/* A number as JSON has it: with '.', whatever the locale. */
+static void print_number(FILE *out, double value) {
+    json_t *number = json_real(value);
+    char *text = json_dumps(number, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+    fputs(text != NULL ? text : "", out);
+    free(text);
+    json_decref(number);
+}
+
+char *cm_measurements_csv(const cm_measurements *list) {
+    static const char *const keys[] = {"variant", "mode", "batch", "threads", "framework", "isa"};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL) {
+        return NULL;
+    }
+    fputs("name,metric,unit,variant,mode,batch,threads,framework,isa,sample,value\r\n", out);
+    for (int i = 0; i < list->count; ++i) {
+        const cm_measurement *m = &list->items[i];
+        for (int sample = 0; sample < m->n; ++sample) {
+            print_field(out, m->name);
+            fputc(',', out);
+            print_field(out, m->metric);
+            fputc(',', out);
+            print_field(out, m->unit);
+            for (size_t k = 0; k < sizeof keys / sizeof *keys; ++k) {
+                fputc(',', out);
+                print_attribute(out, m->attributes, keys[k]);
+            }
+            fprintf(out, ",%d,", sample);
+            print_number(out, m->samples[sample]);
+            fputs("\r\n", out);
+        }
+    }
+    const bool failed = ferror(out) != 0;
+    if (fclose(out) != 0 || failed) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+int cm_measurements_find(const cm_measurements *list, const char *name, const char *metric) {
+    for (int i = 0; i < list->count; ++i) {
+        if (strcmp(list->items[i].name, name) == 0 && strcmp(list->items[i].metric, metric) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}

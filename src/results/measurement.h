@@ -1,0 +1,59 @@
+/**
+ * Measurements: what `sweep`, `profile` and the peers' scripts write as the member "measurements"
+ * of their files, and what `compare` and the plots read (docs/results-schema.md).
+ */
+#ifndef CM_RESULTS_MEASUREMENT_H
+#define CM_RESULTS_MEASUREMENT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The confidence of intervals in results. */
+#define CM_RESULTS_LEVEL 0.95
+
+enum { CM_MAX_MEASUREMENTS = 100000, CM_MAX_SAMPLES = 1000000 };
+
+/** One metric of one piece of work, measured n times. */
+typedef struct cm_measurement {
+    char name[160];  /* "train/bn-3/n64/threads:2" */
+    char metric[40]; /* "images_per_second" */
+    char unit[24];   /* "images/s" */
+    bool higher_is_better;
+    int n;
+    double *samples;    /* in the order of measuring; freed with the list */
+    json_t *attributes; /* the parts of the name and what else is known: further members */
+} cm_measurement;
+
+typedef struct cm_measurements {
+    int count;
+    cm_measurement *items;
+} cm_measurements;
+
+/** As an object of the array, with median and confidence interval. NULL, with a message, when a
+ * number is not finite or memory runs out. */
+json_t *cm_measurement_json(const cm_measurement *measurement, cm_error *error);
+
+/** Reads the array. `file` names it in messages. CM_BAD_INPUT: not such an array, too large, two
+ * items with the same name and metric. Free with cm_measurements_free(), whatever the status. */
+cm_status cm_measurements_read(const json_t *array, const char *file, cm_measurements *list,
+                               cm_error *error);
+void cm_measurements_free(cm_measurements *list);
+
+/** Every sample as one line of CSV (RFC 4180) under a line of heads: name, metric, unit, variant,
+ * mode, batch, threads, framework, isa, sample (from 0), value. free() it; NULL: no memory. */
+char *cm_measurements_csv(const cm_measurements *list);
+
+/** Index of the item with this name and metric; -1: none. */
+int cm_measurements_find(const cm_measurements *list, const char *name, const char *metric);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

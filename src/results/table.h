@@ -1,0 +1,40 @@
+/**
+ * Tables for people: aligned text, or Markdown.
+ */
+#ifndef CM_RESULTS_TABLE_H
+#define CM_RESULTS_TABLE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { CM_TABLE_CELL = 200, CM_TABLE_MAX_COLUMNS = 12 };
+
+/** One column: its head, its width as text (longer cells push the rest), its side. */
+typedef struct cm_table_column {
+    const char *head;
+    int width;
+    bool right;
+} cm_table_column;
+
+typedef struct cm_text_table {
+    FILE *out;
+    bool markdown;
+    const cm_table_column *columns;
+    int count;
+} cm_text_table;
+
+void cm_table_print_head(const cm_text_table *table);
+void cm_table_print_row(const cm_text_table *table, char cells[][CM_TABLE_CELL]);
+
+/** A count with commas: 1,234,567. */
+void cm_table_format_count(double value, char *text, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

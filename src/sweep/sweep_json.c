@@ -1,0 +1,236 @@
+/* sweep.json: written for readers and to go on from. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "convmark.h"
+#include "files/json.h"
+#include "results/train_json.h"
+#include "statistics/samples.h"
+#include "sweep/sweep.h"
+
+static json_t *numbers_json(const int *values, int count) {
+    json_t *list = json_array();
+    for (int i = 0; i < count; ++i) {
+        json_array_append_new(list, json_integer(values[i]));
+    }
+    return list;
+}
+
+static json_t *names_json(const cm_sweep *sweep) {
+    json_t *list = json_array();
+    for (int i = 0; i < sweep->variant_count; ++i) {
+        json_array_append_new(list, cm_json_string(sweep->networks[i]->name));
+    }
+    return list;
+}
+
+/* Everything that decides what is measured: what two parts of one sweep must have in common. */
+static json_t *options_json(const cm_sweep *sweep) {
+    const cm_sweep_options *options = &sweep->options;
+    return json_pack("{s:o, s:o, s:o, s:s, s:s, s:i, s:f, s:I, s:b, s:o}", "variants",
+                     names_json(sweep), "cores", numbers_json(options->cores, options->core_count),
+                     "batches", numbers_json(options->batches, options->batch_count), "pin",
+                     cm_pin_name(options->pin), "isa", cm_isa_name(options->isa), "rounds",
+                     options->rounds, "seconds", options->seconds, "order_seed",
+                     (json_int_t)options->seed, "accuracy", options->accuracy, "training",
+                     cm_train_options_json(&options->train));
+}
+
+static json_t *finite_or_null(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+/* A measurement with what follows from it: efficiency, and the time of an epoch of the protocol. */
+static json_t *measurement_json(const cm_sweep *sweep, int index, cm_error *error) {
+    const cm_sweep_options *options = &sweep->options;
+    const cm_mode mode = (cm_mode)(index % CM_MODE_COUNT);
+    const int cores = index / CM_MODE_COUNT % options->core_count;
+    const int batch = index / CM_MODE_COUNT / options->core_count % options->batch_count;
+    const int variant = index / CM_MODE_COUNT / options->core_count / options->batch_count;
+    const cm_measurement *m = cm_sweep_at(sweep, variant, batch, cores, mode);
+    const double images = (double)options->train.steps * options->batches[batch];
+    json_t *o = cm_measurement_json(m, error);
+    if (o == NULL ||
+        !cm_json_set(o, "parallel_efficiency",
+                     finite_or_null(cm_sweep_efficiency(sweep, variant, batch, cores, mode)),
+                     error) ||
+        (mode == CM_MODE_TRAIN &&
+         !cm_json_set(o, "epoch_seconds", finite_or_null(images / cm_median(m->samples, m->n)),
+                      error))) {
+        json_decref(o);
+        return NULL;
+    }
+    return o;
+}
+
+static json_t *measurements_json(const cm_sweep *sweep, cm_error *error) {
+    json_t *list = json_array();
+    for (int i = 0; i < sweep->measurements.count; ++i) {
+        if (json_array_append_new(list, measurement_json(sweep, i, error)) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static json_t *run_json(const cm_sweep *sweep, const cm_sweep_run *run) {
+    return json_pack("{s:o, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:b, s:s}", "variant",
+                     cm_json_string(sweep->networks[run->variant]->name), "threads",
+                     sweep->options.cores[run->cores], "epochs", run->epochs, "train_loss",
+                     run->train_loss, "test_loss", run->test_loss, "accuracy", run->accuracy,
+                     "train_seconds", run->seconds, "images", run->images, "reached_accuracy",
+                     run->reached, "sha256", run->sha256);
+}
+
+static json_t *runs_json(const cm_sweep *sweep) {
+    json_t *list = json_array();
+    for (int i = 0; i < sweep->run_count; ++i) {
+        if (sweep->runs[i].done &&
+            json_array_append_new(list, run_json(sweep, &sweep->runs[i])) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static json_t *program_json(void) {
+    return json_pack("{s:s, s:s, s:i}", "name", "convmark", "version", CM_VERSION,
+                     "numeric_contract", CM_NUMERIC_CONTRACT);
+}
+
+json_t *cm_sweep_to_json(const cm_sweep *sweep, cm_error *error) {
+    const cm_sweep_options *options = &sweep->options;
+    json_t *o = json_object();
+    if (cm_json_set(o, "schema_version", json_integer(CM_RESULTS_SCHEMA_VERSION), error) &&
+        cm_json_set(o, "kind", json_string("sweep"), error) &&
+        cm_json_set(o, "complete", json_boolean(sweep->complete), error) &&
+        cm_json_set(o, "program", program_json(), error) &&
+        cm_json_set(o, "command", cm_command_json(options->argc, options->argv), error) &&
+        cm_json_set(o, "machine", json_incref(sweep->machine), error) &&
+        cm_json_set(o, "conditions", json_incref(sweep->conditions), error) &&
+        cm_json_set(o, "options", options_json(sweep), error) &&
+        cm_json_set(o, "data", json_incref(sweep->data), error) &&
+        cm_json_set(o, "measurements", measurements_json(sweep, error), error) &&
+        cm_json_set(o, "accuracy", runs_json(sweep), error)) {
+        return o;
+    }
+    json_decref(o);
+    return NULL;
+}
+
+/* ---- Going on ---- */
+
+static cm_status refuse(const char *file, const char *what, cm_error *error) {
+    return cm_fail(error, CM_BAD_INPUT,
+                   "%s: %s; give --restart to begin anew, or another folder with --output", file,
+                   what);
+}
+
+static cm_status check_same(const cm_sweep *sweep, const json_t *json, const char *file,
+                            cm_error *error) {
+    const json_t *version = json_object_get(json, "schema_version");
+    const char *kind = json_string_value(json_object_get(json, "kind"));
+    if (kind == NULL || strcmp(kind, "sweep") != 0) {
+        return refuse(file, "this is no file of convmark sweep", error);
+    }
+    if (json_integer_value(version) != CM_RESULTS_SCHEMA_VERSION) {
+        return refuse(file, "another schema version", error);
+    }
+    json_t *options = options_json(sweep), *program = program_json();
+    const json_t *there = json_object_get(json, "machine");
+    const bool same_options = json_equal(options, json_object_get(json, "options")) &&
+                              json_equal(sweep->data, json_object_get(json, "data"));
+    const bool same_program =
+        json_equal(program, json_object_get(json, "program")) &&
+        json_equal(json_object_get(sweep->machine, "build"), json_object_get(there, "build"));
+    const bool same_machine =
+        json_equal(json_object_get(sweep->machine, "cpu"), json_object_get(there, "cpu"));
+    json_decref(options);
+    json_decref(program);
+    if (!same_options) {
+        return refuse(file, "a sweep with other options or another data set", error);
+    }
+    if (!same_program) {
+        return refuse(file, "a sweep of another program or build", error);
+    }
+    return same_machine ? CM_OK : refuse(file, "a sweep of another machine", error);
+}
+
+/* Samples of the rounds that all measurements have. */
+static cm_status take_samples(cm_sweep *sweep, const json_t *json, const char *file,
+                              cm_error *error) {
+    cm_measurements old;
+    cm_status status =
+        cm_measurements_read(json_object_get(json, "measurements"), file, &old, error);
+    int rounds = sweep->options.rounds;
+    for (int i = 0; status == CM_OK && i < sweep->measurements.count; ++i) {
+        cm_measurement *m = &sweep->measurements.items[i];
+        /* In the same order, as the same options have it. */
+        const cm_measurement *from = i < old.count ? &old.items[i] : NULL;
+        if (from == NULL || strcmp(from->name, m->name) != 0 || from->n > sweep->options.rounds) {
+            status = refuse(file, "its measurements are not those of this sweep", error);
+            break;
+        }
+        for (int k = 0; k < from->n; ++k) {
+            m->samples[k] = from->samples[k];
+        }
+        rounds = from->n < rounds ? from->n : rounds;
+    }
+    for (int i = 0; i < sweep->measurements.count; ++i) {
+        sweep->measurements.items[i].n = status == CM_OK ? rounds : 0;
+    }
+    cm_measurements_free(&old);
+    return status;
+}
+
+static cm_sweep_run *find_run(const cm_sweep *sweep, const char *variant, json_int_t threads) {
+    for (int i = 0; i < sweep->run_count; ++i) {
+        cm_sweep_run *run = &sweep->runs[i];
+        if (strcmp(sweep->networks[run->variant]->name, variant) == 0 &&
+            sweep->options.cores[run->cores] == threads) {
+            return run;
+        }
+    }
+    return NULL;
+}
+
+static cm_status take_runs(cm_sweep *sweep, const json_t *json, const char *file, cm_error *error) {
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(json, "accuracy"), i, item) {
+        const char *variant, *sha256;
+        json_int_t threads;
+        int reached;
+        cm_sweep_run found = {.done = true};
+        if (json_unpack(item, "{s:s, s:I, s:i, s:F, s:F, s:F, s:F, s:F, s:b, s:s}", "variant",
+                        &variant, "threads", &threads, "epochs", &found.epochs, "train_loss",
+                        &found.train_loss, "test_loss", &found.test_loss, "accuracy",
+                        &found.accuracy, "train_seconds", &found.seconds, "images", &found.images,
+                        "reached_accuracy", &reached, "sha256", &sha256) != 0 ||
+            strlen(sha256) != sizeof found.sha256 - 1) {
+            return refuse(file, "\"accuracy\" is damaged", error);
+        }
+        cm_sweep_run *run = find_run(sweep, variant, threads);
+        if (run == NULL || run->done) {
+            return refuse(file, "\"accuracy\" has a run that is not of this sweep", error);
+        }
+        found.variant = run->variant;
+        found.cores = run->cores;
+        found.reached = reached != 0;
+        memcpy(found.sha256, sha256, sizeof found.sha256);
+        *run = found;
+    }
+    return CM_OK;
+}
+
+cm_status cm_sweep_take_json(cm_sweep *sweep, const json_t *json, const char *file,
+                             cm_error *error) {
+    cm_status status = check_same(sweep, json, file, error);
+    if (status == CM_OK) {
+        status = take_samples(sweep, json, file, error);
+    }
+    return status == CM_OK ? take_runs(sweep, json, file, error) : status;
+}

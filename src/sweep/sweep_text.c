@@ -1,0 +1,126 @@
+/* The sweep's tables, as text and as Markdown. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "results/table.h"
+#include "statistics/samples.h"
+#include "sweep/sweep.h"
+
+static void print_measurement(const cm_text_table *t, const cm_sweep *sweep, int index) {
+    const cm_sweep_options *options = &sweep->options;
+    const cm_mode mode = (cm_mode)(index % CM_MODE_COUNT);
+    const int cores = index / CM_MODE_COUNT % options->core_count;
+    const int batch = index / CM_MODE_COUNT / options->core_count % options->batch_count;
+    const int variant = index / CM_MODE_COUNT / options->core_count / options->batch_count;
+    const cm_measurement *m = cm_sweep_at(sweep, variant, batch, cores, mode);
+    if (m->n == 0) {
+        return;
+    }
+    const double median = cm_median(m->samples, m->n);
+    const cm_interval interval = cm_median_interval(m->samples, m->n, CM_RESULTS_LEVEL);
+    char cells[CM_TABLE_MAX_COLUMNS][CM_TABLE_CELL], low[40], high[40];
+    snprintf(cells[0], CM_TABLE_CELL, "%s", sweep->networks[variant]->name);
+    snprintf(cells[1], CM_TABLE_CELL, "%s", cm_mode_name(mode));
+    snprintf(cells[2], CM_TABLE_CELL, "%d", options->batches[batch]);
+    snprintf(cells[3], CM_TABLE_CELL, "%d", options->cores[cores]);
+    cm_table_format_count(median, cells[4], CM_TABLE_CELL);
+    snprintf(cells[5], CM_TABLE_CELL, "-");
+    if (interval.known) {
+        cm_table_format_count(interval.low, low, sizeof low);
+        cm_table_format_count(interval.high, high, sizeof high);
+        snprintf(cells[5], CM_TABLE_CELL, "%s .. %s", low, high);
+    }
+    snprintf(cells[6], CM_TABLE_CELL, "%.1f %%",
+             100 * cm_sweep_efficiency(sweep, variant, batch, cores, mode));
+    snprintf(cells[7], CM_TABLE_CELL, "-");
+    if (mode == CM_MODE_TRAIN) {
+        snprintf(cells[7], CM_TABLE_CELL, "%.2f s",
+                 (double)options->train.steps * options->batches[batch] / median);
+    }
+    cm_table_print_row(t, cells);
+}
+
+static void print_measurements(FILE *out, const cm_sweep *sweep, bool markdown) {
+    static const cm_table_column columns[] = {{"variant", 18, false},   {"mode", 5, false},
+                                              {"batch", 5, true},       {"cores", 5, true},
+                                              {"images/s", 9, true},    {"95 % interval", 19, true},
+                                              {"efficiency", 10, true}, {"epoch", 8, true}};
+    const cm_text_table t = {out, markdown, columns, sizeof columns / sizeof *columns};
+    cm_table_print_head(&t);
+    for (int i = 0; i < sweep->measurements.count; ++i) {
+        print_measurement(&t, sweep, i);
+    }
+}
+
+static void print_accuracy(FILE *out, const cm_sweep *sweep, bool markdown) {
+    static const cm_table_column columns[] = {{"variant", 18, false},   {"cores", 5, true},
+                                              {"train loss", 10, true}, {"test loss", 10, true},
+                                              {"accuracy", 9, true},    {"epochs", 6, true},
+                                              {"training", 9, true},    {"sha256", 12, false}};
+    const cm_text_table t = {out, markdown, columns, sizeof columns / sizeof *columns};
+    bool all = true;
+    cm_table_print_head(&t);
+    for (int i = 0; i < sweep->run_count; ++i) {
+        const cm_sweep_run *run = &sweep->runs[i];
+        char cells[CM_TABLE_MAX_COLUMNS][CM_TABLE_CELL];
+        all = all && run->done;
+        if (!run->done) {
+            continue;
+        }
+        snprintf(cells[0], CM_TABLE_CELL, "%s", sweep->networks[run->variant]->name);
+        snprintf(cells[1], CM_TABLE_CELL, "%d", sweep->options.cores[run->cores]);
+        snprintf(cells[2], CM_TABLE_CELL, "%.4f", run->train_loss);
+        snprintf(cells[3], CM_TABLE_CELL, "%.4f", run->test_loss);
+        snprintf(cells[4], CM_TABLE_CELL, "%.2f %%", 100 * run->accuracy);
+        snprintf(cells[5], CM_TABLE_CELL, "%d", run->epochs);
+        snprintf(cells[6], CM_TABLE_CELL, "%.1f s", run->seconds);
+        snprintf(cells[7], CM_TABLE_CELL, "%.12s", run->sha256);
+        cm_table_print_row(&t, cells);
+    }
+    if (all && sweep->options.core_count > 1) {
+        fprintf(out, "\nEvery variant has the same bits at all %d core counts.\n",
+                sweep->options.core_count);
+    }
+    const double until = sweep->options.train.until_accuracy;
+    for (int i = 0; until > 0.0 && i < sweep->run_count; ++i) {
+        const cm_sweep_run *run = &sweep->runs[i];
+        if (run->done) {
+            char images[40];
+            cm_table_format_count(run->images, images, sizeof images);
+            fprintf(out, "%s%s, %d cores: %s%.2f %% %s %s images, %.1f s of training\n",
+                    markdown ? "\n" : "", sweep->networks[run->variant]->name,
+                    sweep->options.cores[run->cores], run->reached ? "" : "did not reach ",
+                    100 * until, run->reached ? "after" : "in", images, run->seconds);
+        }
+    }
+}
+
+static char *print(const cm_sweep *sweep, bool markdown) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL) {
+        return NULL;
+    }
+    print_measurements(out, sweep, markdown);
+    if (sweep->run_count > 0) {
+        fputc('\n', out);
+        print_accuracy(out, sweep, markdown);
+    }
+    const bool failed = ferror(out) != 0;
+    if (fclose(out) != 0 || failed) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+char *cm_sweep_text(const cm_sweep *sweep) {
+    return print(sweep, false);
+}
+
+char *cm_sweep_markdown(const cm_sweep *sweep) {
+    return print(sweep, true);
+}
