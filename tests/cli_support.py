@@ -19,7 +19,8 @@ relu
 linear 10
 """
 
-COMMANDS = ["report", "train", "evaluate", "predict", "variants", "describe", "verify"]
+COMMANDS = ["report", "sweep", "compare", "export", "train", "evaluate", "predict", "variants",
+            "describe", "verify"]
 
 
 def environment(changes=None):

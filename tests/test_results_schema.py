@@ -135,6 +135,20 @@ class ResultsTest(unittest.TestCase):
         self.assertIsNone(result["epochs"][0]["test_loss"])
         self.assertIsNone(result["epochs"][0]["accuracy"])
 
+    def test_sweep(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "tiny.txt"), "w", encoding="utf-8") as file:
+                file.write("input 1 28 28\nmax_pool2d 7\nflatten\nlinear 10\n")
+            done = subprocess.run(
+                [CONVMARK, "sweep", "--variants", "./tiny.txt", "--cores", "1", "--rounds", "1",
+                 "--seconds", "0", "--data", "synthetic", "--allow-synthetic", "--epochs", "1",
+                 "--steps", "1", "--valid-steps", "1", "--quiet", "--json", "out.json"],
+                cwd=folder, text=True, capture_output=True, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            result = self.load(os.path.join(folder, "out.json"))
+        self.schema.check(result, self.root)
+        self.assertEqual((len(result["measurements"]), len(result["accuracy"])), (2, 1))
+
     def test_report(self):
         with tempfile.TemporaryDirectory() as folder:
             with open(os.path.join(folder, "tiny.txt"), "w", encoding="utf-8") as file:

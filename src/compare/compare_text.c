@@ -86,9 +86,9 @@ static void print_verdicts(FILE *out, const cm_comparisons *result) {
 char *cm_compare_text(const cm_results_file *files, int count, const cm_comparisons *result,
                       bool markdown) {
     static const cm_table_column columns[] = {
-        {"name", 32, false},   {"before", 8, true},         {"now", 8, true},
+        {"name", 28, false},   {"before", 8, true},         {"now", 8, true},
         {"speedup", 7, true},  {"95 % interval", 14, true}, {"p", 7, true},
-        {"verdict", 13, false}};
+        {"verdict", 15, false}};
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);

@@ -1,0 +1,251 @@
+"""convmark sweep, compare and export, as a user types them, on small networks."""
+import csv
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+import unittest
+
+from cli_support import PROGRAM, CliTest, environment, needs_teams
+
+QUICK = ["--data", "synthetic", "--allow-synthetic", "--quiet", "--rounds", "6", "--seconds", "0",
+         "--epochs", "1", "--steps", "2", "--valid-steps", "2"]
+
+
+class SweepTest(CliTest):
+    def sweep(self, *words, cores="1"):
+        return self.succeed("sweep", *QUICK, "--variants", self.network, "--cores", cores, *words)
+
+    def refused(self, code, *words):
+        return self.fails(code, "sweep", *QUICK, "--variants", self.network, *words)
+
+    def test_files(self):
+        self.assertEqual(self.sweep("--batch", "8,3", "--json", "copy.json"), "")
+        self.assertEqual(sorted(os.listdir(self.path("convmark-sweep"))),
+                         ["sweep.csv", "sweep.json", "sweep.md"])
+        sweep = self.read_json("convmark-sweep/sweep.json")
+        self.assertEqual(sweep, self.read_json("copy.json"))
+        self.assertTrue(sweep["complete"])
+        names = [m["name"] for m in sweep["measurements"]]
+        self.assertEqual(names, [f"{mode}/tiny/n{batch}/threads:1" for batch in (8, 3)
+                                 for mode in ("train", "infer")])
+        for m in sweep["measurements"]:
+            self.assertEqual((len(m["samples"]), m["n"]), (6, 6))
+            low, high = m["confidence_interval"]
+            self.assertTrue(0 < low <= m["median"] <= high)
+            self.assertEqual(m["parallel_efficiency"], 1)
+        (run,) = sweep["accuracy"]
+        self.succeed("train", self.network, *QUICK[:2], "--quiet", "--epochs", "1", "--steps", "2",
+                     "--valid-steps", "2", "--json", "train.json")
+        self.assertEqual(run["sha256"], self.read_json("train.json")["sha256"])
+        with open(self.path("convmark-sweep/sweep.csv"), newline="") as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual([float(row["value"]) for row in rows],
+                         [x for m in sweep["measurements"] for x in m["samples"]])
+        self.assertEqual(self.succeed("export", "copy.json").replace("\r\n", "\n"),
+                         open(self.path("convmark-sweep/sweep.csv")).read())
+
+    @needs_teams
+    def test_same_bits_at_all_core_counts(self):
+        if len(os.sched_getaffinity(0)) < 2:
+            self.skipTest("one CPU")
+        words = [word for word in QUICK if word != "--quiet"]
+        text = self.run_program("sweep", *words, "--variants", self.network, "--cores", "2,1",
+                                "--pin", "scatter").stdout.decode()
+        self.assertIn("the same bits at all 2 core counts", text)
+        runs = self.read_json("convmark-sweep/sweep.json")["accuracy"]
+        self.assertEqual([run["threads"] for run in runs], [2, 1])
+        self.assertEqual(runs[0]["sha256"], runs[1]["sha256"])
+
+    def test_goes_on_where_it_was_interrupted(self):
+        words = ["sweep", *QUICK, "--variants", self.network, "--cores", "1", "--rounds", "60",
+                 "--seconds", "0.02"]
+        process = subprocess.Popen([PROGRAM, *words], cwd=self.folder, env=environment(),
+                                   stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        file = self.path("convmark-sweep/sweep.json")
+        limit = time.monotonic() + 60
+        while not os.path.exists(file) and time.monotonic() < limit:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        self.assertIn(b"goes on from there", process.communicate(timeout=60)[1])
+        self.assertEqual(process.returncode, 130)
+        first = self.read_json("convmark-sweep/sweep.json")
+        self.assertFalse(first["complete"])
+        self.succeed(*words)
+        second = self.read_json("convmark-sweep/sweep.json")
+        self.assertTrue(second["complete"])
+        for before, after in zip(first["measurements"], second["measurements"]):
+            self.assertTrue(0 < before["n"] < 60)
+            self.assertEqual(after["samples"][:before["n"]], before["samples"])
+            self.assertEqual(after["n"], 60)
+
+    def test_another_sweep_is_not_gone_on_with(self):
+        self.sweep()
+        before = self.read_json("convmark-sweep/sweep.json")
+        self.assertIn("--restart", self.refused(3, "--cores", "1", "--batch", "2"))
+        self.assertEqual(self.read_json("convmark-sweep/sweep.json"), before)
+        self.sweep("--batch", "2", "--restart")
+        self.assertEqual(self.read_json("convmark-sweep/sweep.json")["options"]["batches"], [2])
+
+    def test_damaged_files_are_refused_and_kept(self):
+        self.sweep()
+        with open(self.path("convmark-sweep/sweep.json")) as file:
+            good = file.read()
+        sweep = json.loads(good)
+        changes = [good[:len(good) // 2], "[]", "{}", good.replace("6,", "NaN,", 1),
+                   good.replace('"schema_version": 1', '"schema_version": 2'),
+                   good.replace('"kind": "sweep"', '"kind": "train"'),
+                   json.dumps({**sweep, "measurements": []}),
+                   json.dumps({**sweep, "accuracy": [{}]})]
+        for text in changes:
+            self.write("convmark-sweep/sweep.json", text)
+            line = self.refused(3, "--cores", "1")
+            self.assertIn("convmark-sweep/sweep.json", line)
+            with open(self.path("convmark-sweep/sweep.json")) as file:
+                self.assertEqual(file.read(), text)
+
+    def test_until_accuracy(self):
+        self.sweep("--until-accuracy", "0.01", "--epochs", "5")
+        (run,) = self.read_json("convmark-sweep/sweep.json")["accuracy"]
+        self.assertTrue(run["reached_accuracy"])
+        self.assertEqual((run["epochs"], run["images"]), (1, 128))
+
+    def test_wrong_options(self):
+        many = str(len(os.sched_getaffinity(0)) + 1)
+        for words, part in [(["--cores", "0"], "0"), (["--cores", many], many),
+                            (["--cores", "1,,2"], "empty item"), (["--cores", "1,1"], "twice"),
+                            (["--cores", "x"], "'x'"), (["--batch", "0"], "--batch"),
+                            (["--batch", "99999"], "99999"), (["--pin", "tight"], "tight"),
+                            (["--rounds", "0"], "--rounds"), (["--threads", "1"], "--threads"),
+                            (["--variants", "bn-3,bn-3"], "twice"),
+                            (["--output", "/nonexistent/x"], "--output")]:
+            self.assertIn(part, self.refused(2, *words), words)
+        line = self.fails(2, "sweep", "--data", "synthetic", "--quiet", "--cores", "1",
+                          "--variants", self.network)
+        self.assertIn("--no-accuracy", line)
+        self.assert_no_files("convmark-sweep")
+
+
+def measurements(values, metric="images_per_second", better=True, **members):
+    return {"schema_version": 1, "kind": "sweep",
+            "machine": {"cpu": {"model": "A", "cores": 2, "usable_cores": 2},
+                        "build": {"type": "Release", "compiler": "c", "flags": "f"}},
+            "data": {"sha256": "0"},
+            "measurements": [{"name": name, "metric": metric, "unit": "x",
+                              "higher_is_better": better, "n": len(samples), "samples": samples}
+                             for name, samples in values.items()], **members}
+
+
+class CompareTest(CliTest):
+    def setUp(self):
+        super().setUp()
+        self.random = random.Random(3)
+
+    def samples(self, typical, n=9, spread=0.02):
+        return [typical * self.random.lognormvariate(0, spread) for _ in range(n)]
+
+    def put(self, name, values, *words, **members):
+        return self.write(name, json.dumps(measurements(values, *words, **members)))
+
+    def test_verdicts(self):
+        self.put("a.json", {"up": self.samples(100), "down": self.samples(100),
+                            "same": self.samples(100), "little": self.samples(100, spread=0.001),
+                            "few": [1, 2], "gone": [1]})
+        self.put("b.json", {"up": self.samples(130), "down": self.samples(70),
+                            "same": self.samples(100), "little": self.samples(102, spread=0.001),
+                            "few": [3, 4], "new": [1]})
+        text = self.succeed("compare", "a.json", "b.json")
+        for name, verdict in [("up", "faster"), ("down", "slower"), ("same", "no difference"),
+                              ("little", "no difference"), ("few", "too few samples")]:
+            self.assertRegex(text, rf"(?m)^{name} .*  {verdict}$")
+        self.assertIn("1 faster, 1 slower, 2 no difference, 1 with too few", text)
+        self.assertIn("2 measurements are not in both", text)
+        self.assertLessEqual(max(map(len, text.splitlines())), 100)
+        self.assertRegex(self.succeed("compare", "a.json", "b.json", "--threshold", "0.01"),
+                         r"(?m)^little .*  faster$")
+        one = self.succeed("compare", "a.json", "b.json", "--filter", "up")
+        self.assertNotIn("down", one)
+        self.succeed("compare", "a.json", "b.json", "--markdown", "t.md")
+        self.assertIn("| up ", open(self.path("t.md")).read())
+
+    def test_smaller_is_better(self):
+        self.put("a.json", {"x": self.samples(100)}, "seconds", False)
+        self.put("b.json", {"x": self.samples(70)}, "seconds", False)
+        self.assertRegex(self.succeed("compare", "a.json", "b.json"), r"(?m)^x .*  faster$")
+
+    def test_fail_if_slower(self):
+        self.put("a.json", {"x": self.samples(100), "y": self.samples(100)})
+        self.put("b.json", {"x": self.samples(80), "y": self.samples(100)})
+        self.assertIn("x: images_per_second is slower by",
+                      self.fails(1, "compare", "a.json", "b.json", "--fail-if-slower", "5%"))
+        self.succeed("compare", "a.json", "b.json", "--fail-if-slower", "40%")
+        self.succeed("compare", "b.json", "a.json", "--fail-if-slower", "5%")
+        for limit in ("x", "-1%", "5%%", "100%", "%"):
+            self.fails(2, "compare", "a.json", "b.json", "--fail-if-slower", limit)
+
+    def test_what_is_not_comparable(self):
+        self.put("a.json", {"x": self.samples(100)})
+        other = measurements({"x": self.samples(100)})
+        other["machine"]["build"]["type"] = "Debug"
+        self.write("debug.json", json.dumps(other))
+        other = measurements({"x": self.samples(100)})
+        other["machine"]["cpu"]["model"] = "B"
+        self.write("machine.json", json.dumps(other))
+        self.put("kind.json", {"x": self.samples(100)}, kind="profile")
+        self.put("data.json", {"x": self.samples(100)}, data={"sha256": "1"})
+        self.put("bare.json", {"x": self.samples(100)}, machine={})
+        for name, reason in [("debug", "build types"), ("machine", "another CPU"),
+                             ("kind", "kinds"), ("data", "data set"), ("bare", "another CPU")]:
+            line = self.fails(3, "compare", "a.json", f"{name}.json")
+            self.assertIn(reason, line)
+            self.assertIn("--force", line)
+            self.succeed("compare", "a.json", f"{name}.json", "--force")
+
+    def test_the_same_build_is_no_difference(self):
+        """Drawn as two runs of one build look: outliers, drift within a run, runs that differ by
+        a percent or two. At most 2 of 40 pairs may be judged different."""
+        wrong = 0
+        for _ in range(40):
+            for name in ("a.json", "b.json"):
+                run = self.random.lognormvariate(0, 0.01)
+                self.put(name, {f"w{i}": [
+                    1000 * run * (1 - 0.002 * k) * self.random.lognormvariate(0, 0.02) *
+                    (0.7 if self.random.random() < 0.1 else 1) for k in range(9)]
+                    for i in range(8)})
+            text = self.succeed("compare", "a.json", "b.json")
+            wrong += "0 faster, 0 slower" not in text
+        self.assertLessEqual(wrong, 2)
+
+    def test_google_benchmark(self):
+        def rows(time):
+            return [{"name": f"conv/x_{k}", "run_name": "conv/x", "run_type": kind,
+                     "real_time": time * (1 + 0.001 * k), "time_unit": "us"}
+                    for k, kind in enumerate(["iteration"] * 9 + ["aggregate"])]
+        context = {"num_cpus": 2, "library_build_type": "release"}
+        for name, time in (("a", 100), ("b", 50)):
+            self.write(f"{name}.json", json.dumps({"context": context, "benchmarks": rows(time)}))
+        text = self.succeed("compare", "a.json", "b.json")
+        self.assertRegex(text, r"(?m)^conv/x +100.4 u +50.2 u +2.000 .*  faster$")
+        rows_of = list(csv.DictReader(io.StringIO(self.succeed("export", "a.json"))))
+        self.assertEqual(len(rows_of), 9)
+
+    def test_bad_files(self):
+        good = self.put("a.json", {"x": self.samples(100)})
+        for text in ("", "{", "[]", "{}", '{"schema_version": 1, "kind": "sweep"}',
+                     '{"schema_version": 9, "kind": "sweep", "measurements": []}',
+                     json.dumps(measurements({"x": [1.0]})).replace("1.0", "NaN"),
+                     '{"context": {}, "benchmarks": [{"name": "a"}]}'):
+            self.write("b.json", text)
+            self.assertIn("b.json", self.fails(3, "compare", good, "b.json"))
+            self.assertIn("b.json", self.fails(3, "export", "b.json"))
+        self.fails(3, "compare", good, "nothing.json")
+        self.fails(3, "compare", good, self.folder)
+        self.fails(2, "compare", good)
+        self.fails(2, "export")
+
+
+if __name__ == "__main__":
+    unittest.main()
