@@ -38,7 +38,8 @@ def ratio_interval(a, b):
 
 def main():
     generator = numpy.random.default_rng(7)
-    print("/* Made by samples.py with scipy: do not edit. An interval of 0, 0 is unknown. */")
+    print("/* Made by samples.py with scipy: do not edit. An interval of 0, 0 is unknown. */\n"
+          "#ifndef CM_TESTS_SAMPLES_GOLDEN_H\n#define CM_TESTS_SAMPLES_GOLDEN_H\n")
     print("static const struct {\n    int a_count, b_count;\n    double a[50], b[50], median, low, high,"
           " p, ratio, ratio_low, ratio_high;\n} golden_samples[] = {")
     for n, m in SIZES:
@@ -58,7 +59,7 @@ def main():
             print(f"{{{n}, {m}, {{{', '.join(repr(float(x)) for x in a)}}}, "
                   f"{{{', '.join(repr(float(x)) for x in b)}}}, "
                   f"{', '.join(repr(float(x)) for x in values)}}},")
-    print("};")
+    print("};\n\n#endif")
 
 
 if __name__ == "__main__":

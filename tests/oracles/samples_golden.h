@@ -1,4 +1,7 @@
 /* Made by samples.py with scipy: do not edit. An interval of 0, 0 is unknown. */
+#ifndef CM_TESTS_SAMPLES_GOLDEN_H
+#define CM_TESTS_SAMPLES_GOLDEN_H
+
 static const struct {
     int a_count, b_count;
     double a[50], b[50], median, low, high, p, ratio, ratio_low, ratio_high;
@@ -230,3 +233,5 @@ static const struct {
      0.0,
      0.0},
 };
+
+#endif
