@@ -14,6 +14,7 @@ set(CM_PUBLIC_HEADERS
     src/train/trainer.h
     kernels/kernels.h
     kernels/philox.h
+    kernels/probe.h
     kernels/team.h)
 set(CM_INCLUDE_DIR ${CMAKE_INSTALL_INCLUDEDIR}/convmark)
 set(CM_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/convmark)

@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "kernels/philox.h"
+#include "kernels/probe.h"
 #include "kernels/team.h"
 
 #ifdef __cplusplus
@@ -336,6 +337,7 @@ typedef struct cm_kernels {
     cm_isa isa;
     const char *name; /* "scalar", "neon", "avx2", "avx512" */
     int lanes;        /* float32 lanes of a vector */
+    const cm_probes *probes;
 #define CM_KERNEL_MEMBER(op) cm_##op##_fn *op;
     CM_KERNEL_LIST(CM_KERNEL_MEMBER)
 #undef CM_KERNEL_MEMBER

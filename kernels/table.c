@@ -6,10 +6,12 @@
 #define CM_STRING(text) CM_STRING_(text)
 
 extern const cm_kernels CM_FN(kernels);
+extern const cm_probes CM_FN(probes);
 
 const cm_kernels CM_FN(kernels) = {.isa = VF_ISA,
                                    .name = CM_STRING(CM_ISA_NAME),
                                    .lanes = VF_LANES,
+                                   .probes = &CM_FN(probes),
 #define CM_KERNEL_ROW(op) .op = CM_FN(op),
                                    CM_KERNEL_LIST(CM_KERNEL_ROW)
 #undef CM_KERNEL_ROW

@@ -20,7 +20,7 @@ linear 10
 """
 
 COMMANDS = ["report", "sweep", "compare", "export", "train", "evaluate", "predict", "variants",
-            "describe", "verify"]
+            "describe", "info", "verify"]
 
 
 def environment(changes=None):

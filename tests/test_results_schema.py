@@ -135,6 +135,13 @@ class ResultsTest(unittest.TestCase):
         self.assertIsNone(result["epochs"][0]["test_loss"])
         self.assertIsNone(result["epochs"][0]["accuracy"])
 
+    def test_info(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.run_convmark(folder, "info", "--quiet", "--json", "out.json")
+            result = self.load(os.path.join(folder, "out.json"))
+        self.schema.check(result, self.root)
+        self.assertEqual(len(result["capability"]), 1)
+
     def test_sweep(self):
         with tempfile.TemporaryDirectory() as folder:
             with open(os.path.join(folder, "tiny.txt"), "w", encoding="utf-8") as file:

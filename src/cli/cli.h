@@ -31,6 +31,7 @@
     ROW(predict, "MODEL IMAGE.png", "name the class of a picture")                            \
     ROW(variants, "", "list the variants of the report")                                      \
     ROW(describe, "VARIANT|FILE", "list the layers of a network, with parameters and MACs")   \
+    ROW(info, "", "this machine: cores, caches, what it can do, what spoils measurements")    \
     ROW(verify, "", "prove on this machine that results are the same bits everywhere")
 
 typedef struct cm_command cm_command;

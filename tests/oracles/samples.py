@@ -33,15 +33,16 @@ def ratio_interval(a, b):
     inside = [r for x in ratios for r in (x * (1 - 1e-9), x * (1 + 1e-9)) if accepted(r)]
     if not inside or accepted(ratios[0] / 2):
         return 0, 0
-    return min(ratios, key=lambda r: abs(r - min(inside))), min(ratios, key=lambda r: abs(r - max(inside)))
+    ends = min(inside), max(inside)
+    return tuple(min(ratios, key=lambda r: abs(r - end)) for end in ends)
 
 
 def main():
     generator = numpy.random.default_rng(7)
     print("/* Made by samples.py with scipy: do not edit. An interval of 0, 0 is unknown. */\n"
           "#ifndef CM_TESTS_SAMPLES_GOLDEN_H\n#define CM_TESTS_SAMPLES_GOLDEN_H\n")
-    print("static const struct {\n    int a_count, b_count;\n    double a[50], b[50], median, low, high,"
-          " p, ratio, ratio_low, ratio_high;\n} golden_samples[] = {")
+    print("static const struct {\n    int a_count, b_count;\n    double a[50], b[50], median,"
+          " low, high, p, ratio, ratio_low, ratio_high;\n} golden_samples[] = {")
     for n, m in SIZES:
         for tied in (False, True):
             a = numpy.exp(generator.normal(3, 0.1, n))
