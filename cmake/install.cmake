@@ -15,6 +15,7 @@ set(CM_PUBLIC_HEADERS
     kernels/kernels.h
     kernels/philox.h
     kernels/probe.h
+    kernels/trace.h
     kernels/team.h)
 set(CM_INCLUDE_DIR ${CMAKE_INSTALL_INCLUDEDIR}/convmark)
 set(CM_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/convmark)

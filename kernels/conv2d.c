@@ -2,6 +2,7 @@
 #include "kernels/conv2d_algorithms.h"
 #include "kernels/conv2d_internal.h"
 #include "kernels/simd/simd.h"
+#include "kernels/trace.h"
 
 static void direct_backward(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                             const float *dy, const float *weight, float *dx, float *dweight,
@@ -9,9 +10,11 @@ static void direct_backward(const cm_team *team, const cm_conv2d_shape *shape, c
     const cm_conv2d_layout layout = cm_conv2d_layout_of(shape, 1);
     float *scratch = workspace;
     if (dweight != NULL) {
+        cm_trace_phase(team, CM_PHASE_WEIGHTS);
         CM_FN(direct_backward_weights)(team, shape, x, dy, dweight, scratch + layout.weights);
     }
     if (dx != NULL) {
+        cm_trace_phase(team, CM_PHASE_KERNELS);
         CM_FN(direct_backward_data)(team, shape, dy, weight, dx, scratch + layout.panels);
     }
 }
@@ -82,6 +85,7 @@ void CM_FN(conv2d_backward)(const cm_team *team, const cm_conv2d_shape *shape, c
                             const float *dy, const float *weight, float *dx, float *dweight,
                             float *dbias, void *workspace) {
     if (dbias != NULL) {
+        cm_trace_phase(team, CM_PHASE_BIAS);
         backward_bias(team, shape, dy, dbias,
                       (float *)workspace + cm_conv2d_layout_of(shape, 1).image_sums);
     }

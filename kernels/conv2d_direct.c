@@ -5,6 +5,7 @@
 #include "kernels/conv2d_algorithms.h"
 #include "kernels/conv2d_internal.h"
 #include "kernels/micro/gemm_tile.h"
+#include "kernels/trace.h"
 
 #include <string.h>
 
@@ -242,10 +243,12 @@ void CM_FN(direct_forward)(const cm_team *team, const cm_conv2d_shape *shape, co
         (ptrdiff_t)shape->kernel_h * shape->kernel_w * shape->in_channels * CM_TILE_COLUMNS;
     if (packed == NULL) {
         float *panels = (float *)workspace + layout.panels;
+        cm_trace_phase(team, CM_PHASE_KERNELS);
         CM_FN(direct_pack)(team, shape, weight, panels);
         cm_team_barrier(team);
         packed = panels;
     }
+    cm_trace_phase(team, CM_PHASE_MULTIPLY);
     const pass p = {
         .shape = shape,
         .taps_at = taps_forward,
@@ -274,6 +277,7 @@ void CM_FN(direct_backward_data)(const cm_team *team, const cm_conv2d_shape *sha
     float *panels = workspace;
     pack_backward(team, shape, weight, panels);
     cm_team_barrier(team);
+    cm_trace_phase(team, CM_PHASE_MULTIPLY);
     const pass p = {
         .shape = shape,
         .taps_at = taps_backward,

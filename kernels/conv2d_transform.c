@@ -9,6 +9,7 @@
 #include "kernels/conv2d_algorithms.h"
 #include "kernels/conv2d_internal.h"
 #include "kernels/micro/gemm_tile.h"
+#include "kernels/trace.h"
 #include "kernels/transform/domain.h"
 
 enum { TAPS = 9, PLANES_OF_COMPLEX = 3 };
@@ -233,15 +234,19 @@ void CM_FN(transform_forward)(const cm_team *team, const cm_conv2d_shape *shape,
     const transform_job job = make_job(shape, team, workspace);
     const kernel_side side = {weight, shape->in_channels, shape->out_channels, false};
     float *left = job.workspace + job.layout.left, *results = job.workspace + job.layout.results;
+    cm_trace_phase(team, CM_PHASE_TRANSFORM);
     transform_maps(team, &job, x, shape->in_channels, CM_PLANES_X, left, job.x_plane);
     if (packed == NULL) {
         float *columns = job.workspace + job.layout.kernels;
+        cm_trace_phase(team, CM_PHASE_KERNELS);
         transform_columns(team, job.domain, &side, columns);
         packed = columns;
     }
     cm_team_barrier(team);
+    cm_trace_phase(team, CM_PHASE_MULTIPLY);
     multiply_all(team, &job, &side, packed, left, job.x_plane, results, job.y_plane);
     cm_team_barrier(team);
+    cm_trace_phase(team, CM_PHASE_RESTORE);
     restore_maps(team, &job, results, job.y_plane, shape->out_channels, epilogue, y);
 }
 
@@ -356,6 +361,7 @@ void CM_FN(transform_backward)(const cm_team *team, const cm_conv2d_shape *shape
     const transform_job job = make_job(shape, team, workspace);
     const kernel_side side = {weight, shape->out_channels, shape->in_channels, true};
     float *right = job.workspace + job.layout.right, *results = job.workspace + job.layout.results;
+    cm_trace_phase(team, CM_PHASE_TRANSFORM);
     transform_maps(team, &job, dy, shape->out_channels, CM_PLANES_D, right, job.y_plane);
     if (dweight != NULL) {
         transform_maps(team, &job, x, shape->in_channels, CM_PLANES_X,
@@ -363,18 +369,22 @@ void CM_FN(transform_backward)(const cm_team *team, const cm_conv2d_shape *shape
     }
     float *columns = job.workspace + job.layout.kernels;
     if (dx != NULL) {
+        cm_trace_phase(team, CM_PHASE_KERNELS);
         transform_columns(team, job.domain, &side, columns);
     }
     cm_team_barrier(team);
     if (dx != NULL) {
+        cm_trace_phase(team, CM_PHASE_MULTIPLY);
         multiply_all(team, &job, &side, columns, right, job.y_plane, results, job.x_plane);
     }
     if (dweight != NULL) {
+        cm_trace_phase(team, CM_PHASE_WEIGHTS);
         backward_weights(team, &job, dweight);
     }
     if (dx != NULL) {
         const cm_conv2d_epilogue nothing = {.relu = false};
         cm_team_barrier(team);
+        cm_trace_phase(team, CM_PHASE_RESTORE);
         restore_maps(team, &job, results, job.x_plane, shape->in_channels, &nothing, dx);
     }
 }

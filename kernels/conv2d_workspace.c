@@ -182,3 +182,30 @@ size_t cm_patch_moments_count(const cm_conv2d_shape *conv) {
     const size_t patch = (size_t)cm_conv2d_patch(conv);
     return patch + patch * patch;
 }
+
+/* Taps inside the map, summed over the outputs along one axis. */
+static double valid_taps(int in, int out, int kernel, int stride, int padding) {
+    double taps = 0.0;
+    for (int o = 0; o < out; ++o) {
+        for (int k = 0; k < kernel; ++k) {
+            const int at = o * stride - padding + k;
+            taps += at >= 0 && at < in;
+        }
+    }
+    return taps;
+}
+
+cm_conv2d_cost cm_conv2d_cost_of(const cm_conv2d_shape *shape) {
+    const algorithm_row *row = &algorithm_table[shape->algorithm];
+    const double channels = (double)shape->in_channels * shape->out_channels;
+    const double products = shape->algorithm == CM_CONV2D_DIRECT
+                                ? valid_taps(shape->height, shape->out_height, shape->kernel_h,
+                                             shape->stride_h, shape->padding_h) *
+                                      valid_taps(shape->width, shape->out_width, shape->kernel_w,
+                                                 shape->stride_w, shape->padding_w)
+                                : (double)row->planes;
+    return (cm_conv2d_cost){.multiply_adds = products * channels * shape->batch,
+                            .planes = (double)row->planes,
+                            .results = (double)row->results,
+                            .kernel_floats = (double)packed_floats(shape)};
+}

@@ -97,6 +97,15 @@ const char *cm_conv2d_algorithm_name(cm_conv2d_algorithm algorithm);
 /** The algorithm called `name`; CM_CONV2D_ALGORITHM_COUNT if there is none. */
 cm_conv2d_algorithm cm_conv2d_algorithm_from_name(const char *name);
 
+/** What one pass of a convolution costs, by its algorithm. */
+typedef struct cm_conv2d_cost {
+    double multiply_adds;   /* of the whole batch; those that padding would add are not there */
+    double planes, results; /* domains: planes of a transformed map, and of a result; else 0 */
+    double kernel_floats;   /* of the weights as they are multiplied: panels, or columns */
+} cm_conv2d_cost;
+
+cm_conv2d_cost cm_conv2d_cost_of(const cm_conv2d_shape *shape);
+
 /** Numbers in a patch of conv2d_max_pool2d's convolution, kernel_h * kernel_w * in_channels: at
  * most this many. */
 enum { CM_MAX_PATCH = 32 };

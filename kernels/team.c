@@ -1,5 +1,7 @@
 #include "kernels/team.h"
 
+#include "kernels/trace.h"
+
 #include <assert.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -28,10 +30,7 @@ struct cm_barrier {
     _Alignas(64) atomic_uint phase;
 };
 
-void cm_team_barrier(const cm_team *team) {
-    if (team->count == 1) {
-        return;
-    }
+static void wait_for_all(const cm_team *team) {
     cm_barrier *barrier = team->barrier;
     const unsigned phase = atomic_load_explicit(&barrier->phase, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&barrier->arrived, 1, memory_order_acq_rel) == team->count - 1) {
@@ -49,6 +48,20 @@ void cm_team_barrier(const cm_team *team) {
     }
 }
 
+void cm_team_barrier(const cm_team *team) {
+    if (team->count == 1) {
+        return;
+    }
+    if (team->trace == NULL) {
+        wait_for_all(team);
+        return;
+    }
+    const cm_trace_thread before = team->trace->thread[team->index];
+    cm_trace_put(team, before.task, CM_PHASE_BARRIER);
+    wait_for_all(team);
+    cm_trace_put(team, before.task, before.phase);
+}
+
 cm_range cm_team_share(const cm_team *team, ptrdiff_t items) {
     assert(items >= 0);
     const ptrdiff_t each = items / team->count;
@@ -59,17 +72,21 @@ cm_range cm_team_share(const cm_team *team, ptrdiff_t items) {
 }
 
 void cm_team_run(int threads, cm_team_body *body, void *context) {
-    assert(threads >= 1);
+    cm_team_run_traced(threads, body, context, NULL);
+}
+
+void cm_team_run_traced(int threads, cm_team_body *body, void *context, cm_trace *trace) {
+    assert(threads >= 1 && (trace == NULL || trace->threads >= threads));
 #ifdef _OPENMP
     cm_barrier barrier = {0};
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
-        const cm_team team = {omp_get_thread_num(), omp_get_num_threads(), &barrier};
+        const cm_team team = {omp_get_thread_num(), omp_get_num_threads(), &barrier, trace};
         body(&team, context);
     }
 #else
     (void)threads;
-    const cm_team team = {0, 1, NULL};
+    const cm_team team = {0, 1, NULL, trace};
     body(&team, context);
 #endif
 }

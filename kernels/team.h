@@ -16,12 +16,14 @@ extern "C" {
 #endif
 
 typedef struct cm_barrier cm_barrier;
+typedef struct cm_trace cm_trace;
 
-/** One thread's place in its team. A team of one needs no barrier: {0, 1, NULL}. */
+/** One thread's place in its team. A team of one needs no barrier: {0, 1, NULL, NULL}. */
 typedef struct cm_team {
     int index; /* 0 .. count-1 */
     int count;
     cm_barrier *barrier;
+    cm_trace *trace; /* NULL, or where the threads put down what they do: trace.h */
 } cm_team;
 
 /** Half-open range of the work items that one thread owns. */
@@ -37,6 +39,9 @@ typedef void cm_team_body(const cm_team *team, void *context);
  * team may be smaller where the OpenMP runtime gives fewer threads; results do not depend on it.
  */
 void cm_team_run(int threads, cm_team_body *body, void *context);
+
+/** The same, putting down marks in `trace`, which has room for this many threads. */
+void cm_team_run_traced(int threads, cm_team_body *body, void *context, cm_trace *trace);
 
 /** Waits until every thread of the team is here; what they wrote before is then visible. */
 void cm_team_barrier(const cm_team *team);

@@ -21,7 +21,7 @@ enum { MAX_BLOCKS = 256 };
 static void *blocks[MAX_BLOCKS];
 static int block_count;
 static uint64_t drawn;
-static const cm_team alone = {0, 1, NULL};
+static const cm_team alone = {0, 1, NULL, NULL};
 
 static inline void *array_take(size_t bytes) {
     assert_true(block_count < MAX_BLOCKS);

@@ -106,7 +106,7 @@ static void flips_sign_of_zero(const cm_team *team, size_t count, const float *x
 
 #ifdef _OPENMP
 static void wrong_on_teams(const cm_team *team, size_t count, const float *x, float *y) {
-    const cm_team alone = {0, 1, NULL};
+    const cm_team alone = {0, 1, NULL, NULL};
     if (team->count == 1 || team->index == 1) {
         scalar()->relu_forward(&alone, count - (team->count > 1 ? 1 : 0), x, y);
     }

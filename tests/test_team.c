@@ -19,7 +19,8 @@ static void shares_cover_every_item_once(void **state) {
         for (size_t i = 0; i < sizeof items / sizeof items[0]; ++i) {
             ptrdiff_t next = 0, least = items[i], most = 0;
             for (int index = 0; index < count; ++index) {
-                const cm_range range = cm_team_share(&(cm_team){index, count, NULL}, items[i]);
+                const cm_range range =
+                    cm_team_share(&(cm_team){index, count, NULL, NULL}, items[i]);
                 const ptrdiff_t size = range.end - range.begin;
                 assert_true(range.begin == next && size >= 0);
                 next = range.end;

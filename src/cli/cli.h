@@ -24,6 +24,7 @@
 #define CM_COMMAND_LIST(ROW)                                                                  \
     ROW(report, "", "train the eight variants and compare them with the published report")    \
     ROW(sweep, "", "images/s of every variant at every number of cores and batch size")       \
+    ROW(profile, "VARIANT|FILE", "where the time of a step goes, and how far from the limit") \
     ROW(compare, "BEFORE NOW...", "files of measurements side by side: faster, slower, same") \
     ROW(export, "FILE", "measurements as CSV or as a Markdown table")                         \
     ROW(train, "VARIANT|FILE", "train a variant, or a network written as text")               \

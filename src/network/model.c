@@ -149,6 +149,14 @@ cm_conv2d_algorithm cm_model_conv_algorithm(const cm_model *model) {
     return model->conv_algorithm;
 }
 
+const cm_plan *cm_model_plan(const cm_model *model, bool training) {
+    return training ? &model->training_program.plan : &model->inference_program.plan;
+}
+
+void cm_model_set_trace(cm_model *model, cm_trace *trace) {
+    model->trace = trace;
+}
+
 int64_t cm_model_step_count(const cm_model *model) {
     return model->step_count;
 }

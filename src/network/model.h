@@ -76,6 +76,25 @@ cm_batch_result cm_model_evaluate(cm_model *model, int batch, const float *image
 /** Evaluation mode: logits [batch][classes]. */
 void cm_model_predict(cm_model *model, int batch, const float *images, float *logits);
 
+/** What a step does to a stage of the plan, or besides: forward in training, its gradients; forward
+ * in inference; loss; Adam; what inference prepares once. */
+typedef enum cm_pass {
+    CM_PASS_FORWARD,
+    CM_PASS_BACKWARD,
+    CM_PASS_LOSS,
+    CM_PASS_UPDATE,
+    CM_PASS_PREPARE,
+    CM_PASS_COUNT
+} cm_pass;
+
+struct cm_plan;
+/** The plan of training, or of inference (plan.h); training: of a model that can train. */
+const struct cm_plan *cm_model_plan(const cm_model *model, bool training);
+
+/** Steps from now on put down marks in `trace` (kernels/trace.h; NULL: none), which is for the
+ * model's threads. A task is pass << 16 | stage. */
+void cm_model_set_trace(cm_model *model, cm_trace *trace);
+
 /** Training steps done (Adam's t); 0 after initialise or load. */
 int64_t cm_model_step_count(const cm_model *model);
 

@@ -70,6 +70,7 @@ static void run_chunk(const cm_team *team, const cm_step *step, int first) {
     const int batch = left < plan->chunk ? left : plan->chunk;
     const float *x = step->images + (size_t)first * image;
     for (int i = 0; i < plan->stage_count; ++i) {
+        cm_trace_task(team, cm_model_task(CM_PASS_FORWARD, i));
         x = run_stage(team, step, &plan->stages[i], batch, x);
         cm_team_barrier(team);
     }
@@ -85,6 +86,7 @@ static void step_body(const cm_team *team, void *context) {
     const cm_plan *plan = &step->program->plan;
     if (!model->prepared) {
         for (int i = 0; i < plan->stage_count; ++i) {
+            cm_trace_task(team, cm_model_task(CM_PASS_PREPARE, i));
             prepare_stage(team, step, &plan->stages[i]);
         }
         cm_team_barrier(team);
@@ -93,17 +95,19 @@ static void step_body(const cm_team *team, void *context) {
         run_chunk(team, step, first);
     }
     cm_team_barrier(team);
+    cm_trace_task(team, cm_model_task(CM_PASS_LOSS, 0));
     if (step->labels != NULL) {
         model->kernels->softmax_cross_entropy(
             team, step->batch, model->network->classes, cm_step_array(step, plan->logits),
             step->labels, &step->loss, &step->correct, NULL, cm_step_workspace(step));
     }
+    cm_trace_phase(team, CM_PHASE_BARRIER); /* of the parallel region's end */
 }
 
 void cm_step_infer(cm_step *step) {
     cm_model *model = step->model;
     step->program = &model->inference_program;
     step->logits = cm_step_array(step, step->program->plan.logits);
-    cm_team_run(model->threads, step_body, step);
+    cm_team_run_traced(model->threads, step_body, step, model->trace);
     model->prepared = true;
 }

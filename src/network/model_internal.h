@@ -2,6 +2,7 @@
 #ifndef CM_NETWORK_MODEL_INTERNAL_H
 #define CM_NETWORK_MODEL_INTERNAL_H
 
+#include "kernels/trace.h"
 #include "network/model.h"
 #include "network/plan.h"
 
@@ -17,6 +18,7 @@ struct cm_model {
     int batch, threads;
     bool training;
     cm_conv2d_algorithm conv_algorithm;
+    cm_trace *trace;             /* NULL, or where steps put down what they do */
     cm_program training_program; /* empty in a model for inference only */
     cm_program inference_program;
     bool prepared; /* scales, shifts and packed weights of the inference program are up to date */
@@ -30,6 +32,12 @@ struct cm_model {
     int64_t step_count;
     double beta1_power, beta2_power; /* beta^t, by repeated multiplication */
 };
+
+/** What a step does, as the number of a task in a trace: a pass over a stage, and the stage's
+ * number, or its place in the step. */
+static inline int32_t cm_model_task(cm_pass pass, int stage) {
+    return (int32_t)pass << 16 | stage;
+}
 
 /** What one call computes. */
 typedef struct cm_step {

@@ -254,16 +254,19 @@ static void step_body(const cm_team *team, void *context) {
     const cm_plan *plan = &step->program->plan;
     const float *x = step->images;
     for (int i = 0; i < plan->stage_count; ++i) {
+        cm_trace_task(team, cm_model_task(CM_PASS_FORWARD, i));
         x = forward_stage(team, step, &plan->stages[i], x);
         cm_team_barrier(team);
     }
     gradient dy = {cm_step_array(step, plan->dlogits), NULL};
+    cm_trace_task(team, cm_model_task(CM_PASS_LOSS, 0));
     model->kernels->softmax_cross_entropy(team, step->batch, model->network->classes, x,
                                           step->labels, &step->loss, &step->correct, dy.now,
                                           cm_step_workspace(step));
     cm_team_barrier(team);
     dy.other = cm_step_array(step, plan->gradient[0]);
     for (int i = plan->stage_count - 1; i >= 0; --i) {
+        cm_trace_task(team, cm_model_task(CM_PASS_BACKWARD, i));
         backward_stage(team, step, i, &dy);
         cm_team_barrier(team);
         if (dy.other == cm_step_array(step, plan->dlogits)) { /* too small for what comes now */
@@ -271,8 +274,10 @@ static void step_body(const cm_team *team, void *context) {
         }
     }
     if (step->optimizer != NULL) {
+        cm_trace_task(team, cm_model_task(CM_PASS_UPDATE, 0));
         update(team, step);
     }
+    cm_trace_phase(team, CM_PHASE_BARRIER); /* of the parallel region's end */
 }
 
 /* Adam's powers and the batch counters move before and after the parallel region. */
@@ -290,7 +295,7 @@ void cm_step_train(cm_step *step) {
             }
         }
     }
-    cm_team_run(model->threads, step_body, step);
+    cm_team_run_traced(model->threads, step_body, step, model->trace);
     if (step->optimizer != NULL) {
         ++model->step_count;
     }

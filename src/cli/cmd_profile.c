@@ -1,0 +1,158 @@
+/* convmark profile: where the time of a step goes. */
+#include <string.h>
+
+#include "cli/cli.h"
+#include "files/json.h"
+#include "measure/conditions.h"
+#include "profile/profile.h"
+#include "results/machine.h"
+#include "results/train_json.h"
+
+enum { MAX_BATCH = 10000 };
+
+typedef struct profile_options {
+    bool infer, memory;
+    int steps, batch;
+    const char *json, *trace, *flamegraph, *algorithm;
+} profile_options;
+
+#define MEMBER(name) offsetof(profile_options, name)
+static const cm_option option_table[] = {
+    {"train", CM_OPTION_FALSE, MEMBER(infer), NULL, "profile training steps (default)", 0, 0},
+    {"infer", CM_OPTION_TRUE, MEMBER(infer), NULL, "profile inference steps", 0, 0},
+    {"steps", CM_OPTION_INT, MEMBER(steps), "N",
+     "traced steps, with as many untraced ones between (default: 30)", 1, CM_PROFILE_MAX_STEPS},
+    {"batch", CM_OPTION_INT, MEMBER(batch), "N", "images a batch (default: 64)", 1, MAX_BATCH},
+    {"conv-algorithm", CM_OPTION_STRING, MEMBER(algorithm), "NAME",
+     "auto, direct, t4 or dft10: for the convolutions it fits (default: auto)", 0, 0},
+    {"memory", CM_OPTION_TRUE, MEMBER(memory), NULL, "print the plan of the memory as well", 0, 0},
+    {"json", CM_OPTION_STRING, MEMBER(json), "FILE",
+     "write all of it as JSON ('-': standard output)", 0, 0},
+    {"trace", CM_OPTION_STRING, MEMBER(trace), "FILE",
+     "write the last step as Chrome trace events, for Perfetto", 0, 0},
+    {"flamegraph", CM_OPTION_STRING, MEMBER(flamegraph), "FILE",
+     "write folded stacks, for flamegraph.pl or speedscope", 0, 0},
+    {0}};
+#undef MEMBER
+
+static cm_status check_outputs(const profile_options *options, cm_error *error) {
+    cm_status status = cm_check_output("json", options->json, true, error);
+    if (status == CM_OK) {
+        status = cm_check_output("trace", options->trace, false, error);
+    }
+    return status == CM_OK ? cm_check_output("flamegraph", options->flamegraph, false, error)
+                           : status;
+}
+
+static cm_status write_json(const profile_options *options, const cm_profile *profile,
+                            const cm_topology *topology, int argc, const char **argv,
+                            cm_error *error) {
+    json_t *machine = NULL;
+    cm_status status = cm_machine_json(topology, &machine, error);
+    if (status != CM_OK) {
+        return status;
+    }
+    json_t *json = cm_profile_json(profile, machine, cm_conditions_json(topology),
+                                   cm_command_json(argc, argv), error);
+    status = json == NULL ? CM_FAILED : cm_json_write(options->json, json, error);
+    json_decref(json);
+    return status;
+}
+
+static cm_status show(const profile_options *options, const cm_machine_options *machine,
+                      const cm_profile *profile, int argc, const char **argv, cm_error *error) {
+    cm_status status = CM_OK;
+    if (!machine->quiet) {
+        FILE *out = cm_is_stdout(options->json) ? stderr : stdout;
+        cm_profile_print(profile, out);
+        if (options->memory) {
+            cm_profile_print_memory(profile, out);
+        }
+    }
+    if (options->json != NULL) {
+        status = write_json(options, profile, machine->topology, argc, argv, error);
+    }
+    if (status == CM_OK && options->trace != NULL) {
+        status = cm_profile_write_trace(profile, options->trace, error);
+    }
+    if (status == CM_OK && options->flamegraph != NULL) {
+        status = cm_profile_write_folded(profile, options->flamegraph, error);
+    }
+    return status;
+}
+
+static cm_status open_model(const profile_options *options, const cm_machine_options *machine,
+                            const cm_network *network, cm_model **model, cm_error *error) {
+    cm_model_options wanted = {.batch = options->batch,
+                               .threads = machine->threads,
+                               .isa = machine->chosen_isa,
+                               .training = !options->infer};
+    wanted.conv_algorithm = options->algorithm == NULL
+                                ? CM_CONV2D_AUTO
+                                : cm_conv2d_algorithm_from_name(options->algorithm);
+    if (wanted.conv_algorithm == CM_CONV2D_ALGORITHM_COUNT) {
+        return cm_fail(error, CM_USAGE, "--conv-algorithm '%s' is not an algorithm",
+                       options->algorithm);
+    }
+    const cm_status status = cm_model_create(network, &wanted, model, error);
+    if (status == CM_OK) {
+        cm_model_initialize(*model, 0);
+    }
+    return status;
+}
+
+static cm_status run(const profile_options *options, cm_machine_options *machine, const char *name,
+                     const char *data, int argc, const char **argv, cm_error *error) {
+    cm_network *network = NULL;
+    cm_model *model = NULL;
+    cm_dataset *dataset = NULL;
+    cm_profile profile = {.row_count = 0};
+    cm_status status = check_outputs(options, error);
+    if (status == CM_OK) {
+        status = cm_machine_prepare(machine, error);
+    }
+    if (status == CM_OK) {
+        cm_warn_of_conditions(machine);
+        status = cm_network_open(name, &network, error);
+    }
+    if (status == CM_OK) {
+        status = cm_dataset_open(data, &dataset, error);
+    }
+    if (status == CM_OK) {
+        status = cm_network_check_fits(network, &dataset->train, dataset->classes, error);
+    }
+    if (status == CM_OK) {
+        status = open_model(options, machine, network, &model, error);
+    }
+    if (status == CM_OK) {
+        status = cm_profile_make(model, options->infer ? CM_MODE_INFER : CM_MODE_TRAIN, dataset,
+                                 options->batch, options->steps, machine->topology,
+                                 cm_interrupt_flag(), &profile, error);
+    }
+    if (status == CM_OK) {
+        status = show(options, machine, &profile, argc, argv, error);
+    }
+    cm_profile_free(&profile);
+    cm_model_free(model);
+    cm_dataset_close(dataset);
+    cm_network_free(network);
+    return status;
+}
+
+cm_status cm_command_profile(const cm_command *command, int argc, const char **argv,
+                             cm_error *error) {
+    profile_options options = {.steps = 30, .batch = 64};
+    cm_data_options data = {NULL};
+    cm_machine_options machine = cm_machine_options_default();
+    const cm_option_group groups[] = {{option_table, &options},
+                                      {cm_data_option_table, &data},
+                                      {cm_machine_option_table, &machine}};
+    cm_arguments arguments;
+    cm_status status = cm_arguments_parse(command, argc, argv, groups, 3, 1, &arguments, error);
+    if (status == CM_OK && !arguments.help) {
+        status = run(&options, &machine, arguments.words[0], data.data, argc, argv, error);
+    }
+    cm_machine_release(&machine);
+    cm_arguments_free(&arguments);
+    return status;
+}
