@@ -180,11 +180,15 @@ static void multiply(const transform_job *job, const cm_frequency *frequency,
             .base_row = side->columns,
             .mode = CM_GEMM_STORE,
         };
+        tile.next_a_step = CM_LINE_FLOATS; /* a tile's rows of a plane are one piece of memory */
+        tile.next_b = kernels;             /* near */
+        tile.next_a = frequency->complex ? tile.a + left_plane : tile.a + height * side->depth;
         CM_FN(gemm_tile)(height, &tile); /* k1 */
         if (!frequency->complex) {
             continue;
         }
         tile.a += left_plane;
+        tile.next_a = tile.a + left_plane;
         tile.b += kernel_plane;
         tile.c = im + rows.begin * side->columns;
         tile.mode = side->transposed ? CM_GEMM_SUBTRACT : CM_GEMM_ADD;
@@ -192,6 +196,7 @@ static void multiply(const transform_job *job, const cm_frequency *frequency,
         tile.a += left_plane;
         tile.b += kernel_plane;
         tile.c = re + rows.begin * side->columns;
+        tile.next_a = a + rows.end * side->depth;
         tile.mode = side->transposed ? CM_GEMM_ADD : CM_GEMM_SUBTRACT;
         CM_FN(gemm_tile)(height, &tile); /* re = k1 -+ k3 */
     }
@@ -290,15 +295,23 @@ static void multiply_weights(const transform_job *job, const cm_frequency *frequ
         .base_row = CM_TILE_COLUMNS,
         .mode = CM_GEMM_STORE,
     };
+    tile.next_a_step = tile.a_depth;
+    tile.next_b_step = tile.b_depth;
+    tile.next_a = x + (frequency->complex ? 2 : 1) * job->x_plane;
+    tile.next_b = d + job->y_plane;
     CM_FN(gemm_tile)(height, &tile); /* k1 = c (e + g) */
     if (!frequency->complex) {
         return;
     }
+    tile.next_a = x + job->x_plane;
+    tile.next_b = d + 2 * job->y_plane;
     tile.a = x + 2 * job->x_plane;
     tile.b = d + job->y_plane;
     tile.c = im;
     tile.mode = CM_GEMM_SUBTRACT;
     CM_FN(gemm_tile)(height, &tile); /* im = k1 - (c + d) e */
+    tile.next_a = x + 3 * job->x_plane;
+    tile.next_b = d + 3 * job->y_plane;
     tile.a = x + job->x_plane;
     tile.b = d + 2 * job->y_plane;
     tile.c = re;

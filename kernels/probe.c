@@ -8,13 +8,14 @@
 #define CHAINS (VF_TILE_ROWS > 6 ? 20 : 12)
 
 /* Named variables for the reason that gemm_tile.c gives. */
-#define EACH_CHAIN(DO)                                                                          \
-    DO(0)                                                                                       \
-    DO(1)                                                                                       \
-    DO(2)                                                                                       \
-    DO(3)                                                                                       \
-    DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15) DO(16) DO(17) \
-        DO(18) DO(19)
+#define EACH_CHAIN(DO) \
+    DO(0)              \
+    DO(1)              \
+    DO(2)              \
+    DO(3)              \
+    DO(4)              \
+    DO(5)              \
+    DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15) DO(16) DO(17) DO(18) DO(19)
 
 static float sum_of(vf a) {
     float lanes[VF_LANES], sum = 0.0F;

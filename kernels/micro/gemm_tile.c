@@ -7,6 +7,8 @@
 _Static_assert(VF_TILE_ROWS <= CM_MAX_TILE_ROWS, "CM_TILE_EACH_ROW has no more rows");
 _Static_assert(CM_TILE_COLUMNS <= CM_MAX_TILE_COLUMNS, "workspaces have no wider panels");
 
+enum { CM_PREFETCH_L2 = 2 };
+
 CM_ALWAYS_INLINE vf cm_tile_load(const float *p, bool partial, int columns, int v) {
     return partial ? vf_load_n(p + v * VF_LANES, cm_tile_lanes(columns, v))
                    : vf_load(p + v * VF_LANES);
@@ -51,8 +53,14 @@ CM_ALWAYS_INLINE void cm_tile_finish(const cm_gemm_tile *tile, vf value, ptrdiff
     ROW(0)                    \
     ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6) ROW(7) ROW(8) ROW(9) ROW(10) ROW(11) ROW(12) ROW(13)
 
-/* `rows` and `partial` are constants at every call: a row beyond them leaves no code behind. */
-CM_ALWAYS_INLINE void cm_gemm_tile_body(const int rows, const bool partial,
+/* `rows`, `partial` and `far` are constants at every call: a row beyond them leaves no code behind.
+ *
+ * Far: the planes of a domain come from the last cache or from memory, and without prefetching the
+ * next tile's operands into the second cache the tiles of a training step run at 60 to 70 % of the
+ * peak (with it a step of bn-16 is 1.06 times as fast on AVX-512, 1.13 times on AVX2; prefetching
+ * into the first cache: 1.02). Near operands would pay for it: direct convolution is 4 to 20 %
+ * slower. */
+CM_ALWAYS_INLINE void cm_gemm_tile_body(const int rows, const bool partial, const bool far,
                                         const cm_gemm_tile *tile) {
     const int columns = tile->columns;
     const ptrdiff_t a_row = tile->a_row, a_depth = tile->a_depth, b_depth = tile->b_depth;
@@ -64,10 +72,21 @@ CM_ALWAYS_INLINE void cm_gemm_tile_body(const int rows, const bool partial,
     }
     CM_TILE_EACH_ROW(CM_TILE_ROW)
 #undef CM_TILE_ROW
+    const float *next_a = tile->next_a, *next_b = tile->next_b;
+    const ptrdiff_t next_a_step = tile->next_a_step, next_b_step = tile->next_b_step;
     for (int t = 0; t < tile->taps; ++t) {
         const float *a = tile->a + tile->tap[t].a;
         const float *b = tile->b + tile->tap[t].b;
         for (int d = 0; d < tile->depth; ++d, a += a_depth, b += b_depth) {
+            if (far) {
+                __builtin_prefetch(next_a, 0, CM_PREFETCH_L2);
+                __builtin_prefetch(next_b, 0, CM_PREFETCH_L2);
+                if (CM_TILE_COLUMNS > CM_LINE_FLOATS) {
+                    __builtin_prefetch(next_b + CM_LINE_FLOATS, 0, CM_PREFETCH_L2);
+                }
+                next_a += next_a_step;
+                next_b += next_b_step;
+            }
             const vf b_left = cm_tile_load(b, partial, columns, 0);
             const vf b_right = cm_tile_load(b, partial, columns, 1);
 #define CM_TILE_ROW(i)                                 \
@@ -92,16 +111,19 @@ CM_ALWAYS_INLINE void cm_gemm_tile_body(const int rows, const bool partial,
 void CM_FN(gemm_tile)(int rows, const cm_gemm_tile *tile) {
     assert(rows >= 1 && rows <= VF_TILE_ROWS);
     const bool partial = tile->columns < CM_TILE_COLUMNS;
+    const bool far = tile->next_a != NULL;
     switch (rows) {
-#define CM_TILE_ROW(i)                                   \
-    case (i) + 1:                                        \
-        if ((i) < VF_TILE_ROWS) {                        \
-            if (partial) {                               \
-                cm_gemm_tile_body((i) + 1, true, tile);  \
-            } else {                                     \
-                cm_gemm_tile_body((i) + 1, false, tile); \
-            }                                            \
-        }                                                \
+#define CM_TILE_ROW(i)                                          \
+    case (i) + 1:                                               \
+        if ((i) < VF_TILE_ROWS) {                               \
+            if (partial) {                                      \
+                cm_gemm_tile_body((i) + 1, true, false, tile);  \
+            } else if (far) {                                   \
+                cm_gemm_tile_body((i) + 1, false, true, tile);  \
+            } else {                                            \
+                cm_gemm_tile_body((i) + 1, false, false, tile); \
+            }                                                   \
+        }                                                       \
         break;
         CM_TILE_EACH_ROW(CM_TILE_ROW)
 #undef CM_TILE_ROW

@@ -27,6 +27,9 @@
 
 #define CM_TILE_COLUMNS (2 * VF_LANES)
 
+/** Floats of a cache line. */
+enum { CM_LINE_FLOATS = 16 };
+
 /** Offsets, in floats, of one tap's operands. */
 typedef struct cm_gemm_tap {
     ptrdiff_t a, b;
@@ -54,6 +57,10 @@ typedef struct cm_gemm_tile {
     ptrdiff_t base_row;
     cm_conv2d_epilogue epilogue; /* of `columns` floats; CM_GEMM_STORE only */
     cm_gemm_mode mode;
+    /* Where a next tile's operands are far: at each step of the depth a line of `a` and a row of
+     * `b` from here are prefetched. NULL, NULL: they are near. */
+    const float *next_a, *next_b;
+    ptrdiff_t next_a_step, next_b_step;
 } cm_gemm_tile;
 
 /** Valid lanes of vector v when `columns` columns are. */
