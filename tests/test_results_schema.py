@@ -142,6 +142,15 @@ class ResultsTest(unittest.TestCase):
         self.schema.check(result, self.root)
         self.assertEqual(len(result["capability"]), 1)
 
+    def test_profile(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "tiny.txt"), "w", encoding="utf-8") as file:
+                file.write("input 1 28 28\nconv2d 4 kernel 3\nmax_pool2d 7\nflatten\nlinear 10\n")
+            for mode in ("--train", "--infer"):
+                self.run_convmark(folder, "profile", "./tiny.txt", mode, "--data", "synthetic",
+                                  "--steps", "2", "--quiet", "--json", "out.json")
+                self.schema.check(self.load(os.path.join(folder, "out.json")), self.root)
+
     def test_sweep(self):
         with tempfile.TemporaryDirectory() as folder:
             with open(os.path.join(folder, "tiny.txt"), "w", encoding="utf-8") as file:

@@ -112,7 +112,6 @@ static cm_status run(const profile_options *options, cm_machine_options *machine
         status = cm_machine_prepare(machine, error);
     }
     if (status == CM_OK) {
-        cm_warn_of_conditions(machine);
         status = cm_network_open(name, &network, error);
     }
     if (status == CM_OK) {
@@ -125,6 +124,7 @@ static cm_status run(const profile_options *options, cm_machine_options *machine
         status = open_model(options, machine, network, &model, error);
     }
     if (status == CM_OK) {
+        cm_warn_of_conditions(machine);
         status = cm_profile_make(model, options->infer ? CM_MODE_INFER : CM_MODE_TRAIN, dataset,
                                  options->batch, options->steps, machine->topology,
                                  cm_interrupt_flag(), &profile, error);

@@ -150,13 +150,13 @@ static cm_status run(sweep_options *options, const char *data, cm_machine_option
         status = cm_machine_prepare(machine, error);
     }
     if (status == CM_OK) {
-        cm_warn_of_conditions(machine);
         status = cm_dataset_open(data, &dataset, error);
     }
     if (status == CM_OK) {
         FILE *text = cm_is_stdout(options->json) ? stderr : stdout;
         options->sweep.isa = machine->chosen_isa;
         options->sweep.topology = machine->topology;
+        cm_warn_of_conditions(machine);
         status = make_sweep(options, dataset, machine->quiet ? NULL : text, error);
     }
     cm_dataset_close(dataset);

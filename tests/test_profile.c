@@ -1,0 +1,158 @@
+/* Traces of teams, and the work that a profile counts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "kernels/trace.h"
+#include "models.h"
+#include "profile/profile.h"
+
+enum { THREADS = 3 };
+
+static void marks_body(const cm_team *team, void *context) {
+    (void)context;
+    cm_trace_task(team, 7);
+    cm_trace_phase(team, CM_PHASE_MULTIPLY);
+    cm_team_barrier(team);
+    cm_trace_task(team, 9);
+}
+
+/* Task, phase, waiting, the phase again, next task: in the order of time, on each thread. */
+static void test_marks(void **state) {
+    (void)state;
+    cm_trace *trace = cm_trace_create(THREADS, 16);
+    assert_non_null(trace);
+    cm_team_run_traced(THREADS, marks_body, NULL, trace);
+    static const int expected[][2] = {{7, CM_PHASE_WORK},
+                                      {7, CM_PHASE_MULTIPLY},
+                                      {7, CM_PHASE_BARRIER},
+                                      {7, CM_PHASE_MULTIPLY},
+                                      {9, CM_PHASE_WORK}};
+    for (int t = 0; t < THREADS; ++t) {
+        const cm_trace_thread *thread = &trace->thread[t];
+#ifndef _OPENMP
+        if (t == 0) { /* a team of one does not wait */
+            assert_int_equal(thread->count, 3);
+        }
+        continue;
+#endif
+        assert_int_equal(thread->count, CM_COUNT(expected));
+        assert_false(thread->full);
+        for (size_t i = 0; i < thread->count; ++i) {
+            assert_int_equal(thread->marks[i].task, expected[i][0]);
+            assert_int_equal(thread->marks[i].phase, expected[i][1]);
+            assert_true(i == 0 || thread->marks[i].ns >= thread->marks[i - 1].ns);
+        }
+    }
+    cm_trace_clear(trace);
+    assert_int_equal(trace->thread[0].count, 0);
+    cm_trace_free(trace);
+    cm_team_run(THREADS, marks_body, NULL); /* without a trace */
+}
+
+static void test_a_full_trace_says_so(void **state) {
+    (void)state;
+    cm_trace *trace = cm_trace_create(1, 2);
+    assert_non_null(trace);
+    cm_team_run_traced(1, marks_body, NULL, trace);
+    assert_int_equal(trace->thread[0].count, 2);
+    assert_true(trace->thread[0].full);
+    cm_trace_free(trace);
+}
+
+/* A step of a model with a trace gives the bits of one without; its tasks are all stages. */
+static void test_tracing_changes_nothing(void **state) {
+    (void)state;
+    cm_network *network = network_of(odd_networks[0].text);
+    cm_model *model[2];
+    model_batch batch;
+    char hex[2][65];
+    cm_trace *trace = cm_trace_create(2, 4096);
+    assert_non_null(trace);
+    draw_batch(network, 1, &batch);
+    for (int i = 0; i < 2; ++i) {
+        model[i] = model_of(network, MODELS_MAX_BATCH, 2, CM_ISA_COUNT, true);
+        cm_model_initialize(model[i], 3);
+        cm_model_set_trace(model[i], i == 1 ? trace : NULL);
+        cm_model_train_step(model[i], MODELS_MAX_BATCH, batch.images, batch.labels, &adam_defaults,
+                            1);
+        cm_model_sha256(model[i], hex[i]);
+    }
+    assert_string_equal(hex[0], hex[1]);
+    const cm_plan *plan = cm_model_plan(model[1], true);
+    for (int stage = 0; stage < plan->stage_count; ++stage) {
+        for (cm_pass pass = CM_PASS_FORWARD; pass <= CM_PASS_BACKWARD; ++pass) {
+            bool found = false;
+            for (size_t i = 0; i < trace->thread[0].count; ++i) {
+                found = found || trace->thread[0].marks[i].task == ((int)pass << 16 | stage);
+            }
+            assert_true(found);
+        }
+    }
+    for (int i = 0; i < 2; ++i) {
+        cm_model_free(model[i]);
+    }
+    cm_trace_free(trace);
+    cm_network_free(network);
+}
+
+/* Multiply-adds that are really done. */
+static void test_cost_of_convolutions(void **state) {
+    (void)state;
+    static const struct {
+        cm_conv2d_shape shape;
+        double products; /* an image and pair of channels */
+    } rows[] = {
+        {{4, 3, 9, 9, 5, 3, 3, 1, 1, 1, 1, CM_CONV2D_DIRECT, 0, 0}, 625},
+        {{4, 3, 3, 3, 5, 3, 3, 1, 1, 1, 1, CM_CONV2D_DIRECT, 0, 0}, 49},
+        {{4, 3, 1, 1, 5, 3, 3, 1, 1, 1, 1, CM_CONV2D_DIRECT, 0, 0}, 1},
+        {{4, 3, 8, 6, 5, 2, 3, 2, 1, 0, 0, CM_CONV2D_DIRECT, 0, 0}, 4 * 4 * 2 * 3},
+        {{4, 3, 9, 9, 5, 3, 3, 1, 1, 1, 1, CM_CONV2D_DFT10, 0, 0}, 148},
+        {{4, 3, 3, 3, 5, 3, 3, 1, 1, 1, 1, CM_CONV2D_T4, 0, 0}, 16},
+    };
+    for (size_t i = 0; i < CM_COUNT(rows); ++i) {
+        cm_conv2d_shape shape = rows[i].shape;
+        assert_true(cm_conv2d_shape_init(&shape));
+        const cm_conv2d_cost cost = cm_conv2d_cost_of(&shape);
+        assert_true(cost.multiply_adds == rows[i].products * 4 * 3 * 5);
+        assert_int_equal(cost.planes > 0, shape.algorithm != CM_CONV2D_DIRECT);
+    }
+}
+
+/* Every part of a step but the waits and the loss has bytes that it moves. */
+static void test_work_is_known(void **state) {
+    (void)state;
+    for (size_t n = 0; n < CM_COUNT(odd_networks); ++n) {
+        cm_network *network = network_of(odd_networks[n].text);
+        cm_model *model = model_of(network, 4, 1, CM_ISA_COUNT, true);
+        const cm_plan *plan = cm_model_plan(model, true);
+        for (int stage = 0; stage < plan->stage_count; ++stage) {
+            const bool conv = plan->stages[stage].kind == CM_STAGE_CONV2D;
+            const cm_phase phase = conv ? CM_PHASE_MULTIPLY : CM_PHASE_WORK;
+            for (cm_pass pass = CM_PASS_FORWARD; pass <= CM_PASS_BACKWARD; ++pass) {
+                const cm_work work = cm_work_of(plan, pass, stage, phase, 4);
+                assert_true(work.bytes > 0);
+                assert_true(!conv || work.flops > 0);
+            }
+            assert_true(cm_work_of(plan, CM_PASS_FORWARD, stage, CM_PHASE_BARRIER, 4).bytes == 0);
+        }
+        const cm_work update = cm_work_of(plan, CM_PASS_UPDATE, 0, CM_PHASE_WORK, 4);
+        assert_true(update.bytes == 28.0 * (double)plan->parameter_floats);
+        cm_model_free(model);
+        cm_network_free(network);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_a_full_trace_says_so),
+        cmocka_unit_test(test_tracing_changes_nothing),
+        cmocka_unit_test(test_cost_of_convolutions),
+        cmocka_unit_test(test_work_is_known),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
