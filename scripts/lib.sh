@@ -16,6 +16,7 @@ fail() {
 #   command  a program in PATH         module  a pkg-config module
 #   file     a file                    cmake   a cmake of this version or a later one
 #   links    a compiler, with options after commas, that makes a program
+#   python   a module of python3
 #   data     Fashion-MNIST in one of the places where the program looks for it
 NEEDS_BUILD='
 cmake    3.25                   cmake               cmake
@@ -31,6 +32,9 @@ module   libmd                  libmd-dev           libmd-devel
 module   popt                   libpopt-dev         popt-devel'
 NEEDS_DATA='
 data     fashion-mnist          dataset-fashion-mnist  -'
+NEEDS_PLOT='
+command  python3                python3             python3
+python   matplotlib             python3-matplotlib  python3-matplotlib'
 NEEDS_TEST='
 command  git                    git                 git
 command  python3                python3             python3
@@ -71,6 +75,18 @@ find_cmake() {
     return 1
 }
 
+# The first python3 that has module $1: the one in PATH, or else the system's own.
+find_python() {
+    local candidate
+    for candidate in "$(command -v python3)" /usr/bin/python3; do
+        if "$candidate" -c "import $1" 2>/dev/null; then
+            printf '%s\n' "$candidate"
+            return 0
+        fi
+    done
+    return 1
+}
+
 have_data() {
     local folder cache=${HOME:-}/.cache
     case ${XDG_CACHE_HOME:-} in
@@ -102,6 +118,7 @@ have() {
     links) links "$2" ;;
     cmake) find_cmake "$2" >/dev/null ;;
     data) have_data ;;
+    python) find_python "$2" >/dev/null ;;
     *) fail "unknown kind of need: $1" ;;
     esac
 }

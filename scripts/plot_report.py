@@ -49,6 +49,7 @@ def draw(report: dict, theirs: dict[str, list[float]], picture: str) -> None:
     axes.tick_params(axis="y", length=0)
     axes.legend(loc="lower left", frameon=False)
     figure.savefig(picture, dpi=150)
+    pyplot.close(figure)
 
 
 def main() -> int:

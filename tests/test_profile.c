@@ -1,6 +1,8 @@
 /* Traces of teams, and the work that a profile counts. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -9,6 +11,7 @@
 #include "kernels/trace.h"
 #include "models.h"
 #include "profile/profile.h"
+#include "system/counters.h"
 
 enum { THREADS = 3 };
 
@@ -146,6 +149,127 @@ static void test_work_is_known(void **state) {
     }
 }
 
+/* ---- Counters: granted, denied, broken ---- */
+
+enum { FIRST_FD = 1000 };
+
+static atomic_int opened;
+static int closed, refuse_with;
+
+static int fake_open(struct perf_event_attr *attr, int group) {
+    (void)attr;
+    (void)group;
+    if (refuse_with != 0) {
+        errno = refuse_with;
+        return -1;
+    }
+    return FIRST_FD + atomic_fetch_add(&opened, 1);
+}
+
+/* Each thread ran half of the time and counted 10, 20, 30, 40. */
+static ssize_t fake_read(int fd, void *data, size_t size) {
+    const uint64_t values[] = {4, 200, 100, 10, 20, 30, 40};
+    assert_true(fd >= FIRST_FD);
+    assert_int_equal(size, sizeof values);
+    memcpy(data, values, sizeof values);
+    return (ssize_t)size;
+}
+
+static ssize_t short_read(int fd, void *data, size_t size) {
+    (void)fd;
+    memset(data, 0, size);
+    return 8;
+}
+
+static int fake_close(int fd) {
+    assert_true(fd >= FIRST_FD);
+    ++closed;
+    return 0;
+}
+
+static const cm_counter_system fake = {fake_open, fake_read, fake_close, "/nonexistent"};
+
+static void test_counters(void **state) {
+    (void)state;
+    const cm_counter_system broken = {fake_open, short_read, fake_close, "/nonexistent"};
+    cm_counters counters;
+    double values[CM_COUNTER_COUNT];
+#ifdef _OPENMP
+    const int threads = 2;
+#else
+    const int threads = 1;
+#endif
+    closed = refuse_with = 0;
+    atomic_store(&opened, 0);
+    cm_counters_open(&counters, threads, &fake);
+    assert_true(counters.available);
+    assert_int_equal(atomic_load(&opened), threads * CM_COUNTER_COUNT);
+    assert_true(cm_counters_read(&counters, values));
+    for (int i = 0; i < CM_COUNTER_COUNT; ++i) {
+        assert_true(values[i] == 2.0 * 10.0 * (i + 1) * threads);
+    }
+    counters.system = &broken;
+    assert_false(cm_counters_read(&counters, values));
+    cm_counters_close(&counters);
+    assert_int_equal(closed, threads * CM_COUNTER_COUNT);
+}
+
+static void test_counters_that_are_denied(void **state) {
+    (void)state;
+    static const struct {
+        int failure;
+        const char *reason;
+    } rows[] = {{EACCES, "perf_event_paranoid"},
+                {EPERM, "perf_event_paranoid"},
+                {ENOENT, "virtual"},
+                {EOPNOTSUPP, "virtual"},
+                {ENOSYS, "no perf_event_open"},
+                {EMFILE, "perf_event_open: "}};
+    for (size_t i = 0; i < CM_COUNT(rows); ++i) {
+        cm_counters counters;
+        double values[CM_COUNTER_COUNT];
+        refuse_with = rows[i].failure;
+        cm_counters_open(&counters, 1, &fake);
+        assert_false(counters.available);
+        assert_non_null(strstr(counters.reason, rows[i].reason));
+        assert_false(cm_counters_read(&counters, values));
+        cm_counters_close(&counters);
+    }
+}
+
+/* A profile with counters has them; one without says why, and all else is the same. */
+static void test_profile_with_counters(void **state) {
+    (void)state;
+    cm_network *network = NULL;
+    cm_dataset *dataset = NULL;
+    cm_topology *topology = NULL;
+    cm_error error = {""};
+    static const char text[] = "input 1 28 28\nmax_pool2d 7\nflatten\nlinear 10\n";
+    assert_int_equal(cm_network_parse(text, strlen(text), "t", &network, &error), CM_OK);
+    assert_int_equal(cm_dataset_open("synthetic", &dataset, &error), CM_OK);
+    assert_int_equal(cm_topology_load(&topology, &error), CM_OK);
+    cm_model *model = model_of(network, 4, 1, CM_ISA_COUNT, true);
+    for (int granted = 0; granted < 2; ++granted) {
+        cm_profile profile;
+        refuse_with = granted == 1 ? 0 : ENOENT;
+        assert_int_equal(cm_profile_make(model, CM_MODE_TRAIN, dataset, 4, 3, topology, &fake, NULL,
+                                         &profile, &error),
+                         CM_OK);
+        assert_int_equal(profile.counted, granted);
+        assert_int_equal(profile.no_counters[0] == '\0', granted);
+        assert_true(profile.row_count > 5);
+        json_t *json = cm_profile_json(&profile, json_null(), json_null(), json_null(), &error);
+        assert_int_equal(json_is_object(json_object_get(json, "counters")), granted);
+        assert_int_equal(json_is_string(json_object_get(json, "no_counters")), !granted);
+        json_decref(json);
+        cm_profile_free(&profile);
+    }
+    cm_topology_free(topology);
+    cm_dataset_close(dataset);
+    cm_model_free(model);
+    cm_network_free(network);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_marks),
@@ -153,6 +277,9 @@ int main(void) {
         cmocka_unit_test(test_tracing_changes_nothing),
         cmocka_unit_test(test_cost_of_convolutions),
         cmocka_unit_test(test_work_is_known),
+        cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_counters_that_are_denied),
+        cmocka_unit_test(test_profile_with_counters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

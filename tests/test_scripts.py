@@ -179,6 +179,7 @@ class MainJob(Sandbox):
         super().setUp()
         self.stand_in("cmake", CMAKE)
         self.stand_in("convmark", LOG + "exit ${CONVMARK_EXITS:-0}")
+        self.stand_in("python3", LOG)
         for tool in ("ninja", "gcc", "pkg-config"):
             self.stand_in(tool, "exit 0")
 
@@ -196,16 +197,24 @@ class MainJob(Sandbox):
         self.assertEqual(done.returncode, 0, done.stderr)
         output = f"{self.folder}/out/report"
         self.assertEqual(self.calls("convmark"),
-                         [f"convmark report --seeds 10 --output {output}"])
-        self.assertIn(f"{output}/report.md", done.stdout)
+                         [f"convmark report --seeds 10 --output {output}",
+                          f"convmark sweep --no-accuracy --rounds 6 --seconds 0.15 --output {output}"])
+        self.assertEqual(self.calls("python3")[-1],
+                         f"python3 {self.folder}/scripts/report_page.py {output}")
+        self.assertIn(output, done.stdout.splitlines()[-1])
+        self.assertIn("report.html", done.stdout.splitlines()[-1])
 
     def test_other_output(self):
-        done = self.run_job("--output", "here")
-        self.assertIn("here/report.md", done.stdout)
-        self.assertEqual(self.calls("convmark"), ["convmark report --output here"])
+        done = self.run_job("--output", "here", "--variants=bn-3", "--data", "there", "--epochs", "1")
+        self.assertIn(" here: ", done.stdout.splitlines()[-1])
+        report, sweep = self.calls("convmark")
+        self.assertEqual(report, "convmark report --output here --variants=bn-3 --data there "
+                                 "--epochs 1")
+        self.assertTrue(sweep.endswith("--output here --variants=bn-3 --data there"), sweep)
 
     def test_exit_code_is_the_program_s(self):
         self.assertEqual(self.run_job(CONVMARK_EXITS="3").returncode, 3)
+        self.assertEqual(len(self.calls("convmark")), 1)
 
     def test_failed_build(self):
         self.assertNotEqual(self.run_job(CMAKE_FAILS="1").returncode, 0)

@@ -127,7 +127,7 @@ static cm_status run(const profile_options *options, cm_machine_options *machine
         cm_warn_of_conditions(machine);
         status = cm_profile_make(model, options->infer ? CM_MODE_INFER : CM_MODE_TRAIN, dataset,
                                  options->batch, options->steps, machine->topology,
-                                 cm_interrupt_flag(), &profile, error);
+                                 &cm_counter_kernel, cm_interrupt_flag(), &profile, error);
     }
     if (status == CM_OK) {
         status = show(options, machine, &profile, argc, argv, error);

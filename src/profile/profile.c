@@ -96,10 +96,22 @@ static double run_step(driver *d) {
     return (double)(read - start) * 1e-9;
 }
 
+/* What the counters moved on by, added to the profile's. */
+static bool add_counts(const cm_counters *counters, const double before[CM_COUNTER_COUNT],
+                       cm_profile *profile) {
+    double now[CM_COUNTER_COUNT];
+    const bool read = cm_counters_read(counters, now);
+    for (int i = 0; read && i < CM_COUNTER_COUNT; ++i) {
+        profile->counts[i] += (now[i] - before[i]) / profile->steps;
+    }
+    return read;
+}
+
 /* Traced and untraced steps in turn, so that drift is the same for both. */
-static cm_status run_steps(driver *d, collector *c, const volatile sig_atomic_t *stop,
-                           cm_error *error) {
+static cm_status run_steps(driver *d, collector *c, const cm_counters *counters,
+                           const volatile sig_atomic_t *stop, cm_error *error) {
     cm_profile *profile = c->profile;
+    double before[CM_COUNTER_COUNT];
     for (int i = 0; i < CM_PROFILE_WARM_UP; ++i) {
         run_step(d);
     }
@@ -115,10 +127,12 @@ static cm_status run_steps(driver *d, collector *c, const volatile sig_atomic_t 
         profile->untraced[step] = (double)(cm_clock_ns() - start) * 1e-9;
         cm_trace_clear(profile->trace);
         cm_model_set_trace(d->model, profile->trace);
+        profile->counted = profile->counted && cm_counters_read(counters, before);
         start = cm_clock_ns();
         profile->data[step] = run_step(d);
         const int64_t end = cm_clock_ns();
         cm_model_set_trace(d->model, NULL);
+        profile->counted = profile->counted && add_counts(counters, before, profile);
         profile->wall[step] = (double)(end - start) * 1e-9;
         profile->trace_start_ns = start;
         profile->trace_end_ns = end;
@@ -234,8 +248,8 @@ static cm_status prepare(driver *d, collector *c, const cm_dataset *dataset, cm_
 }
 
 cm_status cm_profile_make(cm_model *model, cm_mode mode, const cm_dataset *dataset, int batch,
-                          int steps, const cm_topology *topology, const volatile sig_atomic_t *stop,
-                          cm_profile *profile, cm_error *error) {
+                          int steps, const cm_topology *topology, const cm_counter_system *system,
+                          const volatile sig_atomic_t *stop, cm_profile *profile, cm_error *error) {
     *profile = (cm_profile){.model = model,
                             .plan = cm_model_plan(model, mode == CM_MODE_TRAIN),
                             .mode = mode,
@@ -250,7 +264,12 @@ cm_status cm_profile_make(cm_model *model, cm_mode mode, const cm_dataset *datas
         status = prepare(&d, &c, dataset, error);
     }
     if (status == CM_OK) {
-        status = run_steps(&d, &c, stop, error);
+        cm_counters counters;
+        cm_counters_open(&counters, profile->threads, system);
+        profile->counted = counters.available;
+        snprintf(profile->no_counters, sizeof profile->no_counters, "%s", counters.reason);
+        status = run_steps(&d, &c, &counters, stop, error);
+        cm_counters_close(&counters);
     }
     if (status == CM_OK) {
         finish(&c);

@@ -18,6 +18,7 @@
 #include "network/model.h"
 #include "profile/work.h"
 #include "status.h"
+#include "system/counters.h"
 #include "system/topology.h"
 
 #ifdef __cplusplus
@@ -66,17 +67,20 @@ typedef struct cm_profile {
     cm_trace *trace;      /* of the last step */
     int64_t trace_start_ns, trace_end_ns;
     cm_capability capability;
+    bool counted;                    /* hardware counters were granted */
+    char no_counters[200];           /* else why not */
+    double counts[CM_COUNTER_COUNT]; /* of a traced step, all threads together */
 } cm_profile;
 
 /**
  * Profiles `steps` steps of `model` on batches of `dataset`, in turn with as many that are not
- * traced (their difference is the overhead). The caller has pinned the model's threads.
- * CM_INTERRUPTED when `stop` (NULL: never) is not 0 before enough steps. Free with
- * cm_profile_free(), whatever the status.
+ * traced (their difference is the overhead). `system`: &cm_counter_kernel. The caller has pinned
+ * the model's threads. CM_INTERRUPTED when `stop` (NULL: never) is not 0 before enough steps. Free
+ * with cm_profile_free(), whatever the status.
  */
 cm_status cm_profile_make(cm_model *model, cm_mode mode, const cm_dataset *dataset, int batch,
-                          int steps, const cm_topology *topology, const volatile sig_atomic_t *stop,
-                          cm_profile *profile, cm_error *error);
+                          int steps, const cm_topology *topology, const cm_counter_system *system,
+                          const volatile sig_atomic_t *stop, cm_profile *profile, cm_error *error);
 void cm_profile_free(cm_profile *profile);
 
 /** "conv.4 conv2d" ...: the layer that a row belongs to, or "loss", "adam". */

@@ -69,6 +69,18 @@ static bool add_measurements(const cm_profile *profile, json_t *list, double ste
     return ok;
 }
 
+/* Null, with the reason beside it, where the kernel grants none. */
+static json_t *counters_json(const cm_profile *profile) {
+    if (!profile->counted) {
+        return json_null();
+    }
+    json_t *o = json_object();
+    for (cm_counter i = 0; i < CM_COUNTER_COUNT; ++i) {
+        json_object_set_new(o, cm_counter_name(i), number_or_null(profile->counts[i]));
+    }
+    return o;
+}
+
 json_t *cm_profile_json(const cm_profile *profile, json_t *machine, json_t *conditions,
                         json_t *command, cm_error *error) {
     double overhead, low, high, step = 0.0;
@@ -91,6 +103,9 @@ json_t *cm_profile_json(const cm_profile *profile, json_t *machine, json_t *cond
                     json_pack("[o, o, o]", number_or_null(overhead), number_or_null(low),
                               number_or_null(high)),
                     error) &&
+        cm_json_set(o, "counters", counters_json(profile), error) &&
+        cm_json_set(o, "no_counters",
+                    profile->counted ? json_null() : cm_json_string(profile->no_counters), error) &&
         cm_json_set(o, "capability", cm_capability_json(&profile->capability), error) &&
         cm_json_set(o, "measurements", json_incref(list), error) &&
         cm_json_set(o, "command", json_incref(command), error) &&

@@ -140,6 +140,24 @@ static void print_hot_spots(const cm_profile *profile, FILE *out) {
     free(rows);
 }
 
+static void print_counters(const cm_profile *profile, FILE *out) {
+    const double *counts = profile->counts;
+    if (!profile->counted) {
+        fprintf(out,
+                "Hardware counters: none, %s.\nBytes and operations above are computed from the "
+                "shapes.\n",
+                profile->no_counters);
+        return;
+    }
+    fprintf(out,
+            "Hardware counters, a step: %.4g cycles, %.4g instructions (%.2f a cycle), %.4g last "
+            "cache misses of %.4g (%.1f GB/s from memory).\n",
+            counts[CM_COUNTER_CYCLES], counts[CM_COUNTER_INSTRUCTIONS],
+            counts[CM_COUNTER_INSTRUCTIONS] / counts[CM_COUNTER_CYCLES],
+            counts[CM_COUNTER_CACHE_MISSES], counts[CM_COUNTER_CACHE_REFERENCES],
+            64.0 * counts[CM_COUNTER_CACHE_MISSES] / step_seconds(profile) * 1e-9);
+}
+
 void cm_profile_print(const cm_profile *profile, FILE *out) {
     double overhead, low, high;
     const double step = step_seconds(profile);
@@ -158,6 +176,7 @@ void cm_profile_print(const cm_profile *profile, FILE *out) {
         fprintf(out, "Tracing: %+.2f %% [%+.2f, %+.2f] against the untraced steps between.\n",
                 100 * overhead, 100 * low, 100 * high);
     }
+    print_counters(profile, out);
 }
 
 /* ---- Memory ---- */

@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Draws the roofline of profiles: the machine's measured ceilings, and each part of a step as a
+point whose area is its share of the step.
+
+usage: plot_roofline.py PICTURE.svg|png PROFILE.json [PROFILE.json ...]
+Several profiles (before and after, say) get a colour each. A profile is what
+`convmark profile --json` writes. Needs matplotlib (Debian: apt install python3-matplotlib).
+"""
+
+import json
+import sys
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot  # noqa: E402  (after the choice of backend)
+
+COLOURS = ["#1b6ca8", "#c8102e", "#2e8b57", "#8a5a9e"]
+CEILING = "#555555"
+
+
+def load(path: str) -> dict:
+    with open(path, encoding="utf-8") as file:
+        profile = json.load(file)
+    if profile.get("kind") != "profile" or profile.get("schema_version") != 1:
+        sys.exit(f"plot_roofline.py: {path}: not a profile of convmark profile --json")
+    return profile
+
+
+def points(profile: dict) -> list[dict]:
+    """Parts whose operations and bytes are known."""
+    return [part for part in profile["measurements"]
+            if part.get("flops", 0) > 0 and part["bytes"] > 0 and part["median"] > 0]
+
+
+def draw_ceilings(axes, profile: dict, low: float, high: float) -> None:
+    capability = profile["capability"]
+    peaks = {isa: peak for isa, peak in capability["flops_per_second"].items() if isa != "scalar"}
+    best = max(peaks.values(), default=max(capability["flops_per_second"].values()))
+    for level in capability["levels"]:
+        bandwidth = level["bytes_per_second"]
+        knee = best / bandwidth
+        axes.plot([low, knee], [low * bandwidth / 1e9, best / 1e9], color=CEILING, linewidth=1)
+        axes.annotate(f"{level['name']} {bandwidth / 1e9:.0f} GB/s", (low, low * bandwidth / 1e9),
+                      textcoords="offset points", xytext=(4, 4), fontsize=8, color=CEILING,
+                      rotation=34, rotation_mode="anchor")
+    for isa, peak in peaks.items():
+        axes.plot([low, high], [peak / 1e9] * 2, color=CEILING, linewidth=1, linestyle="--")
+    label = " = ".join(sorted(peaks)) if len({round(p / 1e10) for p in peaks.values()}) == 1 \
+        else ", ".join(f"{isa} {peak / 1e9:.0f}" for isa, peak in sorted(peaks.items()))
+    axes.annotate(f"fma {label}: {best / 1e9:.0f} GFLOP/s", (high, best / 1e9), ha="right",
+                  textcoords="offset points", xytext=(-4, 5), fontsize=8, color=CEILING)
+
+
+def name(profile: dict) -> str:
+    threads = profile["threads"]
+    return (f"{profile['variant']}, {profile['mode']}, batch {profile['batch']}, "
+            f"{threads} thread{'s' if threads > 1 else ''}, {profile['isa']}")
+
+
+def draw(profiles: list[dict], picture: str) -> None:
+    figure, axes = pyplot.subplots(figsize=(8, 5), constrained_layout=True)
+    intensities = [part["flops"] / part["bytes"] for p in profiles for part in points(p)]
+    low, high = min(intensities, default=0.1) / 3, max(intensities, default=10) * 3
+    draw_ceilings(axes, profiles[0], low, high)
+    for profile, colour in zip(profiles, COLOURS * len(profiles)):
+        parts = points(profile)
+        axes.scatter([p["flops"] / p["bytes"] for p in parts],
+                     [p["flops"] / p["median"] / 1e9 for p in parts],
+                     s=[20 + 4000 * p["share"] for p in parts], color=colour, alpha=0.35,
+                     edgecolors=colour, label=name(profile), zorder=3)
+        largest = {}
+        for part in sorted(parts, key=lambda p: -p["share"]):
+            largest.setdefault((part["pass"], part["part"]), part)
+        for row, part in enumerate(list(largest.values())[:3]):
+            axes.annotate(f"{part['layer'].split()[0]} {part['pass']} {part['part']}",
+                          (part["flops"] / part["bytes"], part["flops"] / part["median"] / 1e9),
+                          textcoords="offset points", xytext=(-10, -26 - 13 * row), fontsize=7,
+                          ha="right", color=colour, arrowprops={"arrowstyle": "-",
+                                                                "color": colour, "lw": 0.5})
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(low, high)
+    axes.set_xlabel("operations a byte (each array once)")
+    axes.set_ylabel("GFLOP/s of the algorithm")
+    axes.grid(color="#e6e6e6", which="major")
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    legend = axes.legend(loc="lower right", frameon=False, fontsize=8)
+    for handle in getattr(legend, "legend_handles", None) or legend.legendHandles:
+        handle.set_sizes([40])  # the attribute's old name: matplotlib before 3.7
+    figure.savefig(picture, dpi=150)
+    pyplot.close(figure)
+
+
+def main() -> int:
+    if len(sys.argv) < 3:
+        print(__doc__, file=sys.stderr)
+        return 2
+    draw([load(path) for path in sys.argv[2:]], sys.argv[1])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

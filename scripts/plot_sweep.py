@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Draws sweep.json: throughput against cores with the ideal line, parallel efficiency, and accuracy
+against throughput.
+
+usage: plot_sweep.py PICTURE.svg|png SWEEP.json
+Needs matplotlib (Debian: apt install python3-matplotlib).
+"""
+
+import json
+import sys
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot  # noqa: E402  (after the choice of backend)
+
+COLOURS = ["#1b6ca8", "#c8102e", "#2e8b57", "#8a5a9e", "#c77800", "#00838f", "#6d4c41", "#546e7a"]
+MODES = {"train": "training", "infer": "inference"}
+
+
+def of(sweep: dict, mode: str, variant: str) -> list[dict]:
+    """One batch's measurements of a variant, by number of cores."""
+    batch = sweep["options"]["batches"][0]
+    rows = [m for m in sweep["measurements"] if m["mode"] == mode and m["variant"] == variant and
+            m["batch"] == batch and m["median"] is not None]
+    return sorted(rows, key=lambda m: m["threads"])
+
+
+def errors(rows: list[dict]) -> list[list[float]]:
+    """Distances from the medians to the ends of their intervals; 0 where there is none."""
+    ends = [m["confidence_interval"] or [m["median"]] * 2 for m in rows]
+    return [[m["median"] - end[0] for m, end in zip(rows, ends)],
+            [end[1] - m["median"] for m, end in zip(rows, ends)]]
+
+
+def clean(axes) -> None:
+    axes.grid(color="#e6e6e6")
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def draw_throughput(axes, sweep: dict, mode: str) -> None:
+    cores = sorted(sweep["options"]["cores"])
+    for variant, colour in zip(sweep["options"]["variants"], COLOURS * 8):
+        rows = of(sweep, mode, variant)
+        if not rows:
+            continue
+        x = [m["threads"] for m in rows]
+        axes.errorbar(x, [m["median"] for m in rows], yerr=errors(rows), color=colour, marker="o",
+                      markersize=4, capsize=3, linewidth=1.4, label=variant)
+        ideal = rows[0]["median"] / rows[0]["threads"]
+        axes.plot(x, [ideal * threads for threads in x], color=colour, linewidth=0.8,
+                  linestyle=":")
+    axes.set_xticks(cores)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("cores (dotted: as many times faster)")
+    axes.set_ylabel("images/s")
+    axes.set_title(f"{MODES[mode]}, batch {sweep['options']['batches'][0]}", fontsize=10)
+    clean(axes)
+
+
+def draw_efficiency(axes, sweep: dict) -> None:
+    cores = max(sweep["options"]["cores"])
+    variants = sweep["options"]["variants"]
+    for offset, (mode, colour) in zip((-0.2, 0.2), (("train", COLOURS[0]), ("infer", COLOURS[2]))):
+        values = [next((100 * m["parallel_efficiency"] for m in of(sweep, mode, variant)
+                        if m["threads"] == cores and m["parallel_efficiency"]), 0)
+                  for variant in variants]
+        axes.bar([i + offset for i in range(len(variants))], values, 0.38, color=colour,
+                 label=MODES[mode])
+    axes.axhline(100, color="#555555", linewidth=0.8, linestyle=":")
+    axes.set_xticks(range(len(variants)), variants, rotation=30, ha="right", fontsize=8)
+    axes.set_ylabel(f"efficiency on {cores} cores, %")
+    axes.set_ylim(top=125)
+    axes.legend(frameon=False, fontsize=8, loc="upper right", ncol=2)
+    clean(axes)
+
+
+def draw_accuracy(axes, sweep: dict) -> None:
+    cores = max(sweep["options"]["cores"])
+    for variant, colour in zip(sweep["options"]["variants"], COLOURS * 8):
+        speed = [m["median"] for m in of(sweep, "train", variant) if m["threads"] == cores]
+        runs = [r for r in sweep["accuracy"] if r["variant"] == variant and r["threads"] == cores]
+        if speed and runs:
+            axes.plot(speed, [100 * runs[0]["accuracy"]], "o", color=colour)
+            axes.annotate(variant, (speed[0], 100 * runs[0]["accuracy"]), fontsize=8,
+                          textcoords="offset points", xytext=(6, 3), color=colour)
+    axes.set_xlim(0, 1.3 * max((line.get_xdata()[0] for line in axes.lines), default=1))
+    axes.margins(y=0.15)
+    axes.set_xlabel(f"training, images/s on {cores} cores")
+    axes.set_ylabel("accuracy under the protocol, seed 0, %")
+    clean(axes)
+
+
+def draw(sweep: dict, picture: str) -> None:
+    accuracy = bool(sweep["accuracy"])
+    figure, axes = pyplot.subplots(2, 2, figsize=(9, 7), constrained_layout=True)
+    draw_throughput(axes[0][0], sweep, "train")
+    draw_throughput(axes[0][1], sweep, "infer")
+    draw_efficiency(axes[1][0], sweep)
+    if accuracy:
+        draw_accuracy(axes[1][1], sweep)
+    else:
+        axes[1][1].set_axis_off()
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0), ncol=4,
+                  frameon=False, fontsize=8)
+    figure.savefig(picture, dpi=150, bbox_inches="tight")
+    pyplot.close(figure)
+
+
+def main() -> int:
+    if len(sys.argv) != 3:
+        print(__doc__, file=sys.stderr)
+        return 2
+    with open(sys.argv[2], encoding="utf-8") as file:
+        sweep = json.load(file)
+    if sweep.get("kind") != "sweep" or sweep.get("schema_version") != 1:
+        sys.exit(f"plot_sweep.py: {sys.argv[2]}: not a file of convmark sweep")
+    draw(sweep, sys.argv[1])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
