@@ -37,9 +37,10 @@ def draw(report: dict, theirs: dict[str, list[float]], picture: str) -> None:
                   label="PyTorch, a seed each" if row == 0 else None)
         axes.plot(ours, [y + 0.1] * len(ours), "o", color=OURS, markersize=5, alpha=0.8, zorder=3,
                   label="convmark, a seed each" if row == 0 else None)
-        axes.plot([100 * variant["published"]["accuracy"]], [y + 0.1], "|", color=PUBLISHED,
-                  markersize=18, markeredgewidth=2, zorder=4,
-                  label="published" if row == 0 else None)
+        if variant["published"]:
+            axes.plot([100 * variant["published"]["accuracy"]], [y + 0.1], "|", color=PUBLISHED,
+                      markersize=18, markeredgewidth=2, zorder=4,
+                      label="published" if row == 0 else None)
     axes.set_yticks(range(len(variants)), [v["id"] for v in reversed(variants)])
     axes.set_xlabel("accuracy after 300 steps, % of 6,400 test images")
     axes.grid(axis="x", color="#e6e6e6")

@@ -67,7 +67,7 @@ build_and_test() {
 }
 
 machine=$(uname -m)
-needs="$NEEDS_BUILD $NEEDS_DATA $NEEDS_TEST"
+needs="$NEEDS_BUILD $NEEDS_DATA $NEEDS_TEST $NEEDS_PLOT"
 [ $mode != quick ] && needs+="$NEEDS_CLANG"
 # On ARM itself the native builds are the ARM ones; elsewhere the cross-build needs Debian's
 # packages of libraries for another processor.
