@@ -54,6 +54,21 @@ class Results(CliTest):
         self.assertEqual(len({str(r["step_losses"] + [r["epochs"][0]["test_loss"]])
                               for r in results}), 1)
 
+    def test_until_accuracy(self):
+        words = ["train", self.network, "--data", "synthetic", "--epochs", "5", "--steps", "2",
+                 "--valid-steps", "2", "--batch", "10", "--json", "out.json"]
+        text = self.succeed(*words, "--until-accuracy", "0.001")
+        self.assertRegex(text, r"accuracy 0\.10 % after 20 images, [0-9.]+ s of training")
+        result = self.read_json("out.json")
+        self.assertEqual((len(result["epochs"]), result["reached_accuracy"]), (1, True))
+        line = self.fails(1, *words, "--until-accuracy", "1", "--quiet")
+        self.assertIn("was not reached in 5 epochs", line)
+        result = self.read_json("out.json")
+        self.assertEqual((len(result["epochs"]), result["reached_accuracy"]), (5, False))
+        self.succeed(*words, "--quiet")
+        self.assertIsNone(self.read_json("out.json")["reached_accuracy"])
+        self.fails(2, *words, "--until-accuracy", "1.5")
+
     def test_without_validation_none_is_reported(self):
         text = self.succeed("train", self.network, "--data", "synthetic", "--steps", "1",
                             "--epochs", "1", "--valid-steps", "0")

@@ -129,6 +129,11 @@ class ResultsTest(unittest.TestCase):
         mean = sum(result["step_losses"][3:]) / 3
         self.assertAlmostEqual(result["epochs"][1]["train_loss"], mean, places=12)
 
+    def test_train_until_accuracy(self):
+        result = self.train("--epochs", "2", "--steps", "3", "--until-accuracy", "0.01")
+        self.schema.check(result, self.root)
+        self.assertEqual(result["options"]["until_accuracy"], 0.01)
+
     def test_train_without_validation(self):
         result = self.train("--epochs", "1", "--steps", "1", "--valid-steps", "0")
         self.schema.check(result, self.root)

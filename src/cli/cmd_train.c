@@ -37,6 +37,8 @@ static const cm_option option_table[] = {
      0},
     {"no-shuffle", CM_OPTION_FALSE, MEMBER(train.shuffle), NULL, "images in the data set's order",
      0, 0},
+    {"until-accuracy", CM_OPTION_DOUBLE, MEMBER(train.until_accuracy), "X",
+     "end after the epoch whose validation reaches it; exit code 1 if none does", 0, 1},
     {"conv-algorithm", CM_OPTION_STRING, MEMBER(algorithm), "NAME",
      "auto, direct, t4 or dft10: for the convolutions it fits (default: auto)", 0, 0},
     {"save", CM_OPTION_STRING, MEMBER(save), "FILE", "write the model as safetensors", 0, 0},
@@ -171,6 +173,15 @@ static void print_tail(const train_run *run) {
         fprintf(run->text, "%d steps, %.0f images/s\n", run->result.step_count,
                 run->result.images_per_second);
     }
+    if (run->result.reached_accuracy) {
+        double seconds = 0.0;
+        for (int i = 0; i < run->result.epoch_count; ++i) {
+            seconds += run->result.epochs[i].train_seconds;
+        }
+        fprintf(run->text, "accuracy %.2f %% after %lld images, %.1f s of training\n",
+                100 * run->options->train.until_accuracy,
+                (long long)run->result.step_count * run->options->train.batch, seconds);
+    }
     if (run->result.early_stopped) {
         fprintf(run->text, "stopped early: the validation loss no longer fell\n");
     }
@@ -206,6 +217,12 @@ static cm_status run_all(train_run *run, const char *network, const char *data, 
         status = cm_fail(error, CM_INTERRUPTED,
                          "interrupted after %d steps; what was complete is written",
                          run->result.step_count);
+    }
+    const double until = run->options->train.until_accuracy;
+    if (status == CM_OK && run->complete && until > 0.0 && !run->result.reached_accuracy) {
+        status = cm_fail(error, CM_FAILED,
+                         "accuracy %.2f %% was not reached in %d epochs; give more with --epochs",
+                         100 * until, run->result.epoch_count);
     }
     return status;
 }

@@ -19,14 +19,21 @@ json_t *cm_command_json(int argc, const char *const *argv) {
 
 json_t *cm_train_options_json(const cm_train_options *options) {
     const cm_optimizer *optimizer = &options->optimizer;
-    return json_pack("{s:i, s:i, s:i, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:i}", "epochs",
-                     options->epochs, "steps", options->steps, "valid_steps", options->valid_steps,
-                     "batch", options->batch, "shuffle", options->shuffle, "learning_rate",
-                     optimizer->learning_rate, "beta1", optimizer->beta1, "beta2", optimizer->beta2,
-                     "epsilon", optimizer->epsilon, "weight_decay", optimizer->weight_decay,
-                     "plateau_factor", options->plateau_factor, "plateau_patience",
-                     options->plateau_patience, "early_stopping_patience",
-                     options->early_stopping_patience);
+    json_t *o = json_pack(
+        "{s:i, s:i, s:i, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:i}", "epochs",
+        options->epochs, "steps", options->steps, "valid_steps", options->valid_steps, "batch",
+        options->batch, "shuffle", options->shuffle, "learning_rate", optimizer->learning_rate,
+        "beta1", optimizer->beta1, "beta2", optimizer->beta2, "epsilon", optimizer->epsilon,
+        "weight_decay", optimizer->weight_decay, "plateau_factor", options->plateau_factor,
+        "plateau_patience", options->plateau_patience, "early_stopping_patience",
+        options->early_stopping_patience);
+    /* Only where it was asked for: without it, files of before have the same options. */
+    if (o != NULL && options->until_accuracy > 0.0 &&
+        json_object_set_new(o, "until_accuracy", json_real(options->until_accuracy)) != 0) {
+        json_decref(o);
+        return NULL;
+    }
+    return o;
 }
 
 static void hash_images(cm_sha256 *hash, const cm_images *images) {
@@ -128,6 +135,11 @@ static bool set_result(json_t *o, const cm_train_record *record, cm_error *error
     return cm_json_set(o, "step_losses", step_losses_json(result), error) &&
            cm_json_set(o, "epochs", epochs_json(result, record->options, error), error) &&
            cm_json_set(o, "early_stopped", json_boolean(result->early_stopped), error) &&
+           cm_json_set(o, "reached_accuracy",
+                       record->options->until_accuracy > 0.0
+                           ? json_boolean(result->reached_accuracy)
+                           : json_null(),
+                       error) &&
            cm_json_set(o, "images_per_second",
                        measured(result->step_count > 0, result->images_per_second), error) &&
            cm_json_set(o, "sha256", json_string(result->sha256), error);
