@@ -108,6 +108,10 @@ class ProfileTest(CliTest):
         self.profile("--threads", "1", "--quiet", "--conv-algorithm", "direct")
         text = self.succeed("compare", "a.json", "p.json", "--filter", "conv.5/forward/multiply")
         self.assertIn("conv.5/forward/multiply", text)
+        both = self.succeed("profile", "--compare", "a.json", "p.json")
+        self.assertEqual(both, self.succeed("compare", "a.json", "p.json"))
+        self.fails(2, "profile", "--compare", "a.json")
+        self.fails(3, "profile", "--compare", "a.json", "net.txt")
 
     def test_wrong_options(self):
         for words, part in [(["--steps", "0"], "--steps"), (["--batch", "0"], "--batch"),

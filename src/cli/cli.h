@@ -170,6 +170,9 @@ cm_status cm_check_output(const char *option, const char *path, bool allow_stdou
 /** Whether an output path is standard output: text for people then has to stay off it. */
 bool cm_is_stdout(const char *path);
 
+/** What `convmark compare` does with these files and no options. */
+cm_status cm_compare_paths(const char *const *paths, int count, cm_error *error);
+
 /* ---- Interrupts ---- */
 
 /** Called once by main(): SIGINT and SIGTERM end the program at once with exit code 130. */

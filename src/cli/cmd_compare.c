@@ -95,17 +95,16 @@ static cm_status show(const compare_options *options, const cm_results_file *fil
     return status;
 }
 
-static cm_status open_and_show(const compare_options *options, const cm_arguments *arguments,
-                               cm_error *error) {
+static cm_status open_and_show(const compare_options *options, const char *const *paths,
+                               int path_count, cm_error *error) {
     cm_results_file files[MAX_FILES] = {{0}};
     int count = 0;
     cm_status status = CM_OK;
-    if (arguments->count < 2 || arguments->count > MAX_FILES) {
-        status = cm_fail(error, CM_USAGE, "compare: %d files; give 2 to %d", arguments->count,
-                         MAX_FILES);
+    if (path_count < 2 || path_count > MAX_FILES) {
+        status = cm_fail(error, CM_USAGE, "compare: %d files; give 2 to %d", path_count, MAX_FILES);
     }
-    for (; status == CM_OK && count < arguments->count; ++count) {
-        status = cm_results_file_open(arguments->words[count], &files[count], error);
+    for (; status == CM_OK && count < path_count; ++count) {
+        status = cm_results_file_open(paths[count], &files[count], error);
     }
     if (status == CM_OK) {
         status = show(options, files, count, error);
@@ -114,6 +113,11 @@ static cm_status open_and_show(const compare_options *options, const cm_argument
         cm_results_file_close(&files[i]);
     }
     return status;
+}
+
+cm_status cm_compare_paths(const char *const *paths, int count, cm_error *error) {
+    const compare_options options = {.compare = cm_compare_options_default()};
+    return open_and_show(&options, paths, count, error);
 }
 
 cm_status cm_command_compare(const cm_command *command, int argc, const char **argv,
@@ -126,7 +130,7 @@ cm_status cm_command_compare(const cm_command *command, int argc, const char **a
     if (status == CM_OK && !arguments.help) {
         status = cm_check_output("markdown", options.markdown, true, error);
         if (status == CM_OK) {
-            status = open_and_show(&options, &arguments, error);
+            status = open_and_show(&options, arguments.words, arguments.count, error);
         }
     }
     cm_arguments_free(&arguments);

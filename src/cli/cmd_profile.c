@@ -11,7 +11,7 @@
 enum { MAX_BATCH = 10000 };
 
 typedef struct profile_options {
-    bool infer, memory;
+    bool infer, memory, compare;
     int steps, batch;
     const char *json, *trace, *flamegraph, *algorithm;
 } profile_options;
@@ -25,6 +25,8 @@ static const cm_option option_table[] = {
     {"batch", CM_OPTION_INT, MEMBER(batch), "N", "images a batch (default: 64)", 1, MAX_BATCH},
     {"conv-algorithm", CM_OPTION_STRING, MEMBER(algorithm), "NAME",
      "auto, direct, t4 or dft10: for the convolutions it fits (default: auto)", 0, 0},
+    {"compare", CM_OPTION_TRUE, MEMBER(compare), NULL,
+     "compare two profiles, given in place of the variant, part by part", 0, 0},
     {"memory", CM_OPTION_TRUE, MEMBER(memory), NULL, "print the plan of the memory as well", 0, 0},
     {"json", CM_OPTION_STRING, MEMBER(json), "FILE",
      "write all of it as JSON ('-': standard output)", 0, 0},
@@ -148,8 +150,16 @@ cm_status cm_command_profile(const cm_command *command, int argc, const char **a
                                       {cm_data_option_table, &data},
                                       {cm_machine_option_table, &machine}};
     cm_arguments arguments;
-    cm_status status = cm_arguments_parse(command, argc, argv, groups, 3, 1, &arguments, error);
-    if (status == CM_OK && !arguments.help) {
+    cm_status status =
+        cm_arguments_parse(command, argc, argv, groups, 3, CM_ANY_WORDS, &arguments, error);
+    if (status == CM_OK && !arguments.help && options.compare) {
+        status = cm_compare_paths(arguments.words, arguments.count, error);
+    } else if (status == CM_OK && !arguments.help && arguments.count != 1) {
+        status = cm_fail(error, CM_USAGE,
+                         "profile: %d arguments; usage: convmark profile VARIANT|FILE, or "
+                         "convmark profile --compare BEFORE.json NOW.json",
+                         arguments.count);
+    } else if (status == CM_OK && !arguments.help) {
         status = run(&options, &machine, arguments.words[0], data.data, argc, argv, error);
     }
     cm_machine_release(&machine);
