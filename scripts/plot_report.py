@@ -33,8 +33,9 @@ def draw(report: dict, theirs: dict[str, list[float]], picture: str) -> None:
         y = len(variants) - 1 - row
         ours = [100 * seed["accuracy"] for seed in variant["seeds"]]
         peer = [100 * accuracy for accuracy in theirs.get(variant["id"], [])]
-        axes.plot(peer, [y - 0.18] * len(peer), "o", color=THEIRS, markersize=5, zorder=2,
-                  label="PyTorch, a seed each" if row == 0 else None)
+        if peer:
+            axes.plot(peer, [y - 0.18] * len(peer), "o", color=THEIRS, markersize=5, zorder=2,
+                      label="PyTorch, a seed each" if row == 0 else None)
         axes.plot(ours, [y + 0.1] * len(ours), "o", color=OURS, markersize=5, alpha=0.8, zorder=3,
                   label="convmark, a seed each" if row == 0 else None)
         if variant["published"]:

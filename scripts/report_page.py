@@ -41,6 +41,8 @@ table { border-collapse: collapse; width: 100%; font-size: .85rem; white-space: 
 th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); }
 th { background: var(--card); } tr:last-child td { border-bottom: 0; }
 th:first-child, td:first-child { text-align: left; }
+table.facts { white-space: normal; } table.facts td { text-align: left; }
+@media (max-width: 500px) { table { font-size: .66rem; } th, td { padding: .2rem .3rem; } }
 figure { margin: 1rem 0; } figure img { width: 100%; height: auto; background: #fff;
          border-radius: 6px; }
 figcaption { color: var(--soft); font-size: .85rem; }
@@ -54,9 +56,16 @@ def read(path: pathlib.Path) -> dict | None:
         return json.load(file)
 
 
+def cells(tag: str, values: list[str]) -> str:
+    return "".join(f"<{tag}>{html.escape(value)}</{tag}>" for value in values)
+
+
+def facts(rows: list[list[str]]) -> str:
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    return f'<div class="wide"><table class="facts"><tbody>{body}</tbody></table></div>'
+
+
 def table(heads: list[str], rows: list[list[str]]) -> str:
-    def cells(tag: str, values: list[str]) -> str:
-        return "".join(f"<{tag}>{html.escape(value)}</{tag}>" for value in values)
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     return (f'<div class="wide"><table><thead><tr>{cells("th", heads)}</tr></thead>'
             f"<tbody>{body}</tbody></table></div>")
@@ -111,7 +120,7 @@ def machine_part(machine: dict, conditions: list[dict]) -> str:
             ["system", f"{machine.get('os')}, {machine.get('kernel')}"],
             ["build", f"convmark {build['version']}, {build['compiler']}, {build['type']}"]]
     found = "".join(f"<li>{html.escape(c['message'])}</li>" for c in conditions)
-    return ("<h2>Machine</h2>" + table(["", ""], rows) +
+    return ("<h2>Machine</h2>" + facts(rows) +
             (f'<p class="note">What spoils measurements here:</p><ul>{found}</ul>'
              if found else ""))
 

@@ -91,6 +91,19 @@ class PagesTest(CliTest):
         self.assertEqual([name for name in os.listdir(self.path("out")) if name.startswith("tmp")],
                          [])
 
+    @unittest.skipUnless(shutil.which("chromium"), "no chromium")
+    def test_in_a_browser(self):
+        self.results()
+        self.draw("report_page.py", "out")
+        done = subprocess.run(
+            ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom",
+             "--enable-logging=stderr", f"--user-data-dir={self.path('browser')}",
+             "file://" + self.path("out/report.html")], capture_output=True, text=True,
+            timeout=120, check=False)
+        self.assertEqual(done.stdout.count("<img "), 4)
+        self.assertEqual(done.stdout.count("<table"), 3)
+        self.assertNotIn("CONSOLE", done.stderr)
+
     def test_names_are_text(self):
         self.results()
         report = self.read_json("out/report.json")
