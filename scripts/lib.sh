@@ -36,6 +36,7 @@ NEEDS_PLOT='
 command  python3                python3             python3
 python   matplotlib             python3-matplotlib  python3-matplotlib'
 NEEDS_TEST='
+command  chromium               chromium            chromium
 command  git                    git                 git
 command  python3                python3             python3
 module   cmocka                 libcmocka-dev       libcmocka-devel'

@@ -49,7 +49,7 @@ def draw(report: dict, theirs: dict[str, list[float]], picture: str) -> None:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.legend(loc="lower left", frameon=False)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncol=3, frameon=False)
     figure.savefig(picture, dpi=150)
     pyplot.close(figure)
 

@@ -17,6 +17,7 @@ from matplotlib import pyplot  # noqa: E402  (after the choice of backend)
 
 COLOURS = ["#1b6ca8", "#c8102e", "#2e8b57", "#8a5a9e"]
 CEILING = "#555555"
+STYLES = ["-", "--", ":", "-."]
 
 
 def load(path: str) -> dict:
@@ -33,23 +34,46 @@ def points(profile: dict) -> list[dict]:
             if part.get("flops", 0) > 0 and part["bytes"] > 0 and part["median"] > 0]
 
 
-def draw_ceilings(axes, profile: dict, low: float, high: float) -> None:
+def by_threads(profiles: list[dict]) -> dict[int, dict]:
+    """One profile of each number of threads: the ceilings are of as many."""
+    return {profile["threads"]: profile for profile in reversed(profiles)}
+
+
+def draw_ceilings(axes, profile: dict, low: float, high: float, row: int) -> None:
     capability = profile["capability"]
+    style = STYLES[row % len(STYLES)]
+    start = low * 2.1 ** row  # where the names begin: aside of those of the rows before
+    threads = f"{profile['threads']} thread{'s' if profile['threads'] > 1 else ''}"
     peaks = {isa: peak for isa, peak in capability["flops_per_second"].items() if isa != "scalar"}
     best = max(peaks.values(), default=max(capability["flops_per_second"].values()))
     for level in capability["levels"]:
         bandwidth = level["bytes_per_second"]
         knee = best / bandwidth
-        axes.plot([low, knee], [low * bandwidth / 1e9, best / 1e9], color=CEILING, linewidth=1)
-        axes.annotate(f"{level['name']} {bandwidth / 1e9:.0f} GB/s", (low, low * bandwidth / 1e9),
-                      textcoords="offset points", xytext=(4, 4), fontsize=8, color=CEILING,
-                      rotation=34, rotation_mode="anchor")
-    for isa, peak in peaks.items():
-        axes.plot([low, high], [peak / 1e9] * 2, color=CEILING, linewidth=1, linestyle="--")
+        axes.plot([low, knee], [low * bandwidth / 1e9, best / 1e9], color=CEILING, linewidth=1,
+                  linestyle=style)
+        axes.annotate(f"{level['name']} {bandwidth / 1e9:.0f} GB/s",
+                      (start, start * bandwidth / 1e9), textcoords="offset points", xytext=(4, 3),
+                      fontsize=7, color=CEILING, rotation=31, rotation_mode="anchor")
+    for peak in peaks.values():
+        axes.plot([low, high], [peak / 1e9] * 2, color=CEILING, linewidth=1, linestyle=style)
     label = " = ".join(sorted(peaks)) if len({round(p / 1e10) for p in peaks.values()}) == 1 \
         else ", ".join(f"{isa} {peak / 1e9:.0f}" for isa, peak in sorted(peaks.items()))
-    axes.annotate(f"fma {label}: {best / 1e9:.0f} GFLOP/s", (high, best / 1e9), ha="right",
-                  textcoords="offset points", xytext=(-4, 5), fontsize=8, color=CEILING)
+    axes.annotate(f"fma {label}, {threads}: {best / 1e9:.0f} GFLOP/s", (high, best / 1e9),
+                  ha="right", textcoords="offset points", xytext=(-4, 4), fontsize=7,
+                  color=CEILING)
+
+
+def name_largest(axes, parts: list[dict], colour: str, column: int) -> None:
+    """Names the parts that take most of the step, in a column below the compute ceiling."""
+    largest = {}
+    for part in sorted(parts, key=lambda p: -p["share"]):
+        largest.setdefault((part["pass"], part["part"]), part)
+    for row, part in enumerate(list(largest.values())[:3]):
+        axes.annotate(f"{part['layer'].split()[0]} {part['pass']} {part['part']}",
+                      (part["flops"] / part["bytes"], part["flops"] / part["median"] / 1e9),
+                      textcoords="axes fraction", xytext=(0.985, 0.62 - 0.045 * (row + 4 * column)),
+                      fontsize=7, ha="right", color=colour,
+                      arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.4, "alpha": 0.6})
 
 
 def name(profile: dict) -> str:
@@ -62,22 +86,16 @@ def draw(profiles: list[dict], picture: str) -> None:
     figure, axes = pyplot.subplots(figsize=(8, 5), constrained_layout=True)
     intensities = [part["flops"] / part["bytes"] for p in profiles for part in points(p)]
     low, high = min(intensities, default=0.1) / 3, max(intensities, default=10) * 3
-    draw_ceilings(axes, profiles[0], low, high)
-    for profile, colour in zip(profiles, COLOURS * len(profiles)):
+    for row, profile in enumerate(by_threads(profiles).values()):
+        draw_ceilings(axes, profile, low, high, row)
+    for column, (profile, colour) in enumerate(zip(profiles, COLOURS * len(profiles))):
         parts = points(profile)
         axes.scatter([p["flops"] / p["bytes"] for p in parts],
                      [p["flops"] / p["median"] / 1e9 for p in parts],
                      s=[20 + 4000 * p["share"] for p in parts], color=colour, alpha=0.35,
                      edgecolors=colour, label=name(profile), zorder=3)
-        largest = {}
-        for part in sorted(parts, key=lambda p: -p["share"]):
-            largest.setdefault((part["pass"], part["part"]), part)
-        for row, part in enumerate(list(largest.values())[:3]):
-            axes.annotate(f"{part['layer'].split()[0]} {part['pass']} {part['part']}",
-                          (part["flops"] / part["bytes"], part["flops"] / part["median"] / 1e9),
-                          textcoords="offset points", xytext=(-10, -26 - 13 * row), fontsize=7,
-                          ha="right", color=colour, arrowprops={"arrowstyle": "-",
-                                                                "color": colour, "lw": 0.5})
+        if column < 2:
+            name_largest(axes, parts, colour, column)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(low, high)

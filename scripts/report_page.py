@@ -2,9 +2,10 @@
 """Makes one page of a folder of results: machine, tables and pictures, in one file without outside
 addresses.
 
-usage: report_page.py FOLDER      reads FOLDER/report.json (convmark report) and, where they are
-                                  there, sweep.json and profile*.json; writes FOLDER/report.html,
-                                  accuracy, curves, sweep and roofline as .svg and .png
+usage: report_page.py FOLDER [PYTORCH.jsonl]
+Reads FOLDER/report.json (convmark report) and, where they are there, sweep.json and profile*.json;
+writes FOLDER/report.html, accuracy, curves, sweep and roofline as .svg and .png. PYTORCH.jsonl: the
+accuracies of PyTorch's seeds, a line each, to draw beside ours.
 Needs matplotlib (Debian: apt install python3-matplotlib).
 """
 
@@ -19,7 +20,8 @@ import tempfile
 import matplotlib
 
 matplotlib.use("Agg")
-matplotlib.rcParams["svg.hashsalt"] = "convmark"  # the same picture, the same file
+matplotlib.rcParams["svg.hashsalt"] = "convmark"  # the same picture, the same file,
+os.environ.setdefault("SOURCE_DATE_EPOCH", "0")  # whenever it is drawn
 from matplotlib import pyplot  # noqa: E402  (after the choice of backend)
 
 import plot_report  # noqa: E402
@@ -129,7 +131,7 @@ def percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.2f} %"
 
 
-def accuracy_part(folder: pathlib.Path, report: dict) -> str:
+def accuracy_part(folder: pathlib.Path, report: dict, theirs: dict[str, list[float]]) -> str:
     rows = []
     for variant in report["variants"]:
         values = [seed["accuracy"] for seed in variant["seeds"]]
@@ -142,7 +144,7 @@ def accuracy_part(folder: pathlib.Path, report: dict) -> str:
     return ("<h2>Accuracy under the published protocol</h2>" +
             table(["variant", "parameters", "published", "ours: mean", "range", "seeds"], rows) +
             picture(folder, "accuracy", "Accuracy of each seed beside the published value",
-                    lambda path: plot_report.draw(report, {}, path)) +
+                    lambda path: plot_report.draw(report, theirs, path)) +
             picture(folder, "curves", "Learning curves, means of the seeds",
                     lambda path: draw_curves(report, path)))
 
@@ -171,7 +173,7 @@ def roofline_part(folder: pathlib.Path, profiles: list[dict]) -> str:
                     lambda path: plot_roofline.draw(profiles, path)))
 
 
-def page(folder: pathlib.Path) -> str:
+def page(folder: pathlib.Path, theirs: dict[str, list[float]]) -> str:
     report = read(folder / "report.json")
     sweep = read(folder / "sweep.json")
     profiles = [read(path) for path in sorted(folder.glob("profile*.json"))]
@@ -181,7 +183,7 @@ def page(folder: pathlib.Path) -> str:
     machine = (report or sweep)["machine"]
     parts = [machine_part(machine, sweep["conditions"] if sweep else [])]
     if report:
-        parts.append(accuracy_part(folder, report))
+        parts.append(accuracy_part(folder, report, theirs))
     if sweep:
         parts.append(sweep_part(folder, sweep))
     if profiles:
@@ -195,11 +197,12 @@ def page(folder: pathlib.Path) -> str:
 
 
 def main() -> int:
-    if len(sys.argv) != 2 or not pathlib.Path(sys.argv[1]).is_dir():
+    if len(sys.argv) not in (2, 3) or not pathlib.Path(sys.argv[1]).is_dir():
         print(__doc__, file=sys.stderr)
         return 2
     folder = pathlib.Path(sys.argv[1])
-    text = page(folder)
+    theirs = plot_report.pytorch_accuracies(sys.argv[2]) if len(sys.argv) == 3 else {}
+    text = page(folder, theirs)
     handle, path = tempfile.mkstemp(suffix=".html", dir=folder)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import unittest
 
+import browser
 from cli_support import CliTest
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[1] / "scripts"
@@ -91,18 +92,25 @@ class PagesTest(CliTest):
         self.assertEqual([name for name in os.listdir(self.path("out")) if name.startswith("tmp")],
                          [])
 
-    @unittest.skipUnless(shutil.which("chromium"), "no chromium")
+    @unittest.skipUnless(browser.PROGRAM, "no chromium")
     def test_in_a_browser(self):
         self.results()
         self.draw("report_page.py", "out")
-        done = subprocess.run(
-            ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom",
-             "--enable-logging=stderr", f"--user-data-dir={self.path('browser')}",
-             "file://" + self.path("out/report.html")], capture_output=True, text=True,
-            timeout=120, check=False)
-        self.assertEqual(done.stdout.count("<img "), 4)
-        self.assertEqual(done.stdout.count("<table"), 3)
-        self.assertNotIn("CONSOLE", done.stderr)
+        page = browser.Browser(self.path("browser"))
+        self.addCleanup(page.close)
+        for width in (1280, 400):
+            page.width(width)
+            page.open("file://" + self.path("out/report.html"))
+            self.assertLessEqual(page.value("document.documentElement.scrollWidth"), width)
+            pictures = page.value("[...document.images].map(i => i.complete && i.naturalWidth > 0"
+                                  " && i.getBoundingClientRect().right <= innerWidth)")
+            self.assertEqual(pictures, [True] * 4)
+            # A table that is wider than the page can be scrolled to its last column.
+            self.assertEqual(page.value(
+                "[...document.querySelectorAll('table')].map(t => { const box = t.parentElement;"
+                " box.scrollLeft = 1e6; return t.getBoundingClientRect().right <="
+                " box.getBoundingClientRect().right + 1; })"), [True] * 3)
+        self.assertEqual(page.messages, [])
 
     def test_names_are_text(self):
         self.results()

@@ -125,6 +125,14 @@ json_t *cm_profile_json(const cm_profile *profile, json_t *machine, json_t *cond
 
 /* ---- Chrome trace events ---- */
 
+/* Threads count from 1: to Perfetto thread 0 is the idle task, which it does not draw; 1, the
+ * number of the process too, is its main thread. */
+enum { TRACE_PROCESS = 1 };
+
+static int trace_thread(int index) {
+    return TRACE_PROCESS + index;
+}
+
 /* A complete event ("X") of the format that Perfetto and chrome://tracing read: microseconds. */
 static json_t *event_json(const cm_profile *profile, int thread, const cm_trace_mark *mark,
                           int64_t end_ns) {
@@ -136,7 +144,8 @@ static json_t *event_json(const cm_profile *profile, int thread, const cm_trace_
     snprintf(name, sizeof name, "%s %s %s", layer, cm_pass_name(row.pass),
              cm_phase_name(row.phase));
     return json_pack("{s:o, s:s, s:s, s:i, s:i, s:f, s:f}", "name", cm_json_string(name), "cat",
-                     cm_phase_name(row.phase), "ph", "X", "pid", 1, "tid", thread, "ts",
+                     cm_phase_name(row.phase), "ph", "X", "pid", TRACE_PROCESS, "tid",
+                     trace_thread(thread), "ts",
                      (double)(mark->ns - profile->trace_start_ns) * 1e-3, "dur",
                      (double)(end_ns - mark->ns) * 1e-3);
 }
@@ -145,9 +154,10 @@ static bool add_thread(const cm_profile *profile, int index, json_t *events) {
     const cm_trace_thread *thread = &profile->trace->thread[index];
     char name[32];
     snprintf(name, sizeof name, "thread %d", index);
-    bool ok = json_array_append_new(events, json_pack("{s:s, s:s, s:i, s:i, s:{s:s}}", "name",
-                                                      "thread_name", "ph", "M", "pid", 1, "tid",
-                                                      index, "args", "name", name)) == 0;
+    bool ok = json_array_append_new(events,
+                                    json_pack("{s:s, s:s, s:i, s:i, s:{s:s}}", "name",
+                                              "thread_name", "ph", "M", "pid", TRACE_PROCESS, "tid",
+                                              trace_thread(index), "args", "name", name)) == 0;
     for (size_t i = 0; ok && i < thread->count; ++i) {
         const int64_t end = i + 1 < thread->count ? thread->marks[i + 1].ns : profile->trace_end_ns;
         ok = json_array_append_new(events, event_json(profile, index, &thread->marks[i], end)) == 0;
