@@ -3,8 +3,9 @@
 addresses.
 
 usage: report_page.py FOLDER [PYTORCH.jsonl]
-Reads FOLDER/report.json (convmark report) and, where they are there, sweep.json and profile*.json;
-writes FOLDER/report.html, accuracy, curves, sweep and roofline as .svg and .png. PYTORCH.jsonl: the
+Reads FOLDER/report.json (convmark report) and, where they are there, sweep.json, profile*.json and
+the folders peers*; writes FOLDER/report.html, accuracy, curves, sweep, peers and roofline as .svg and
+.png. PYTORCH.jsonl: the
 accuracies of PyTorch's seeds, a line each, to draw beside ours.
 Needs matplotlib (Debian: apt install python3-matplotlib).
 """
@@ -24,6 +25,7 @@ matplotlib.rcParams["svg.hashsalt"] = "convmark"  # the same picture, the same f
 os.environ.setdefault("SOURCE_DATE_EPOCH", "0")  # whenever it is drawn
 from matplotlib import pyplot  # noqa: E402  (after the choice of backend)
 
+import plot_peers  # noqa: E402
 import plot_report  # noqa: E402
 import plot_roofline  # noqa: E402
 import plot_sweep  # noqa: E402
@@ -167,6 +169,14 @@ def sweep_part(folder: pathlib.Path, sweep: dict) -> str:
                     lambda path: plot_sweep.draw(sweep, path)))
 
 
+def peers_part(folder: pathlib.Path, peers: list[pathlib.Path]) -> str:
+    works = plot_peers.load(peers)
+    return ("<h2>Other frameworks in the same run</h2>" + table(*plot_peers.table(works)) +
+            picture(folder, "peers", "Images per second beside other frameworks; above convmark's "
+                    "bars, the ratio to the fastest of the others",
+                    lambda path: plot_peers.draw(works, path)))
+
+
 def roofline_part(folder: pathlib.Path, profiles: list[dict]) -> str:
     return ("<h2>Roofline</h2>" +
             picture(folder, "roofline", "Parts of a step below the measured ceilings",
@@ -186,6 +196,9 @@ def page(folder: pathlib.Path, theirs: dict[str, list[float]]) -> str:
         parts.append(accuracy_part(folder, report, theirs))
     if sweep:
         parts.append(sweep_part(folder, sweep))
+    peers = sorted(path for path in folder.glob("peers*") if path.is_dir())
+    if peers:
+        parts.append(peers_part(folder, peers))
     if profiles:
         parts.append(roofline_part(folder, profiles))
     title = f"convmark on {machine['cpu']['model']}, {machine['cpu']['usable_cores']} cores"

@@ -92,6 +92,28 @@ class PagesTest(CliTest):
         self.assertEqual([name for name in os.listdir(self.path("out")) if name.startswith("tmp")],
                          [])
 
+    def test_peers(self):
+        """Measurements of the same work from two folders: the later folder's count."""
+        self.results()
+        for folder, framework, median in [("peers", "convmark", 3000), ("peers", "pytorch", 1000),
+                                          ("peers-again", "pytorch", 1500)]:
+            os.makedirs(self.path("out/" + folder), exist_ok=True)
+            self.write(f"out/{folder}/{framework}.json", json.dumps(
+                {"kind": "peers", "schema_version": 1, "framework": framework, "measurements": [
+                    {"metric": "images_per_second", "mode": "train", "threads": 1,
+                     "variant": "bn-3", "median": median, "confidence_interval": None},
+                    {"metric": "peak_memory", "mode": "train", "threads": 1, "variant": "bn-3",
+                     "median": 5, "confidence_interval": None}]}))
+        self.draw("report_page.py", "out")
+        with open(self.path("out/report.html"), encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn("peers", Page(text).images)
+        self.assertIn("<td>3,000</td><td>1,500</td><td>2.00</td>", text)
+        self.draw("plot_peers.py", "p.png", "out/peers", "out/peers-again")
+        self.assertIn("profile-1.json", self.draw("plot_peers.py", "x.svg", "out", code=1))
+        self.draw("plot_peers.py", "x.svg", "nothing", code=2)
+        self.assert_no_files("x.svg")
+
     @unittest.skipUnless(browser.PROGRAM, "no chromium")
     def test_in_a_browser(self):
         self.results()

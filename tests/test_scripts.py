@@ -178,7 +178,11 @@ class MainJob(Sandbox):
     def setUp(self):
         super().setUp()
         self.stand_in("cmake", CMAKE)
-        self.stand_in("convmark", LOG + "exit ${CONVMARK_EXITS:-0}")
+        # Options of a real CPU's name: "(R)" goes, all but letters and digits is a dash.
+        self.stand_in("convmark", LOG + 'for o; do case $previous in --output) mkdir -p "$o" ;; esac;'
+                      ' previous=$o; done\n[ "$1" = info ] && printf '
+                      "'CPU               Intel(R) Xeon(R) X-1 @ 2 GHz \\nusable            2 "
+                      "physical, 4 logical\\n'\nexit ${CONVMARK_EXITS:-0}")
         self.stand_in("python3", LOG)
         for tool in ("ninja", "gcc", "pkg-config"):
             self.stand_in(tool, "exit 0")
@@ -192,14 +196,17 @@ class MainJob(Sandbox):
         (folder / "train-images-idx3-ubyte").touch()
         return folder
 
-    def test_report_is_written_below_out(self):
+    def test_results_of_this_machine(self):
         done = self.run_job("--seeds", "10")
         self.assertEqual(done.returncode, 0, done.stderr)
-        output = f"{self.folder}/out/report"
+        output = f"{self.folder}/results/intel-xeon-x-1-2-ghz-2-cores"
         self.assertEqual(self.calls("convmark"),
-                         [f"convmark report --seeds 10 --output {output}",
+                         ["convmark info --no-measure",
+                          f"convmark report --seeds 10 --output {output}",
                           "convmark sweep --no-accuracy --rounds 6 --seconds 0.15 --output "
-                          f"{output}"])
+                          f"{output}",
+                          "convmark profile bn-16 --threads 1 --steps 20 --quiet --json "
+                          f"{output}/profile-bn-16.json"])
         self.assertEqual(self.calls("python3")[-1],
                          f"python3 {self.folder}/scripts/report_page.py {output}")
         self.assertIn(output, done.stdout.splitlines()[-1])
@@ -209,13 +216,14 @@ class MainJob(Sandbox):
         done = self.run_job("--output", "here", "--variants=bn-3", "--data", "there", "--epochs",
                             "1")
         self.assertIn(" here: ", done.stdout.splitlines()[-1])
-        report, sweep = self.calls("convmark")
+        report, sweep, profile = self.calls("convmark")
         self.assertEqual(report, "convmark report --output here --variants=bn-3 --data there "
                                  "--epochs 1")
         self.assertTrue(sweep.endswith("--output here --variants=bn-3 --data there"), sweep)
+        self.assertTrue(profile.endswith("--json here/profile-bn-16.json --data there"), profile)
 
     def test_exit_code_is_the_program_s(self):
-        self.assertEqual(self.run_job(CONVMARK_EXITS="3").returncode, 3)
+        self.assertEqual(self.run_job("--output", "here", CONVMARK_EXITS="3").returncode, 3)
         self.assertEqual(len(self.calls("convmark")), 1)
 
     def test_failed_build(self):
