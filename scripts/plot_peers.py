@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Draws what scripts/peers.sh speed measured: images/s of convmark and of other frameworks, for each
-mode and number of threads.
+"""Draws what scripts/peers.sh speed measured: images/s of convmark and of other frameworks, for
+each mode and number of threads.
 
 usage: plot_peers.py PICTURE.svg|png FOLDER [FOLDER ...]
-A FOLDER holds a file a framework; of several folders a later one's measurements replace those of the
-same work. Needs matplotlib (Debian: apt install python3-matplotlib).
+A FOLDER holds a file a framework; of several folders a later one's measurements replace those of
+the same work. Needs matplotlib (Debian: apt install python3-matplotlib).
 """
 
 import json

@@ -4,9 +4,8 @@ addresses.
 
 usage: report_page.py FOLDER [PYTORCH.jsonl]
 Reads FOLDER/report.json (convmark report) and, where they are there, sweep.json, profile*.json and
-the folders peers*; writes FOLDER/report.html, accuracy, curves, sweep, peers and roofline as .svg and
-.png. PYTORCH.jsonl: the
-accuracies of PyTorch's seeds, a line each, to draw beside ours.
+the folders peers*; writes FOLDER/report.html, accuracy, curves, sweep, peers and roofline as .svg
+and .png. PYTORCH.jsonl: the accuracies of PyTorch's seeds, a line each, to draw beside ours.
 Needs matplotlib (Debian: apt install python3-matplotlib).
 """
 

@@ -61,4 +61,4 @@ say "convmark profile bn-16: where the time of a step goes"
 "$convmark" profile bn-16 --threads 1 --steps 20 --quiet --json "$output/profile-bn-16.json" \
     "${profiled[@]}" >"$output/profile-bn-16.txt"
 "$(find_python matplotlib)" "$ROOT/scripts/report_page.py" "$output"
-say "all of it is in $output: report.html, report.md, sweep.md, profile-bn-16.txt, the figures as .json, pictures"
+say "all of it is in $output: report.html, report.md, sweep.md, profile-bn-16.txt, pictures, .json"
