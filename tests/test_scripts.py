@@ -179,7 +179,7 @@ class MainJob(Sandbox):
         super().setUp()
         self.stand_in("cmake", CMAKE)
         # Options of a real CPU's name: "(R)" goes, all but letters and digits is a dash.
-        self.stand_in("convmark", LOG + 'for o; do case $previous in --output) mkdir -p "$o";; esac;'
+        self.stand_in("convmark", LOG + 'for o;do case $previous in --output) mkdir -p "$o";; esac;'
                       ' previous=$o; done\n[ "$1" = info ] && printf '
                       "'CPU               Intel(R) Xeon(R) X-1 @ 2 GHz \\nusable            2 "
                       "physical, 4 logical\\n'\nexit ${CONVMARK_EXITS:-0}")
