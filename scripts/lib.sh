@@ -49,6 +49,10 @@ links    clang,-fopenmp         libomp-dev          libomp-devel
 command  clang-format-14        clang-format-14     clang-tools-extra'
 NEEDS_TSAN='
 links    clang,-fsanitize=thread  libclang-rt-14-dev  compiler-rt'
+NEEDS_FUZZ='
+command  clang                  clang               clang
+links    clang,-fopenmp         libomp-dev          libomp-devel
+links    clang,-fsanitize=fuzzer-no-link,-fsanitize=address  libclang-rt-14-dev  compiler-rt'
 ARM=/usr/lib/aarch64-linux-gnu
 NEEDS_AARCH64="
 command  aarch64-linux-gnu-gcc  gcc-aarch64-linux-gnu  gcc-aarch64-linux-gnu

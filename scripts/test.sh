@@ -4,7 +4,7 @@
 # Where the ARM libraries are missing, dpkg is told of the architecture arm64 to install them.
 # usage: scripts/test.sh [--quick | --all]
 #   --quick  gcc's optimised build only, nothing for clang or ARM is installed
-#   --all    thread sanitizer and a build without OpenMP as well
+#   --all    thread sanitizer and a build without OpenMP as well, and fuzzing for longer
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT" || exit 1
@@ -80,6 +80,7 @@ if [ $mode != quick ] && [ "$machine" != aarch64 ]; then
         cross=missing
     fi
 fi
+[ $mode != quick ] && needs+="$NEEDS_FUZZ"
 [ $mode = all ] && needs+="$NEEDS_TSAN"
 require "$needs"
 PATH=$(dirname "$(find_cmake 3.25)"):$PATH # ctest of the same cmake
@@ -90,6 +91,8 @@ if [ $mode != quick ]; then
     check "format" scripts/check_format.sh
     build_and_test clang
     build_and_test asan-ubsan
+    # Their committed inputs are among the tests of every build; this looks for new ones.
+    check "fuzz targets" scripts/fuzz.sh "$([ $mode = all ] && echo 60 || echo 10)"
     [ $cross = yes ] && build_and_test aarch64
     if [ $cross = missing ]; then
         say "aarch64: skipped: the cross-build needs Debian's arm64 packages"

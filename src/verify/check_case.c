@@ -35,6 +35,13 @@ void cm_check_case_free(cm_check_case *c) {
 }
 
 uint32_t cm_check_draw_u32(cm_check_case *c) {
+    uint32_t word;
+    if (c->byte_count >= sizeof word) {
+        memcpy(&word, c->bytes, sizeof word);
+        c->bytes += sizeof word;
+        c->byte_count -= sizeof word;
+        return word;
+    }
     if (c->words_left == 0) {
         cm_philox4x32(&c->key, c->block++, c->words);
         c->words_left = 4;
@@ -103,7 +110,9 @@ static void draw_floats(cm_check_case *c, float *x, size_t count) {
     static const int rarities[] = {16, 256, 4096};
     const int rarity = rarities[cm_check_draw_int(c, 0, 2)];
     for (size_t i = 0; i < count; ++i) {
-        if (c->data == CM_CHECK_INTEGERS) {
+        if (c->byte_count > 0) {
+            x[i] = float_from_bits(cm_check_draw_u32(c));
+        } else if (c->data == CM_CHECK_INTEGERS) {
             x[i] = (float)cm_check_draw_int(c, -4, 4);
         } else if (c->data == CM_CHECK_SPECIALS && cm_check_draw_once_in(c, rarity)) {
             x[i] = draw_special(c);

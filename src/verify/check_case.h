@@ -14,7 +14,8 @@
 typedef enum cm_check_data {
     CM_CHECK_INTEGERS, /* -4 .. 4: ties, zeros, sums without rounding */
     CM_CHECK_REALS,    /* magnitudes 2^-8 .. 2^8: any other order of operations shows */
-    CM_CHECK_SPECIALS, /* reals with NaNs, infinities, subnormals, both zeros, any bit pattern */
+    CM_CHECK_SPECIALS, /* reals with NaNs, infinities, subnormals, both zeros, any bit pattern;
+                          the case's bytes as they are, while they last */
     CM_CHECK_DATA_COUNT
 } cm_check_data;
 
@@ -46,7 +47,9 @@ typedef struct cm_check_array {
 enum { CM_CHECK_MAX_ARRAYS = 16 };
 
 typedef struct cm_check_case {
-    /* Source of all draws. */
+    /* Source of all draws: bytes, if there are any, and behind them random words. */
+    const uint8_t *bytes;
+    size_t byte_count;
     cm_random_key key;
     uint32_t words[4], block;
     int words_left;

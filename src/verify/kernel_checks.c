@@ -173,26 +173,44 @@ static cm_status run_case(const place *p, cm_check_report *report, cm_error *err
     return status;
 }
 
-cm_status cm_check_kernel_case(const cm_kernels *kernels, int threads, uint64_t seed, int kernel,
-                               int number, cm_check_report *report, cm_error *error) {
-    if (kernels == NULL || threads < 1 || number < 0 || kernel < 0 || kernel >= CHECK_COUNT) {
+/* A case of (seed, kernel, number), with `bytes` in front of its random numbers. */
+static cm_status draw_and_run(place *p, int kernel, const uint8_t *bytes, size_t size,
+                              cm_check_report *report, cm_error *error) {
+    cm_check_report ignored = {0, 0, 0};
+    cm_check_case drawn;
+    if (p->kernels == NULL || p->threads < 1 || p->number < 0 || kernel < 0 ||
+        kernel >= CHECK_COUNT) {
         return cm_fail(error, CM_USAGE,
                        "kernel check: kernel %d, case %d on %d threads: needs kernels of this "
                        "machine, a kernel below %d, a case >= 0 and threads >= 1",
-                       kernel, number, threads, (int)CHECK_COUNT);
+                       kernel, p->number, p->threads, (int)CHECK_COUNT);
     }
-    cm_check_report ignored = {0, 0, 0};
-    cm_check_case drawn;
-    cm_check_case_init(&drawn, seed, kernel, number);
-    drawn.threads = threads; /* scratch memory is for this team, and not a byte more */
-    checks[kernel].draw(&drawn);
-    const place p = {&checks[kernel], kernels, threads, seed, number, &drawn};
-    const cm_status status = run_case(&p, report != NULL ? report : &ignored, error);
+    cm_check_case_init(&drawn, p->seed, kernel, p->number);
+    drawn.bytes = bytes;
+    drawn.byte_count = size / sizeof(uint32_t) * sizeof(uint32_t);
+    drawn.threads = p->threads; /* scratch memory is for this team, and not a byte more */
+    p->check = &checks[kernel];
+    p->check->draw(&drawn);
+    p->drawn = &drawn;
+    const cm_status status = run_case(p, report != NULL ? report : &ignored, error);
     cm_check_case_free(&drawn);
     if (report != NULL) {
         ++report->cases;
     }
     return status;
+}
+
+cm_status cm_check_kernel_case(const cm_kernels *kernels, int threads, uint64_t seed, int kernel,
+                               int number, cm_check_report *report, cm_error *error) {
+    place p = {.kernels = kernels, .threads = threads, .seed = seed, .number = number};
+    return draw_and_run(&p, kernel, NULL, 0, report, error);
+}
+
+cm_status cm_check_kernel_bytes(const cm_kernels *kernels, int threads, int kernel,
+                                const uint8_t *bytes, size_t size, cm_check_report *report,
+                                cm_error *error) {
+    place p = {.kernels = kernels, .threads = threads, .number = CM_CHECK_BYTES_CASE};
+    return draw_and_run(&p, kernel, bytes, size, report, error);
 }
 
 cm_status cm_check_kernels(const cm_kernels *kernels, int threads, uint64_t seed, int cases,

@@ -5,6 +5,7 @@
 #ifndef CM_VERIFY_KERNEL_CHECKS_H
 #define CM_VERIFY_KERNEL_CHECKS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "kernels/kernels.h"
@@ -21,6 +22,9 @@ typedef struct cm_check_report {
     int64_t telling;  /* elements that were expected to be neither zero nor NaN */
 } cm_check_report;
 
+/** A case of numbers with NaNs, infinities, subnormals and both zeros. */
+enum { CM_CHECK_BYTES_CASE = 2 };
+
 /** The kernels of CM_KERNEL_LIST, in its order. */
 int cm_check_kernel_count(void);
 /** Name of kernel 0 .. count-1. */
@@ -35,6 +39,15 @@ const char *cm_check_kernel_name(int kernel);
  */
 cm_status cm_check_kernel_case(const cm_kernels *kernels, int threads, uint64_t seed, int kernel,
                                int number, cm_check_report *report, cm_error *error);
+
+/**
+ * The same with a case that `bytes` decide: four a draw, first the shape, then the arrays' numbers
+ * as bit patterns. What follows the last byte is drawn as in case CM_CHECK_BYTES_CASE of seed 0.
+ * For fuzzing.
+ */
+cm_status cm_check_kernel_bytes(const cm_kernels *kernels, int threads, int kernel,
+                                const uint8_t *bytes, size_t size, cm_check_report *report,
+                                cm_error *error);
 
 /** Cases 0 .. cases-1 of every kernel, up to the first that fails. CM_USAGE if threads or cases is
  * less than 1. */
