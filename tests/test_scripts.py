@@ -180,7 +180,7 @@ class MainJob(Sandbox):
         self.stand_in("cmake", CMAKE)
         self.stand_in("convmark", LOG + "exit ${CONVMARK_EXITS:-0}")
         self.stand_in("python3", LOG)
-        for tool in ("ninja", "gcc", "pkg-config"):
+        for tool in ("ninja", "gcc", "g++", "pkg-config"):
             self.stand_in(tool, "exit 0")
 
     def run_job(self, *arguments, **environment):
@@ -230,7 +230,7 @@ class TestCommand(Sandbox):
         self.stand_in("ctest", CTEST)
         self.stand_in("convmark", "")
         self.stand_in("python3", 'case "$*" in *import*) exit 0 ;; esac\nexit ${RULES_EXIT:-0}')
-        for tool in ("ninja", "gcc", "pkg-config", "git"):
+        for tool in ("ninja", "gcc", "g++", "pkg-config", "git"):
             self.stand_in(tool, "exit 0")
 
     def run_tests(self, *arguments, **environment):
