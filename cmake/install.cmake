@@ -48,5 +48,10 @@ string(REGEX REPLACE "/$" "" CM_PC_PREFIX "${CM_PC_PREFIX}")
 configure_file(cmake/convmark.pc.in convmark.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/convmark.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
+if(TARGET convmark-bench)
+    install(TARGETS convmark-bench RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    install(DIRECTORY bench/shapes/ DESTINATION ${CMAKE_INSTALL_DATADIR}/convmark/shapes
+        FILES_MATCHING PATTERN "*.txt")
+endif()
 install(FILES docs/convmark.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 OPTIONAL)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -2,6 +2,7 @@
 option(CONVMARK_OPENMP "parallel with OpenMP" ON)
 option(CONVMARK_TESTS "build the tests" ON)
 option(CONVMARK_FUZZ "fuzz targets are programs of libFuzzer, not tests; clang only" OFF)
+option(CONVMARK_BENCH "build convmark-bench where Google Benchmark is found" ON)
 option(CONVMARK_WERROR "warnings are errors" OFF)
 set(CONVMARK_SANITIZE "" CACHE STRING "sanitizers, as in -fsanitize=...")
 

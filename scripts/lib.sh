@@ -29,7 +29,9 @@ module   libpng                 libpng-dev          libpng-devel
 module   hwloc                  libhwloc-dev        hwloc-devel
 module   jansson                libjansson-dev      jansson-devel
 module   libmd                  libmd-dev           libmd-devel
-module   popt                   libpopt-dev         popt-devel'
+module   popt                   libpopt-dev         popt-devel
+module   benchmark              libbenchmark-dev    google-benchmark-devel
+command  g++                    g++                 gcc-c++'
 NEEDS_DATA='
 data     fashion-mnist          dataset-fashion-mnist  -'
 NEEDS_PLOT='

@@ -184,7 +184,7 @@ class MainJob(Sandbox):
                       "'CPU               Intel(R) Xeon(R) X-1 @ 2 GHz \\nusable            2 "
                       "physical, 4 logical\\n'\nexit ${CONVMARK_EXITS:-0}")
         self.stand_in("python3", LOG)
-        for tool in ("ninja", "gcc", "pkg-config"):
+        for tool in ("ninja", "gcc", "g++", "pkg-config"):
             self.stand_in(tool, "exit 0")
 
     def run_job(self, *arguments, **environment):
@@ -238,7 +238,7 @@ class TestCommand(Sandbox):
         self.stand_in("ctest", CTEST)
         self.stand_in("convmark", "")
         self.stand_in("python3", 'case "$*" in *import*) exit 0 ;; esac\nexit ${RULES_EXIT:-0}')
-        for tool in ("ninja", "gcc", "pkg-config", "git", "chromium"):
+        for tool in ("ninja", "gcc", "g++", "pkg-config", "git", "chromium"):
             self.stand_in(tool, "exit 0")
 
     def run_tests(self, *arguments, **environment):
