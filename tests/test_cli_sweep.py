@@ -220,15 +220,20 @@ class CompareTest(CliTest):
         self.assertLessEqual(wrong, 2)
 
     def test_google_benchmark(self):
+        name = "conv/" + 50 * "x"
+
         def rows(time):
-            return [{"name": f"conv/x_{k}", "run_name": "conv/x", "run_type": kind,
+            return [{"name": f"{name}_{k}", "run_name": name, "run_type": kind,
                      "real_time": time * (1 + 0.001 * k), "time_unit": "us"}
                     for k, kind in enumerate(["iteration"] * 9 + ["aggregate"])]
         context = {"num_cpus": 2, "library_build_type": "release"}
-        for name, time in (("a", 100), ("b", 50)):
-            self.write(f"{name}.json", json.dumps({"context": context, "benchmarks": rows(time)}))
+        for file, time in (("a", 100), ("b", 50)):
+            self.write(f"{file}.json", json.dumps({"context": context, "benchmarks": rows(time)}))
         text = self.succeed("compare", "a.json", "b.json")
-        self.assertRegex(text, r"(?m)^conv/x +100.4 u +50.2 u +2.000 .*  faster$")
+        self.assertRegex(text, rf"(?m)^{name} +100.4 u +50.2 u +2.000 .*  faster$")
+        # Columns stand under their heads however long a name is.
+        head, _, row = text.split("\n")[2:5]
+        self.assertEqual(head.index("verdict"), row.index("faster"))
         rows_of = list(csv.DictReader(io.StringIO(self.succeed("export", "a.json"))))
         self.assertEqual(len(rows_of), 9)
 

@@ -83,12 +83,25 @@ static void print_verdicts(FILE *out, const cm_comparisons *result) {
     }
 }
 
+/* The longest name's length: Google Benchmark's have many parts. */
+static int name_width(const cm_comparisons *result) {
+    size_t width = 28;
+    for (int i = 0; i < result->count; ++i) {
+        const size_t length = strlen(result->items[i].base->name);
+        width = length > width ? length : width;
+    }
+    return (int)(width < CM_TABLE_CELL ? width : CM_TABLE_CELL - 1);
+}
+
 char *cm_compare_text(const cm_results_file *files, int count, const cm_comparisons *result,
                       bool markdown) {
-    static const cm_table_column columns[] = {
-        {"name", 28, false},   {"before", 8, true},         {"now", 8, true},
-        {"speedup", 7, true},  {"95 % interval", 14, true}, {"p", 7, true},
-        {"verdict", 15, false}};
+    const cm_table_column columns[] = {{"name", name_width(result), false},
+                                       {"before", 8, true},
+                                       {"now", 8, true},
+                                       {"speedup", 7, true},
+                                       {"95 % interval", 14, true},
+                                       {"p", 7, true},
+                                       {"verdict", 15, false}};
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
