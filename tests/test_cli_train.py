@@ -69,6 +69,33 @@ class Results(CliTest):
         self.assertIsNone(self.read_json("out.json")["reached_accuracy"])
         self.fails(2, *words, "--until-accuracy", "1.5")
 
+    def test_schedules(self):
+        hashes = {self.train("--epochs", "3")["sha256"]}
+        for words, rates in (
+                (("constant",), [1e-3, 1e-3, 1e-3]), (("step",), [1e-3, 1e-4, 1e-5]),
+                (("step", "--schedule-step", "2", "--schedule-factor", "0.5"), [1e-3, 1e-3, 5e-4]),
+                (("cosine",), [1e-3, 7.5e-4, 2.5e-4]),
+                (("one-cycle", "--lr", "0.01"), [4e-4, 9.33e-3, 2.83e-3])):
+            with self.subTest(words):
+                result = self.train("--epochs", "3", "--schedule", *words)
+                self.assertEqual(result["options"]["schedule"], words[0])
+                self.assertEqual("schedule_step" in result["options"], words[0] == "step")
+                for epoch, rate in zip(result["epochs"], rates):
+                    self.assertLess(abs(epoch["learning_rate"] - rate), 0.01 * rate)
+                hashes.add(result["sha256"])
+        self.assertEqual(len(hashes), 5)  # constant is plateau, in three epochs
+        plateau = self.train("--schedule", "plateau", "--schedule-factor", "0.5")
+        self.assertNotIn("schedule", plateau["options"])
+        self.assertEqual(plateau["options"]["plateau_factor"], 0.5)
+
+    def test_wrong_schedules(self):
+        for words, part in ((("--schedule", "linear"), "one-cycle"),
+                            (("--schedule-step", "2"), "--schedule step"),
+                            (("--schedule", "cosine", "--schedule-factor", "0.5"), "cosine"),
+                            (("--schedule", "step", "--schedule-factor", "2"), "--schedule-factor"),
+                            (("--schedule", "step", "--schedule-step", "0"), "--schedule-step")):
+            self.assertIn(part, self.fails(2, "train", self.network, *words), words)
+
     def test_without_validation_none_is_reported(self):
         text = self.succeed("train", self.network, "--data", "synthetic", "--steps", "1",
                             "--epochs", "1", "--valid-steps", "0")

@@ -19,6 +19,7 @@
 #include "network/network.h"
 #include "status.h"
 #include "system/topology.h"
+#include "train/trainer.h"
 
 /** The commands, in the order of --help: name, arguments, summary. */
 #define CM_COMMAND_LIST(ROW)                                                                  \
@@ -156,6 +157,21 @@ typedef struct cm_data_options {
 } cm_data_options;
 
 extern const cm_option cm_data_option_table[];
+
+/** --lr --schedule --schedule-step --schedule-factor, of the commands that train. */
+typedef struct cm_rate_options {
+    double learning_rate;
+    const char *schedule; /* NULL: as the training options have it */
+    int step;             /* 0: not given */
+    double factor;        /* 0: not given */
+} cm_rate_options;
+
+extern const cm_option cm_rate_option_table[];
+cm_rate_options cm_rate_options_default(void);
+
+/** Puts them into `train`. CM_USAGE: no such schedule, or an option of another one. */
+cm_status cm_rate_options_apply(const cm_rate_options *options, cm_train_options *train,
+                                cm_error *error);
 
 /** Prints "convmark: warning: ..." on standard error. */
 void cm_warn(const char *format, ...) CM_PRINTF(1, 2);

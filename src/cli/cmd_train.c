@@ -29,8 +29,6 @@ static const cm_option option_table[] = {
      "validation batches after each epoch (default: 100)", 0, CM_MAX_STEPS},
     {"batch", CM_OPTION_INT, MEMBER(train.batch), "N", "images a batch (default: 64)", 1,
      MAX_BATCH},
-    {"lr", CM_OPTION_DOUBLE, MEMBER(train.optimizer.learning_rate), "X",
-     "Adam's learning rate (default: 0.001)", 0, 1000},
     {"weight-decay", CM_OPTION_DOUBLE, MEMBER(train.optimizer.weight_decay), "X",
      "L2 penalty added to the gradient (default: 1e-05)", 0, 1000},
     {"shuffle", CM_OPTION_TRUE, MEMBER(train.shuffle), NULL, "images in random order (default)", 0,
@@ -232,17 +230,22 @@ cm_status cm_command_train(const cm_command *command, int argc, const char **arg
     train_options options = {.train = cm_train_options_default()};
     cm_data_options data = {NULL};
     cm_machine_options machine = cm_machine_options_default();
+    cm_rate_options rate = cm_rate_options_default();
     const cm_option_group groups[] = {{option_table, &options},
+                                      {cm_rate_option_table, &rate},
                                       {cm_data_option_table, &data},
                                       {cm_machine_option_table, &machine}};
     cm_arguments arguments;
-    cm_status status = cm_arguments_parse(command, argc, argv, groups, 3, 1, &arguments, error);
+    cm_status status = cm_arguments_parse(command, argc, argv, groups, 4, 1, &arguments, error);
     if (status == CM_OK && !arguments.help) {
         train_run run = {.options = &options, .machine = &machine};
         if (!machine.quiet) {
             run.text = cm_is_stdout(options.json) ? stderr : stdout;
         }
-        status = cm_train_options_check(&options.train, error);
+        status = cm_rate_options_apply(&rate, &options.train, error);
+        if (status == CM_OK) {
+            status = cm_train_options_check(&options.train, error);
+        }
         if (status == CM_OK) {
             status = check_outputs(&options, error);
         }

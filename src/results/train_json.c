@@ -17,6 +17,26 @@ json_t *cm_command_json(int argc, const char *const *argv) {
     return list;
 }
 
+static bool set_new(json_t *o, const char *key, json_t *value) {
+    return json_object_set_new(o, key, value) == 0;
+}
+
+/* Only where they were asked for: without them, files of before have the same options. */
+static bool set_chosen(json_t *o, const cm_train_options *options) {
+    bool ok = true;
+    if (options->schedule != CM_SCHEDULE_PLATEAU) {
+        ok = set_new(o, "schedule", json_string(cm_schedule_name(options->schedule)));
+    }
+    if (options->schedule == CM_SCHEDULE_STEP) {
+        ok = ok && set_new(o, "schedule_step", json_integer(options->schedule_step)) &&
+             set_new(o, "schedule_factor", json_real(options->schedule_factor));
+    }
+    if (options->until_accuracy > 0.0) {
+        ok = ok && set_new(o, "until_accuracy", json_real(options->until_accuracy));
+    }
+    return ok;
+}
+
 json_t *cm_train_options_json(const cm_train_options *options) {
     const cm_optimizer *optimizer = &options->optimizer;
     json_t *o = json_pack(
@@ -27,9 +47,7 @@ json_t *cm_train_options_json(const cm_train_options *options) {
         "weight_decay", optimizer->weight_decay, "plateau_factor", options->plateau_factor,
         "plateau_patience", options->plateau_patience, "early_stopping_patience",
         options->early_stopping_patience);
-    /* Only where it was asked for: without it, files of before have the same options. */
-    if (o != NULL && options->until_accuracy > 0.0 &&
-        json_object_set_new(o, "until_accuracy", json_real(options->until_accuracy)) != 0) {
+    if (o != NULL && !set_chosen(o, options)) {
         json_decref(o);
         return NULL;
     }
