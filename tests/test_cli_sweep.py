@@ -112,6 +112,15 @@ class SweepTest(CliTest):
         (run,) = self.read_json("convmark-sweep/sweep.json")["accuracy"]
         self.assertTrue(run["reached_accuracy"])
         self.assertEqual((run["epochs"], run["images"]), (1, 128))
+        until = run["until_accuracy"]
+        for member in ("epochs", "images", "train_seconds", "joules"):
+            self.assertEqual(until[member], run[member])
+        sweep = self.read_json("convmark-sweep/sweep.json")
+        self.assertNotEqual(run["joules"] is None, sweep["energy_note"] is None)
+        self.sweep("--until-accuracy", "0.01", "--epochs", "5", "--schedule", "cosine", "--restart")
+        sweep = self.read_json("convmark-sweep/sweep.json")
+        self.assertEqual(sweep["options"]["training"]["schedule"], "cosine")
+        self.assertIn("% after 128 images", open(self.path("convmark-sweep/sweep.md")).read())
 
     def test_wrong_options(self):
         many = str(len(os.sched_getaffinity(0)) + 1)

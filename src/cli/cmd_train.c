@@ -7,7 +7,9 @@
 #include "files/json.h"
 #include "network/model_file.h"
 #include "results/train_json.h"
+#include "results/training_run.h"
 #include "system/clock.h"
+#include "system/energy.h"
 #include "train/trainer.h"
 
 enum { MAX_BATCH = 10000 };
@@ -172,13 +174,15 @@ static void print_tail(const train_run *run) {
                 run->result.images_per_second);
     }
     if (run->result.reached_accuracy) {
-        double seconds = 0.0;
-        for (int i = 0; i < run->result.epoch_count; ++i) {
-            seconds += run->result.epochs[i].train_seconds;
+        const cm_train_options *train = &run->options->train;
+        const cm_training_run reached =
+            cm_training_run_of(&run->result, train, train->until_accuracy);
+        char text[160];
+        cm_training_run_describe(&reached, train->until_accuracy, text, sizeof text);
+        fprintf(run->text, "accuracy %s\n", text);
+        if (train->energy->note[0] != '\0') {
+            fprintf(run->text, "%s\n", train->energy->note);
         }
-        fprintf(run->text, "accuracy %.2f %% after %lld images, %.1f s of training\n",
-                100 * run->options->train.until_accuracy,
-                (long long)run->result.step_count * run->options->train.batch, seconds);
     }
     if (run->result.early_stopped) {
         fprintf(run->text, "stopped early: the validation loss no longer fell\n");
@@ -231,6 +235,7 @@ cm_status cm_command_train(const cm_command *command, int argc, const char **arg
     cm_data_options data = {NULL};
     cm_machine_options machine = cm_machine_options_default();
     cm_rate_options rate = cm_rate_options_default();
+    cm_energy energy;
     const cm_option_group groups[] = {{option_table, &options},
                                       {cm_rate_option_table, &rate},
                                       {cm_data_option_table, &data},
@@ -242,6 +247,8 @@ cm_status cm_command_train(const cm_command *command, int argc, const char **arg
         if (!machine.quiet) {
             run.text = cm_is_stdout(options.json) ? stderr : stdout;
         }
+        cm_energy_open("", &energy);
+        options.train.energy = &energy;
         status = cm_rate_options_apply(&rate, &options.train, error);
         if (status == CM_OK) {
             status = cm_train_options_check(&options.train, error);

@@ -5,6 +5,8 @@
 #include "files/json.h"
 #include "files/sha256.h"
 #include "results/machine.h"
+#include "results/training_run.h"
+#include "system/energy.h"
 
 json_t *cm_command_json(int argc, const char *const *argv) {
     json_t *list = json_array();
@@ -103,7 +105,8 @@ static json_t *epoch_json(const cm_epoch_result *epoch, const cm_train_options *
         cm_json_set(o, "accuracy", measured(validated, epoch->accuracy), error) &&
         cm_json_set(o, "learning_rate", json_real(epoch->learning_rate), error) &&
         cm_json_set(o, "train_seconds", json_real(epoch->train_seconds), error) &&
-        cm_json_set(o, "valid_seconds", json_real(epoch->valid_seconds), error)) {
+        cm_json_set(o, "valid_seconds", json_real(epoch->valid_seconds), error) &&
+        cm_json_set(o, "joules", cm_joules_json(epoch->joules), error)) {
         return o;
     }
     json_decref(o);
@@ -148,8 +151,13 @@ static bool set_run(json_t *o, const cm_train_record *record, cm_error *error) {
            cm_json_set(o, "data", cm_dataset_json(record->dataset), error);
 }
 
+json_t *cm_energy_note_json(const cm_energy *energy) {
+    return energy == NULL || energy->note[0] == '\0' ? json_null() : cm_json_string(energy->note);
+}
+
 static bool set_result(json_t *o, const cm_train_record *record, cm_error *error) {
     const cm_train_result *result = record->result;
+    const cm_train_cost cost = cm_train_cost_of(result, record->options, result->epoch_count);
     return cm_json_set(o, "step_losses", step_losses_json(result), error) &&
            cm_json_set(o, "epochs", epochs_json(result, record->options, error), error) &&
            cm_json_set(o, "early_stopped", json_boolean(result->early_stopped), error) &&
@@ -160,6 +168,10 @@ static bool set_result(json_t *o, const cm_train_record *record, cm_error *error
                        error) &&
            cm_json_set(o, "images_per_second",
                        measured(result->step_count > 0, result->images_per_second), error) &&
+           cm_json_set(o, "train_seconds", json_real(cost.seconds), error) &&
+           cm_json_set(o, "images", json_real(cost.images), error) &&
+           cm_json_set(o, "joules", cm_joules_json(cost.joules), error) &&
+           cm_json_set(o, "energy_note", cm_energy_note_json(record->options->energy), error) &&
            cm_json_set(o, "sha256", json_string(result->sha256), error);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "system/clock.h"
+#include "system/energy.h"
 #include "train/stream.h"
 
 cm_train_options cm_train_options_default(void) {
@@ -81,11 +82,17 @@ static cm_status not_finite(const char *what, double loss, int epoch, int step, 
                    loss, epoch + 1, step + 1);
 }
 
+static double joules_now(const train_run *run) {
+    return run->options->energy != NULL ? cm_energy_read(run->options->energy) : (double)NAN;
+}
+
 /* The epoch's training steps; *mean is the mean of the losses of those that were done. */
 static cm_status train_epoch(train_run *run, int epoch, cm_epoch_result *result, cm_error *error) {
     const cm_train_options *options = run->options;
+    const double joules = joules_now(run);
     double sum = 0.0;
     for (int step = 0; step < options->steps; ++step) {
+        cm_energy_keep_up(options->energy);
         if (stopped(run)) {
             return cm_fail(error, CM_INTERRUPTED, "interrupted in epoch %d after step %d",
                            epoch + 1, step);
@@ -108,6 +115,7 @@ static cm_status train_epoch(train_run *run, int epoch, cm_epoch_result *result,
         }
         observe(run, epoch, step + 1, false, loss, 0.0, NULL);
     }
+    result->joules = joules_now(run) - joules;
     return CM_OK;
 }
 
@@ -117,6 +125,7 @@ static cm_status validate_epoch(train_run *run, int epoch, cm_epoch_result *resu
     double sum = 0.0;
     int64_t correct = 0;
     for (int step = 0; step < options->valid_steps; ++step) {
+        cm_energy_keep_up(options->energy);
         if (stopped(run)) {
             return cm_fail(error, CM_INTERRUPTED, "interrupted in the validation of epoch %d",
                            epoch + 1);
@@ -233,6 +242,17 @@ cm_status cm_train(cm_model *model, const cm_dataset *dataset, const cm_train_op
     free(run.images);
     free(run.labels);
     return status;
+}
+
+cm_train_cost cm_train_cost_of(const cm_train_result *result, const cm_train_options *options,
+                               int epochs) {
+    cm_train_cost cost = {.images = (double)epochs * options->steps * options->batch,
+                          .joules = epochs > 0 ? 0.0 : (double)NAN};
+    for (int i = 0; i < epochs; ++i) {
+        cost.seconds += result->epochs[i].train_seconds;
+        cost.joules += result->epochs[i].joules;
+    }
+    return cost;
 }
 
 void cm_train_result_free(cm_train_result *result) {

@@ -20,6 +20,8 @@ extern "C" {
 /** Limits of one run: more than a machine does in years, and small enough for every size. */
 enum { CM_MAX_EPOCHS = 100000, CM_MAX_STEPS = 1000000, CM_MAX_TRAIN_STEPS = 100000000 };
 
+struct cm_energy;
+
 typedef struct cm_train_options {
     uint64_t seed;
     int epochs;      /* 3 */
@@ -35,6 +37,7 @@ typedef struct cm_train_options {
     int plateau_patience;        /* 10 */
     int early_stopping_patience; /* epochs without improvement that end the run: 10 (0 is 1) */
     double until_accuracy;       /* end after the first epoch whose validation has it; 0: never */
+    struct cm_energy *energy;    /* counts the joules of training (system/energy.h); NULL: nobody */
 } cm_train_options;
 
 /** The report's protocol, seed 0. */
@@ -54,6 +57,7 @@ typedef struct cm_epoch_result {
     double train_loss, test_loss, accuracy;
     double learning_rate; /* of its first batch */
     double train_seconds, valid_seconds;
+    double joules; /* of the packages while it trained; NAN: not known */
 } cm_epoch_result;
 
 typedef struct cm_train_result {
@@ -66,6 +70,16 @@ typedef struct cm_train_result {
     double images_per_second; /* training only: images of all steps over their time */
     char sha256[65];          /* cm_model_sha256() at the end */
 } cm_train_result;
+
+/** What training took, validation left out. */
+typedef struct cm_train_cost {
+    double seconds, images;
+    double joules; /* NAN: not known */
+} cm_train_cost;
+
+/** Of the first `epochs` complete epochs. */
+cm_train_cost cm_train_cost_of(const cm_train_result *result, const cm_train_options *options,
+                               int epochs);
 
 /** Where a run is; `epoch` and `step` count from 0. */
 typedef struct cm_train_progress {
