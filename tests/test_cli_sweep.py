@@ -69,9 +69,9 @@ class SweepTest(CliTest):
         limit = time.monotonic() + 60
         while not os.path.exists(file) and time.monotonic() < limit:
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         self.assertIn(b"goes on from there", process.communicate(timeout=60)[1])
-        self.assertEqual(process.returncode, 130)
+        self.assertEqual(process.returncode, 143)
         first = self.read_json("convmark-sweep/sweep.json")
         self.assertFalse(first["complete"])
         self.succeed(*words)

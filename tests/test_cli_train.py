@@ -265,7 +265,7 @@ class Interrupts(CliTest):
                 pass
             process.send_signal(number)
             _, errors = process.communicate()
-            self.assertEqual(process.returncode, 130)
+            self.assertEqual(process.returncode, 128 + number)
             self.assertRegex(errors, r"\Aconvmark: interrupted [^\n]*\n\Z")
             result = self.read_json("j")
             self.assertIs(result["complete"], False)

@@ -175,10 +175,12 @@ cm_status cm_compare_paths(const char *const *paths, int count, cm_error *error)
 
 /* ---- Interrupts ---- */
 
-/** Called once by main(): SIGINT and SIGTERM end the program at once with exit code 130. */
+/** Called once by main(): SIGINT and SIGTERM end the program at once with exit code 130 or 143. */
 void cm_interrupt_install(void);
 /** From now on the first SIGINT or SIGTERM only sets the value that the result points at, for
  * cm_train() to look at; a second one ends the program at once. */
 const volatile sig_atomic_t *cm_interrupt_flag(void);
+/** What CM_INTERRUPTED is as the program's exit code: 130 after SIGINT, 143 after SIGTERM. */
+int cm_interrupt_exit_code(void);
 
 #endif
