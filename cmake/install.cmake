@@ -10,6 +10,7 @@ set(CM_PUBLIC_HEADERS
     src/network/model.h
     src/network/model_file.h
     src/network/network.h
+    src/train/schedule.h
     src/train/stream.h
     src/train/trainer.h
     kernels/kernels.h

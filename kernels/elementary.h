@@ -1,10 +1,10 @@
 /**
- * exp and log in double, from IEEE-754 additions, multiplications, divisions and fma only, so that
- * every compiler and library gives the same bits. Both are for round to nearest.
+ * exp, log and cos(pi x) in double, from IEEE-754 additions, multiplications, divisions and fma
+ * only, so that every compiler and library gives the same bits. All are for round to nearest.
  *
- * Error: below 1 unit in the last place of the result for cm_log, and for cm_exp wherever the
- * result is at least 2^-1022; below that, where exp rounds a second time, at most 1 unit of 2^-1074
- * (tests/test_elementary.c measures them against long double).
+ * Error: below 1 unit in the last place of the result for cm_log and cm_cos_pi, and for cm_exp
+ * wherever the result is at least 2^-1022; below that, where exp rounds a second time, at most 1
+ * unit of 2^-1074 (tests/test_elementary.c measures them against long double).
  */
 #ifndef CM_KERNELS_ELEMENTARY_H
 #define CM_KERNELS_ELEMENTARY_H
@@ -110,6 +110,43 @@ static inline double cm_log(double x) {
     }
     const double small = fma(s, f - p * z, -k * CM_LN2_LOW);
     return fma(k, CM_LN2_HIGH, f - small);
+}
+
+/** cos(pi x) for 0 <= x <= 1. */
+static inline double cm_cos_pi(double x) {
+    /* Taylor's coefficients 1/16! .. 1/4! and 1/17! .. 1/3!: with t <= pi / 4 the first term left
+     * out is below 2^-57 of the result. */
+    static const double cosines[] = {0x1.ae7f3e733b81fp-45, -0x1.93974a8c07c9dp-37,
+                                     0x1.1eed8eff8d898p-29, -0x1.27e4fb7789f5cp-22,
+                                     0x1.a01a01a01a01ap-16, -0x1.6c16c16c16c17p-10,
+                                     0x1.5555555555555p-5};
+    static const double sines[] = {0x1.952c77030ad4ap-49, -0x1.ae7f3e733b81fp-41,
+                                   0x1.6124613a86d09p-33, -0x1.ae64567f544e4p-26,
+                                   0x1.71de3a556c734p-19, -0x1.a01a01a01a01ap-13,
+                                   0x1.1111111111111p-7,  -0x1.5555555555555p-3};
+    const double sign = x > 0.5 ? -1.0 : 1.0;
+    const double folded = x > 0.5 ? 1.0 - x : x; /* to 0 .. 1/2; exact, as the next difference */
+    const double part = folded > 0.25 ? 0.5 - folded : folded;
+    /* t + rest = pi part, with pi in two parts. */
+    const double t = part * 0x1.921fb54442d18p1;
+    const double rest = fma(part, 0x1.1a62633145c07p-53, fma(part, 0x1.921fb54442d18p1, -t));
+    const double square = t * t;
+    double p;
+    if (folded > 0.25) { /* the sine of what is left to pi / 2 */
+        p = sines[0];
+        for (int i = 1; i < (int)(sizeof sines / sizeof sines[0]); ++i) {
+            p = fma(p, square, sines[i]);
+        }
+        return sign * (t + fma(t * square, p, rest));
+    }
+    p = cosines[0];
+    for (int i = 1; i < (int)(sizeof cosines / sizeof cosines[0]); ++i) {
+        p = fma(p, square, cosines[i]);
+    }
+    /* 1 - t^2 / 2 with what rounding takes from it. */
+    const double half = 0.5 * square, first = 1.0 - half;
+    const double lost = fma(-t, rest, -0.5 * fma(t, t, -square)) + ((1.0 - first) - half);
+    return sign * (first + fma(square * square, p, lost));
 }
 
 #endif

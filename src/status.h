@@ -10,13 +10,13 @@
 extern "C" {
 #endif
 
-/** The values are the program's exit codes. */
+/** The values are the program's exit codes; a program that SIGTERM stopped ends with 143. */
 typedef enum cm_status {
     CM_OK = 0,
     CM_FAILED = 1,       /* out of memory, disk full, a check that did not hold ... */
     CM_USAGE = 2,        /* wrong argument or option */
     CM_BAD_INPUT = 3,    /* a file that is missing, damaged or does not fit */
-    CM_INTERRUPTED = 130 /* stopped by SIGINT */
+    CM_INTERRUPTED = 130 /* stopped by a signal */
 } cm_status;
 
 enum { CM_ERROR_SIZE = 1024 };

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -18,6 +19,7 @@
 #include <cmocka.h>
 
 #include "files/atomic_file.h"
+#include "files/lock_file.h"
 
 static char folder[] = "/tmp/convmark-test-XXXXXX";
 static char path[64], other[64];
@@ -237,6 +239,71 @@ static void test_other_temporary(void **state) {
     assert_int_equal(entries(), 2);
 }
 
+static void test_keeps_the_file_before(void **state) {
+    (void)state;
+    cm_error error = {{0}};
+    assert_int_equal(cm_file_write_keeping(path, other, "1", 1, &error), CM_OK);
+    assert_content(path, "1");
+    assert_int_equal(entries(), 1);
+    assert_int_equal(cm_file_write_keeping(path, other, "2", 1, &error), CM_OK);
+    assert_int_equal(cm_file_write_keeping(path, other, "3", 1, &error), CM_OK);
+    assert_content(path, "3");
+    assert_content(other, "2");
+    assert_int_equal(entries(), 2);
+    /* Where it cannot be kept, nothing changes. */
+    assert_int_equal(cm_file_write_keeping(path, folder, "4", 1, &error), CM_FAILED);
+    assert_content(path, "3");
+    assert_int_equal(entries(), 2);
+}
+
+/* What killed processes leave goes; what a living one has locked, and what has another name, a
+ * folder or a link, stays. */
+static void test_leftovers_of_killed_runs(void **state) {
+    (void)state;
+    static const char *const stay[] = {".convmark-7-0.tmp.x", ".convmark-07-0.tmp",
+                                       ".convmark-7.tmp", "convmark-7-0.tmp", ".convmark-7-0.tmpx"};
+    enum { STAY = sizeof stay / sizeof stay[0] };
+    cm_error error = {{0}};
+    for (int i = 0; i < STAY; ++i) {
+        put(stay[i], "other");
+    }
+    put(".convmark-7-0.tmp", "left");
+    put(".convmark-2147483647-12.tmp", "left");
+    put(".convmark-8-0.tmp", "locked");
+    assert_int_equal(mkdir(".convmark-9-0.tmp", 0700), 0);
+    assert_int_equal(symlink(stay[0], ".convmark-9-1.tmp"), 0);
+    const int fd = open(".convmark-8-0.tmp", O_RDONLY);
+    assert_true(fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0);
+    assert_int_equal(cm_path_check_writable("new", false, &error), CM_OK);
+    assert_int_equal(entries(), STAY + 3);
+    close(fd);
+    assert_int_equal(cm_path_check_writable(path, false, &error), CM_OK);
+    assert_int_equal(entries(), STAY + 2);
+    assert_int_not_equal(access(".convmark-8-0.tmp", F_OK), 0);
+}
+
+static void test_lock_file(void **state) {
+    (void)state;
+    cm_error error = {{0}};
+    cm_lock_file first, second;
+    assert_int_equal(cm_lock_file_take(other, path, &first, &error), CM_OK);
+    assert_int_equal(cm_lock_file_take(other, path, &second, &error), CM_FAILED);
+    assert_mentions(&error, path);
+    assert_mentions(&error, "in use by another run");
+    cm_lock_file_release(&second);
+    assert_int_equal(entries(), 1);
+    cm_lock_file_release(&first);
+    cm_lock_file_release(&first);
+    assert_int_equal(entries(), 0);
+    put(other, ""); /* of a killed run */
+    assert_int_equal(cm_lock_file_take(other, path, &first, &error), CM_OK);
+    cm_lock_file_release(&first);
+    assert_int_equal(entries(), 0);
+    assert_int_equal(cm_lock_file_take(folder, path, &first, &error), CM_FAILED);
+    assert_int_equal(cm_lock_file_take("missing/lock", path, &first, &error), CM_FAILED);
+    assert_mentions(&error, "missing/lock");
+}
+
 /* Writes to "-" with standard output replaced by `to`. */
 static cm_status write_dash(const char *to, cm_error *error) {
     fflush(stdout);
@@ -317,7 +384,8 @@ int main(void) {
         TEST(permission_denied),   TEST(check_leaves_nothing),
         TEST(other_temporary),     TEST(failed_write_keeps_the_old_file),
         TEST(standard_output),     TEST(read),
-        TEST(read_start),
+        TEST(read_start),          TEST(keeps_the_file_before),
+        TEST(lock_file),           TEST(leftovers_of_killed_runs),
     };
     return cmocka_run_group_tests_name("atomic_file", tests, NULL, NULL);
 }

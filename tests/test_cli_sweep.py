@@ -69,9 +69,9 @@ class SweepTest(CliTest):
         limit = time.monotonic() + 60
         while not os.path.exists(file) and time.monotonic() < limit:
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         self.assertIn(b"goes on from there", process.communicate(timeout=60)[1])
-        self.assertEqual(process.returncode, 130)
+        self.assertEqual(process.returncode, 143)
         first = self.read_json("convmark-sweep/sweep.json")
         self.assertFalse(first["complete"])
         self.succeed(*words)
@@ -112,6 +112,15 @@ class SweepTest(CliTest):
         (run,) = self.read_json("convmark-sweep/sweep.json")["accuracy"]
         self.assertTrue(run["reached_accuracy"])
         self.assertEqual((run["epochs"], run["images"]), (1, 128))
+        until = run["until_accuracy"]
+        for member in ("epochs", "images", "train_seconds", "joules"):
+            self.assertEqual(until[member], run[member])
+        sweep = self.read_json("convmark-sweep/sweep.json")
+        self.assertNotEqual(run["joules"] is None, sweep["energy_note"] is None)
+        self.sweep("--until-accuracy", "0.01", "--epochs", "5", "--schedule", "cosine", "--restart")
+        sweep = self.read_json("convmark-sweep/sweep.json")
+        self.assertEqual(sweep["options"]["training"]["schedule"], "cosine")
+        self.assertIn("% after 128 images", open(self.path("convmark-sweep/sweep.md")).read())
 
     def test_wrong_options(self):
         many = str(len(os.sched_getaffinity(0)) + 1)

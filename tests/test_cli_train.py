@@ -61,6 +61,11 @@ class Results(CliTest):
         self.assertRegex(text, r"accuracy 0\.10 % after 20 images, [0-9.]+ s of training")
         result = self.read_json("out.json")
         self.assertEqual((len(result["epochs"]), result["reached_accuracy"]), (1, True))
+        self.assertEqual(result["images"], 20)
+        self.assertEqual(result["train_seconds"], result["epochs"][0]["train_seconds"])
+        self.assertNotEqual(result["joules"] is None, result["energy_note"] is None)
+        self.assertEqual(" J" in text, result["joules"] is not None)
+        self.assertIn(result["energy_note"] or "", text)
         line = self.fails(1, *words, "--until-accuracy", "1", "--quiet")
         self.assertIn("was not reached in 5 epochs", line)
         result = self.read_json("out.json")
@@ -68,6 +73,33 @@ class Results(CliTest):
         self.succeed(*words, "--quiet")
         self.assertIsNone(self.read_json("out.json")["reached_accuracy"])
         self.fails(2, *words, "--until-accuracy", "1.5")
+
+    def test_schedules(self):
+        hashes = {self.train("--epochs", "3")["sha256"]}
+        for words, rates in (
+                (("constant",), [1e-3, 1e-3, 1e-3]), (("step",), [1e-3, 1e-4, 1e-5]),
+                (("step", "--schedule-step", "2", "--schedule-factor", "0.5"), [1e-3, 1e-3, 5e-4]),
+                (("cosine",), [1e-3, 7.5e-4, 2.5e-4]),
+                (("one-cycle", "--lr", "0.01"), [4e-4, 9.33e-3, 2.83e-3])):
+            with self.subTest(words):
+                result = self.train("--epochs", "3", "--schedule", *words)
+                self.assertEqual(result["options"]["schedule"], words[0])
+                self.assertEqual("schedule_step" in result["options"], words[0] == "step")
+                for epoch, rate in zip(result["epochs"], rates):
+                    self.assertLess(abs(epoch["learning_rate"] - rate), 0.01 * rate)
+                hashes.add(result["sha256"])
+        self.assertEqual(len(hashes), 5)  # constant is plateau, in three epochs
+        plateau = self.train("--schedule", "plateau", "--schedule-factor", "0.5")
+        self.assertNotIn("schedule", plateau["options"])
+        self.assertEqual(plateau["options"]["plateau_factor"], 0.5)
+
+    def test_wrong_schedules(self):
+        for words, part in ((("--schedule", "linear"), "one-cycle"),
+                            (("--schedule-step", "2"), "--schedule step"),
+                            (("--schedule", "cosine", "--schedule-factor", "0.5"), "cosine"),
+                            (("--schedule", "step", "--schedule-factor", "2"), "--schedule-factor"),
+                            (("--schedule", "step", "--schedule-step", "0"), "--schedule-step")):
+            self.assertIn(part, self.fails(2, "train", self.network, *words), words)
 
     def test_without_validation_none_is_reported(self):
         text = self.succeed("train", self.network, "--data", "synthetic", "--steps", "1",
@@ -265,7 +297,7 @@ class Interrupts(CliTest):
                 pass
             process.send_signal(number)
             _, errors = process.communicate()
-            self.assertEqual(process.returncode, 130)
+            self.assertEqual(process.returncode, 128 + number)
             self.assertRegex(errors, r"\Aconvmark: interrupted [^\n]*\n\Z")
             result = self.read_json("j")
             self.assertIs(result["complete"], False)

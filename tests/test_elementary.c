@@ -1,5 +1,5 @@
-/* cm_exp and cm_log against the C library's long double functions, which have at least 11 bits
- * more. */
+/* cm_exp, cm_log and cm_cos_pi against the C library's long double functions, which have at least
+ * 11 bits more. */
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>
@@ -107,11 +107,39 @@ static void bits_are_fixed(void **state) {
     assert_true(hash == UINT64_C(0x2206f4035b6d4e14));
 }
 
+static void cosine_is_within_its_bound(void **state) {
+    (void)state;
+    const long double pi = 3.14159265358979323846264338327950288L;
+    double worst = 0.0;
+    for (uint64_t i = 0; i < SAMPLES; ++i) {
+        const double x = uniform(i, 0.0, 1.0);
+        /* From the nearest zero or extreme, so that pi x is not rounded at its end. */
+        const long double exact = x < 0.25   ? cosl(pi * x)
+                                  : x < 0.75 ? sinl(pi * (0.5L - x))
+                                             : -cosl(pi * (1.0L - x));
+        worst = fmax(worst, ulps(cm_cos_pi(x), exact));
+    }
+    print_message("cos(pi x): %.3f ulp\n", worst);
+    assert_true(worst < 1.0);
+}
+
+static void cosine_at_its_ends(void **state) {
+    (void)state;
+    assert_true(cm_cos_pi(0.0) == 1.0);
+    assert_true(cm_cos_pi(0.5) == 0.0);
+    assert_true(cm_cos_pi(1.0) == -1.0);
+    for (uint64_t i = 0; i < 1000; ++i) {
+        const double x = (double)(i + 1) / 1024.0;
+        assert_true(cm_cos_pi(1.0 - x) == -cm_cos_pi(x));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exp_is_within_its_bound), cmocka_unit_test(exp_at_its_ends),
         cmocka_unit_test(log_is_within_its_bound), cmocka_unit_test(log_at_its_ends),
-        cmocka_unit_test(bits_are_fixed),
+        cmocka_unit_test(bits_are_fixed),          cmocka_unit_test(cosine_is_within_its_bound),
+        cmocka_unit_test(cosine_at_its_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,6 +134,12 @@ class ResultsTest(unittest.TestCase):
         self.schema.check(result, self.root)
         self.assertEqual(result["options"]["until_accuracy"], 0.01)
 
+    def test_train_schedules(self):
+        for schedule in ("constant", "step", "cosine", "one-cycle"):
+            result = self.train("--epochs", "2", "--steps", "2", "--schedule", schedule)
+            self.schema.check(result, self.root)
+            self.assertEqual(result["options"]["schedule"], schedule)
+
     def test_train_without_validation(self):
         result = self.train("--epochs", "1", "--steps", "1", "--valid-steps", "0")
         self.schema.check(result, self.root)

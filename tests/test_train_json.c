@@ -11,6 +11,7 @@
 
 #include "files/json.h"
 #include "results/train_json.h"
+#include "system/energy.h"
 
 static uint8_t pixels[] = {0, 1, 2, 3}, labels[] = {1, 0};
 
@@ -45,7 +46,7 @@ static int set_up(void **state) {
     f.options.seed = 7;
     f.losses[0] = 0.1;
     f.losses[1] = 1.0 / 3;
-    f.epoch = (cm_epoch_result){0.5, 0.6, 0.75, 1e-3, 2, 1};
+    f.epoch = (cm_epoch_result){0.5, 0.6, 0.75, 1e-3, 2, 1, 40};
     f.result = (cm_train_result){.step_count = 2,
                                  .step_losses = f.losses,
                                  .epoch_count = 1,
@@ -111,6 +112,10 @@ static void test_content(void **state) {
     assert_number(json_array_get(epochs, 0), "train_loss", 0.5);
     assert_number(json_array_get(epochs, 0), "test_loss", 0.6);
     assert_number(json_array_get(epochs, 0), "accuracy", 0.75);
+    assert_number(train, "train_seconds", 2);
+    assert_number(train, "images", 100 * 64);
+    assert_number(train, "joules", 40);
+    assert_true(json_is_null(json_object_get(train, "energy_note")));
     assert_number(json_object_get(train, "options"), "weight_decay", 1e-5);
     assert_number(json_object_get(train, "options"), "batch", 64);
     const json_t *command = json_object_get(train, "command");
@@ -154,6 +159,19 @@ static void test_not_measured_is_null(void **state) {
     json_decref(train);
 }
 
+static void test_energy_that_is_not_known_is_null(void **state) {
+    fixture *f = *state;
+    cm_energy energy = {.package_count = 0, .note = "no counter"};
+    f->options.energy = &energy;
+    f->epoch.joules = (double)NAN;
+    json_t *train = build(f);
+    assert_true(json_is_null(json_object_get(train, "joules")));
+    assert_text(train, "energy_note", "no counter");
+    const json_t *epoch = json_array_get(json_object_get(train, "epochs"), 0);
+    assert_true(json_is_null(json_object_get(epoch, "joules")));
+    json_decref(train);
+}
+
 static void test_not_finite_is_refused(void **state) {
     fixture *f = *state;
     json_t *train = NULL;
@@ -176,8 +194,12 @@ static void test_large_seed(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(content),    TEST(data_hash), TEST(not_measured_is_null), TEST(not_finite_is_refused),
+        TEST(content),
+        TEST(data_hash),
+        TEST(not_measured_is_null),
+        TEST(not_finite_is_refused),
         TEST(large_seed),
+        TEST(energy_that_is_not_known_is_null),
     };
     return cmocka_run_group_tests_name("train_json", tests, NULL, NULL);
 }

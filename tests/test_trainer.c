@@ -79,10 +79,11 @@ static void take_in_order(const cm_images *images, int index, float *values, uin
     memcpy(classes, images->labels + first, BATCH);
 }
 
-static void assert_protocol(bool shuffle) {
+static void assert_protocol(bool shuffle, cm_schedule_kind kind) {
     enum { EPOCHS = 3, STEPS = 7, VALID_STEPS = 3 };
     cm_train_options options = options_of(EPOCHS, STEPS, VALID_STEPS);
     options.shuffle = shuffle;
+    options.schedule = kind;
     cm_train_result result;
     cm_error error = {""};
     new_model(with_batch_norm);
@@ -103,6 +104,8 @@ static void assert_protocol(bool shuffle) {
                      &error);
     float values[BATCH * PIXELS];
     uint8_t classes[BATCH];
+    cm_schedule schedule = cm_schedule_init(&options);
+    cm_optimizer optimizer = options.optimizer;
     for (int epoch = 0; epoch < EPOCHS; ++epoch) {
         double train_sum = 0.0, valid_sum = 0.0;
         int correct = 0;
@@ -113,8 +116,10 @@ static void assert_protocol(bool shuffle) {
             } else {
                 take_in_order(&dataset.train, index, values, classes);
             }
+            optimizer.learning_rate = cm_schedule_next(&schedule);
+            assert_true(step > 0 || result.epochs[epoch].learning_rate == optimizer.learning_rate);
             const double loss =
-                cm_model_train_step(model, BATCH, values, classes, &options.optimizer, 5).loss;
+                cm_model_train_step(model, BATCH, values, classes, &optimizer, 5).loss;
             assert_true(result.step_losses[index] == loss);
             train_sum += loss;
         }
@@ -131,8 +136,8 @@ static void assert_protocol(bool shuffle) {
         assert_true(result.epochs[epoch].train_loss == train_sum / STEPS);
         assert_true(result.epochs[epoch].test_loss == valid_sum / VALID_STEPS);
         assert_true(result.epochs[epoch].accuracy == (double)correct / (VALID_STEPS * BATCH));
-        assert_true(result.epochs[epoch].learning_rate == 1e-2);
     }
+    assert_true((optimizer.learning_rate == 1e-2) == (kind <= CM_SCHEDULE_CONSTANT));
     cm_model_sha256(model, sha256);
     assert_string_equal(result.sha256, sha256);
     cm_stream_free(train);
@@ -143,12 +148,19 @@ static void assert_protocol(bool shuffle) {
 
 static void test_protocol_unshuffled(void **state) {
     (void)state;
-    assert_protocol(false);
+    assert_protocol(false, CM_SCHEDULE_PLATEAU);
 }
 
 static void test_protocol_shuffled(void **state) {
     (void)state;
-    assert_protocol(true);
+    assert_protocol(true, CM_SCHEDULE_PLATEAU);
+}
+
+static void test_protocol_under_every_schedule(void **state) {
+    for (cm_schedule_kind kind = CM_SCHEDULE_CONSTANT; kind < CM_SCHEDULE_COUNT; ++kind) {
+        assert_protocol(true, kind);
+        free_model(state);
+    }
 }
 
 static cm_train_result run(const char *text, const cm_train_options *options, cm_status expected) {
@@ -422,12 +434,22 @@ static void test_options_are_checked(void **state) {
     options = options_of(1, 1, 1);
     options.batch = 0;
     assert_int_equal(cm_train_options_check(&options, &error), CM_USAGE);
+    cm_train_options schedules[4] = {options_of(1, 1, 1), options_of(1, 1, 1), options_of(1, 1, 1),
+                                     options_of(1, 1, 1)};
+    schedules[0].schedule = CM_SCHEDULE_COUNT;
+    schedules[1].schedule_step = 0;
+    schedules[2].schedule_factor = 0.0;
+    schedules[3].schedule_factor = (double)NAN;
+    for (size_t i = 0; i < CM_COUNT(schedules); ++i) {
+        assert_int_equal(cm_train_options_check(&schedules[i], &error), CM_USAGE);
+    }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_protocol_unshuffled, free_model),
         cmocka_unit_test_teardown(test_protocol_shuffled, free_model),
+        cmocka_unit_test(test_protocol_under_every_schedule),
         cmocka_unit_test_teardown(test_validation_leaves_the_model_as_it_is, free_model),
         cmocka_unit_test_teardown(test_stop_flag_ends_the_run_after_its_step, free_model),
         cmocka_unit_test_teardown(test_observer_sees_every_batch, free_model),

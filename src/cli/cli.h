@@ -19,6 +19,7 @@
 #include "network/network.h"
 #include "status.h"
 #include "system/topology.h"
+#include "train/trainer.h"
 
 /** The commands, in the order of --help: name, arguments, summary. */
 #define CM_COMMAND_LIST(ROW)                                                                  \
@@ -157,6 +158,21 @@ typedef struct cm_data_options {
 
 extern const cm_option cm_data_option_table[];
 
+/** --lr --schedule --schedule-step --schedule-factor, of the commands that train. */
+typedef struct cm_rate_options {
+    double learning_rate;
+    const char *schedule; /* NULL: as the training options have it */
+    int step;             /* 0: not given */
+    double factor;        /* 0: not given */
+} cm_rate_options;
+
+extern const cm_option cm_rate_option_table[];
+cm_rate_options cm_rate_options_default(void);
+
+/** Puts them into `train`. CM_USAGE: no such schedule, or an option of another one. */
+cm_status cm_rate_options_apply(const cm_rate_options *options, cm_train_options *train,
+                                cm_error *error);
+
 /** Prints "convmark: warning: ..." on standard error. */
 void cm_warn(const char *format, ...) CM_PRINTF(1, 2);
 
@@ -175,10 +191,12 @@ cm_status cm_compare_paths(const char *const *paths, int count, cm_error *error)
 
 /* ---- Interrupts ---- */
 
-/** Called once by main(): SIGINT and SIGTERM end the program at once with exit code 130. */
+/** Called once by main(): SIGINT and SIGTERM end the program at once with exit code 130 or 143. */
 void cm_interrupt_install(void);
 /** From now on the first SIGINT or SIGTERM only sets the value that the result points at, for
  * cm_train() to look at; a second one ends the program at once. */
 const volatile sig_atomic_t *cm_interrupt_flag(void);
+/** What CM_INTERRUPTED is as the program's exit code: 130 after SIGINT, 143 after SIGTERM. */
+int cm_interrupt_exit_code(void);
 
 #endif

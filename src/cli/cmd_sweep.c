@@ -7,6 +7,7 @@
 #include "cli/progress.h"
 #include "files/json.h"
 #include "sweep/sweep.h"
+#include "system/energy.h"
 
 typedef struct sweep_options {
     cm_sweep_options sweep;
@@ -171,15 +172,21 @@ cm_status cm_command_sweep(const cm_command *command, int argc, const char **arg
     options.sweep.argv = argv;
     cm_data_options data = {NULL};
     cm_machine_options machine = cm_machine_options_default();
+    cm_rate_options rate = cm_rate_options_default();
+    cm_energy energy;
     const cm_option_group groups[] = {{option_table, &options},
+                                      {cm_rate_option_table, &rate},
                                       {cm_data_option_table, &data},
                                       {cm_isa_quiet_option_table, &machine}};
     cm_arguments arguments;
     const char *names[CM_SWEEP_MAX_LIST];
     char *list = NULL;
-    cm_status status = cm_arguments_parse(command, argc, argv, groups, 3, 0, &arguments, error);
+    cm_status status = cm_arguments_parse(command, argc, argv, groups, 4, 0, &arguments, error);
     if (status == CM_OK && !arguments.help) {
-        if (options.variants != NULL) {
+        cm_energy_open("", &energy);
+        options.sweep.train.energy = &energy;
+        status = cm_rate_options_apply(&rate, &options.sweep.train, error);
+        if (status == CM_OK && options.variants != NULL) {
             list = strdup(options.variants);
             options.sweep.variants = names;
             status = list == NULL

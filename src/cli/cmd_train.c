@@ -7,7 +7,9 @@
 #include "files/json.h"
 #include "network/model_file.h"
 #include "results/train_json.h"
+#include "results/training_run.h"
 #include "system/clock.h"
+#include "system/energy.h"
 #include "train/trainer.h"
 
 enum { MAX_BATCH = 10000 };
@@ -29,8 +31,6 @@ static const cm_option option_table[] = {
      "validation batches after each epoch (default: 100)", 0, CM_MAX_STEPS},
     {"batch", CM_OPTION_INT, MEMBER(train.batch), "N", "images a batch (default: 64)", 1,
      MAX_BATCH},
-    {"lr", CM_OPTION_DOUBLE, MEMBER(train.optimizer.learning_rate), "X",
-     "Adam's learning rate (default: 0.001)", 0, 1000},
     {"weight-decay", CM_OPTION_DOUBLE, MEMBER(train.optimizer.weight_decay), "X",
      "L2 penalty added to the gradient (default: 1e-05)", 0, 1000},
     {"shuffle", CM_OPTION_TRUE, MEMBER(train.shuffle), NULL, "images in random order (default)", 0,
@@ -174,13 +174,15 @@ static void print_tail(const train_run *run) {
                 run->result.images_per_second);
     }
     if (run->result.reached_accuracy) {
-        double seconds = 0.0;
-        for (int i = 0; i < run->result.epoch_count; ++i) {
-            seconds += run->result.epochs[i].train_seconds;
+        const cm_train_options *train = &run->options->train;
+        const cm_training_run reached =
+            cm_training_run_of(&run->result, train, train->until_accuracy);
+        char text[160];
+        cm_training_run_describe(&reached, train->until_accuracy, text, sizeof text);
+        fprintf(run->text, "accuracy %s\n", text);
+        if (train->energy->note[0] != '\0') {
+            fprintf(run->text, "%s\n", train->energy->note);
         }
-        fprintf(run->text, "accuracy %.2f %% after %lld images, %.1f s of training\n",
-                100 * run->options->train.until_accuracy,
-                (long long)run->result.step_count * run->options->train.batch, seconds);
     }
     if (run->result.early_stopped) {
         fprintf(run->text, "stopped early: the validation loss no longer fell\n");
@@ -232,17 +234,25 @@ cm_status cm_command_train(const cm_command *command, int argc, const char **arg
     train_options options = {.train = cm_train_options_default()};
     cm_data_options data = {NULL};
     cm_machine_options machine = cm_machine_options_default();
+    cm_rate_options rate = cm_rate_options_default();
+    cm_energy energy;
     const cm_option_group groups[] = {{option_table, &options},
+                                      {cm_rate_option_table, &rate},
                                       {cm_data_option_table, &data},
                                       {cm_machine_option_table, &machine}};
     cm_arguments arguments;
-    cm_status status = cm_arguments_parse(command, argc, argv, groups, 3, 1, &arguments, error);
+    cm_status status = cm_arguments_parse(command, argc, argv, groups, 4, 1, &arguments, error);
     if (status == CM_OK && !arguments.help) {
         train_run run = {.options = &options, .machine = &machine};
         if (!machine.quiet) {
             run.text = cm_is_stdout(options.json) ? stderr : stdout;
         }
-        status = cm_train_options_check(&options.train, error);
+        cm_energy_open("", &energy);
+        options.train.energy = &energy;
+        status = cm_rate_options_apply(&rate, &options.train, error);
+        if (status == CM_OK) {
+            status = cm_train_options_check(&options.train, error);
+        }
         if (status == CM_OK) {
             status = check_outputs(&options, error);
         }

@@ -1,17 +1,19 @@
-/* SIGINT and SIGTERM. Both mean the same: stop, exit code 130. */
+/* SIGINT and SIGTERM. Both mean the same: stop; the exit code says which it was, as a shell's does.
+ */
 #include <unistd.h>
 
 #include "cli/cli.h"
 
 static volatile sig_atomic_t wait_for_step; /* the command looks at `interrupted` */
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t interrupted;   /* the signal's number */
+
+enum { SIGNAL_EXIT_CODE = 128 };
 
 static void on_signal(int number) {
-    (void)number;
     if (!wait_for_step || interrupted) {
-        _exit(CM_INTERRUPTED);
+        _exit(SIGNAL_EXIT_CODE + number);
     }
-    interrupted = 1;
+    interrupted = number;
 }
 
 void cm_interrupt_install(void) {
@@ -26,4 +28,8 @@ void cm_interrupt_install(void) {
 const volatile sig_atomic_t *cm_interrupt_flag(void) {
     wait_for_step = 1;
     return &interrupted;
+}
+
+int cm_interrupt_exit_code(void) {
+    return interrupted == 0 ? (int)CM_INTERRUPTED : SIGNAL_EXIT_CODE + interrupted;
 }

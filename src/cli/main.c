@@ -24,7 +24,8 @@ static void print_help(void) {
            "  --help    print this and exit\n"
            "  --version print the version and exit\n\n"
            "'convmark COMMAND --help' lists a command's options; convmark(1) says more.\n"
-           "Exit codes: 0 success, 1 failed, 2 wrong usage, 3 bad input file, 130 interrupted.\n");
+           "Exit codes: 0 success, 1 failed, 2 wrong usage, 3 bad input file,\n"
+           "130 interrupted by SIGINT, 143 by SIGTERM.\n");
 }
 
 static const cm_command *find_command(const char *name) {
@@ -91,6 +92,7 @@ int main(int argc, char **argv) {
     fill_standard_streams();
     /* A reader that goes away must not end a training run before its files are written. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file above the limit is an error like a full disk */
     cm_interrupt_install();
 
     cm_error error = {""};
@@ -105,5 +107,5 @@ int main(int argc, char **argv) {
     if (error.message[0] != '\0' && status != CM_OK) {
         fprintf(stderr, "convmark: %s\n", error.message);
     }
-    return (int)status;
+    return status == CM_INTERRUPTED ? cm_interrupt_exit_code() : (int)status;
 }

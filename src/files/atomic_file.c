@@ -1,10 +1,12 @@
 #include "files/atomic_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,6 +48,9 @@ static int write_all(int fd, const void *data, size_t size) {
     while (size > 0) {
         /* Some systems refuse writes above 2 GiB in one call. */
         const ssize_t n = write(fd, next, size < ((size_t)1 << 30) ? size : (size_t)1 << 30);
+        if (n == 0) {
+            return EIO;
+        }
         if (n < 0 && errno != EINTR) {
             return errno;
         }
@@ -137,18 +142,78 @@ static cm_status target_find(const char *path, target *to, cm_error *error) {
     return CM_OK;
 }
 
-/* Creates a file of a name that did not exist; -1 with errno set if that fails. */
+/* A lock says that the file has an owner who lives: it ends with the process. False when another
+ * process has taken the file, or removed it, between its creation and the lock; a file system
+ * without locks cannot tell. */
+static bool temporary_lock(int fd) {
+    struct stat info;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        return false;
+    }
+    return fstat(fd, &info) != 0 || info.st_nlink > 0;
+}
+
+/* Creates a file of a name that did not exist, and locks it; -1 with errno set if that fails. */
 static int temporary_open(target *to) {
     for (int i = 0; i < TEMPORARY_ATTEMPTS; ++i) {
         snprintf(to->temporary + to->folder_length, TEMPORARY_NAME_SIZE, TEMPORARY_FORMAT,
                  (long)getpid(), i);
         const int fd =
             open(to->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-        if (fd >= 0 || errno != EEXIST) {
+        if (fd < 0 && errno != EEXIST) {
+            return -1;
+        }
+        if (fd >= 0 && temporary_lock(fd)) {
             return fd;
         }
+        if (fd >= 0) {
+            close(fd);
+        }
     }
+    errno = EEXIST;
     return -1;
+}
+
+/* Whether `name` is one that TEMPORARY_FORMAT gives. */
+static bool is_temporary_name(const char *name) {
+    long process = 0;
+    int number = 0;
+    char again[TEMPORARY_NAME_SIZE];
+    return strlen(name) < sizeof again && sscanf(name, TEMPORARY_FORMAT, &process, &number) == 2 &&
+           snprintf(again, sizeof again, TEMPORARY_FORMAT, process, number) > 0 &&
+           strcmp(name, again) == 0;
+}
+
+/* Removes a temporary file that nobody holds locked. Only who has the lock removes, so that what a
+ * living process writes is never taken away. */
+static void remove_abandoned(const char *path) {
+    const int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    struct stat opened, named;
+    if (fd < 0) {
+        return;
+    }
+    if (fstat(fd, &opened) == 0 && S_ISREG(opened.st_mode) && opened.st_uid == geteuid() &&
+        flock(fd, LOCK_EX | LOCK_NB) == 0 && lstat(path, &named) == 0 &&
+        named.st_dev == opened.st_dev && named.st_ino == opened.st_ino) {
+        unlink(path);
+    }
+    close(fd);
+}
+
+/* What runs left behind that were killed while they wrote. That it cannot be done is no error. */
+static void remove_leftovers(target *to) {
+    to->temporary[to->folder_length] = '\0';
+    DIR *folder = opendir(to->folder_length == 0 ? "." : to->temporary);
+    if (folder == NULL) {
+        return;
+    }
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        if (is_temporary_name(entry->d_name)) {
+            snprintf(to->temporary + to->folder_length, TEMPORARY_NAME_SIZE, "%s", entry->d_name);
+            remove_abandoned(to->temporary);
+        }
+    }
+    closedir(folder);
 }
 
 /* The folder's entry must reach the disk too. Not every file system can do that, and a folder may
@@ -165,8 +230,27 @@ static int sync_folder(target *to) {
     return code;
 }
 
-static int temporary_fill(const target *to, int fd, const void *data, size_t size) {
-    int code = write_all(fd, data, size);
+/* Moves the new file to its place, the old one to `previous` (NULL: it is replaced). */
+static int temporary_rename(const target *to, const char *previous) {
+    const bool keep = previous != NULL && to->exists;
+    if (keep && rename(to->path, previous) != 0) {
+        return errno;
+    }
+    if (rename(to->temporary, to->path) == 0) {
+        return 0;
+    }
+    const int code = errno;
+    if (keep) {
+        (void)rename(previous, to->path); /* where it fails, `previous` still has the content */
+    }
+    return code;
+}
+
+static int temporary_fill(const target *to, int fd, const char *previous, const void *data,
+                          size_t size) {
+    /* A lock ends with the last descriptor: this one holds it until the file has its name. */
+    const int lock = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    int code = lock < 0 ? errno : write_all(fd, data, size);
     if (code == 0 && to->exists && fchmod(fd, to->mode) != 0) {
         code = errno;
     }
@@ -176,26 +260,32 @@ static int temporary_fill(const target *to, int fd, const void *data, size_t siz
     if (close(fd) != 0 && code == 0 && errno != EINTR) {
         code = errno;
     }
-    if (code == 0 && rename(to->temporary, to->path) != 0) {
-        code = errno;
+    if (code == 0) {
+        code = temporary_rename(to, previous);
     }
     if (code != 0) {
         unlink(to->temporary);
+    }
+    if (lock >= 0) {
+        close(lock);
     }
     return code;
 }
 
 cm_status cm_file_write(const char *path, const void *data, size_t size, cm_error *error) {
-    if (strcmp(path, "-") == 0) {
-        return write_stdout(data, size, error);
-    }
+    return strcmp(path, "-") == 0 ? write_stdout(data, size, error)
+                                  : cm_file_write_keeping(path, NULL, data, size, error);
+}
+
+cm_status cm_file_write_keeping(const char *path, const char *previous, const void *data,
+                                size_t size, cm_error *error) {
     target to;
     const cm_status status = target_find(path, &to, error);
     if (status != CM_OK) {
         return status;
     }
     const int fd = temporary_open(&to);
-    int code = fd < 0 ? errno : temporary_fill(&to, fd, data, size);
+    int code = fd < 0 ? errno : temporary_fill(&to, fd, previous, data, size);
     if (code == 0) {
         code = sync_folder(&to);
     }
@@ -215,6 +305,7 @@ cm_status cm_path_check_writable(const char *path, bool allow_stdout, cm_error *
     if (status != CM_OK) {
         return status;
     }
+    remove_leftovers(&to);
     const int fd = temporary_open(&to);
     const int code = fd < 0 ? errno : 0;
     if (fd >= 0) {

@@ -24,8 +24,18 @@ extern "C" {
 cm_status cm_file_write(const char *path, const void *data, size_t size, cm_error *error);
 
 /**
+ * The same, and the file that was at `path` is kept: renamed to `previous`, a path in the same
+ * folder, when the new one is on the disk. Whenever the process or the machine stops, one of the
+ * two is whole. `path` is not "-" and not a link.
+ */
+cm_status cm_file_write_keeping(const char *path, const char *previous, const void *data,
+                                size_t size, cm_error *error);
+
+/**
  * Finds out early whether cm_file_write() to `path` would be refused (missing folder, permission,
  * read-only disk, a folder or device in its place): creates a file beside it and removes it again.
+ * Removes the temporary files that killed runs left in the folder, too: those of this user that no
+ * living process holds locked.
  * "-" is accepted if `allow_stdout`, else CM_USAGE.
  */
 cm_status cm_path_check_writable(const char *path, bool allow_stdout, cm_error *error);

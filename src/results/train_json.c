@@ -5,6 +5,8 @@
 #include "files/json.h"
 #include "files/sha256.h"
 #include "results/machine.h"
+#include "results/training_run.h"
+#include "system/energy.h"
 
 json_t *cm_command_json(int argc, const char *const *argv) {
     json_t *list = json_array();
@@ -17,6 +19,26 @@ json_t *cm_command_json(int argc, const char *const *argv) {
     return list;
 }
 
+static bool set_new(json_t *o, const char *key, json_t *value) {
+    return json_object_set_new(o, key, value) == 0;
+}
+
+/* Only where they were asked for: without them, files of before have the same options. */
+static bool set_chosen(json_t *o, const cm_train_options *options) {
+    bool ok = true;
+    if (options->schedule != CM_SCHEDULE_PLATEAU) {
+        ok = set_new(o, "schedule", json_string(cm_schedule_name(options->schedule)));
+    }
+    if (options->schedule == CM_SCHEDULE_STEP) {
+        ok = ok && set_new(o, "schedule_step", json_integer(options->schedule_step)) &&
+             set_new(o, "schedule_factor", json_real(options->schedule_factor));
+    }
+    if (options->until_accuracy > 0.0) {
+        ok = ok && set_new(o, "until_accuracy", json_real(options->until_accuracy));
+    }
+    return ok;
+}
+
 json_t *cm_train_options_json(const cm_train_options *options) {
     const cm_optimizer *optimizer = &options->optimizer;
     json_t *o = json_pack(
@@ -27,9 +49,7 @@ json_t *cm_train_options_json(const cm_train_options *options) {
         "weight_decay", optimizer->weight_decay, "plateau_factor", options->plateau_factor,
         "plateau_patience", options->plateau_patience, "early_stopping_patience",
         options->early_stopping_patience);
-    /* Only where it was asked for: without it, files of before have the same options. */
-    if (o != NULL && options->until_accuracy > 0.0 &&
-        json_object_set_new(o, "until_accuracy", json_real(options->until_accuracy)) != 0) {
+    if (o != NULL && !set_chosen(o, options)) {
         json_decref(o);
         return NULL;
     }
@@ -85,7 +105,8 @@ static json_t *epoch_json(const cm_epoch_result *epoch, const cm_train_options *
         cm_json_set(o, "accuracy", measured(validated, epoch->accuracy), error) &&
         cm_json_set(o, "learning_rate", json_real(epoch->learning_rate), error) &&
         cm_json_set(o, "train_seconds", json_real(epoch->train_seconds), error) &&
-        cm_json_set(o, "valid_seconds", json_real(epoch->valid_seconds), error)) {
+        cm_json_set(o, "valid_seconds", json_real(epoch->valid_seconds), error) &&
+        cm_json_set(o, "joules", cm_joules_json(epoch->joules), error)) {
         return o;
     }
     json_decref(o);
@@ -130,8 +151,13 @@ static bool set_run(json_t *o, const cm_train_record *record, cm_error *error) {
            cm_json_set(o, "data", cm_dataset_json(record->dataset), error);
 }
 
+json_t *cm_energy_note_json(const cm_energy *energy) {
+    return energy == NULL || energy->note[0] == '\0' ? json_null() : cm_json_string(energy->note);
+}
+
 static bool set_result(json_t *o, const cm_train_record *record, cm_error *error) {
     const cm_train_result *result = record->result;
+    const cm_train_cost cost = cm_train_cost_of(result, record->options, result->epoch_count);
     return cm_json_set(o, "step_losses", step_losses_json(result), error) &&
            cm_json_set(o, "epochs", epochs_json(result, record->options, error), error) &&
            cm_json_set(o, "early_stopped", json_boolean(result->early_stopped), error) &&
@@ -142,6 +168,10 @@ static bool set_result(json_t *o, const cm_train_record *record, cm_error *error
                        error) &&
            cm_json_set(o, "images_per_second",
                        measured(result->step_count > 0, result->images_per_second), error) &&
+           cm_json_set(o, "train_seconds", json_real(cost.seconds), error) &&
+           cm_json_set(o, "images", json_real(cost.images), error) &&
+           cm_json_set(o, "joules", cm_joules_json(cost.joules), error) &&
+           cm_json_set(o, "energy_note", cm_energy_note_json(record->options->energy), error) &&
            cm_json_set(o, "sha256", json_string(result->sha256), error);
 }
 

@@ -48,6 +48,10 @@ json_t *cm_train_options_json(const cm_train_options *options);
 /** The "data" object: name, source, counts and cm_dataset_sha256(). NULL: no memory. */
 json_t *cm_dataset_json(const cm_dataset *dataset);
 
+struct cm_energy;
+/** Why there are no joules; null where there are, and for NULL. NULL: no memory. */
+json_t *cm_energy_note_json(const struct cm_energy *energy);
+
 /** The command line as an array of strings. NULL: no memory. */
 json_t *cm_command_json(int argc, const char *const *argv);
 

@@ -421,34 +421,18 @@ static cm_status measure_rounds(sweeper *s, cm_error *error) {
 
 /* ---- Accuracy ---- */
 
-static void record_run(const cm_train_result *result, const cm_train_options *options,
-                       cm_sweep_run *run) {
-    const cm_epoch_result *last = &result->epochs[result->epoch_count - 1];
-    run->train_loss = last->train_loss;
-    run->test_loss = last->test_loss;
-    run->accuracy = last->accuracy;
-    run->epochs = result->epoch_count;
-    run->images = (double)result->step_count * options->batch;
-    run->seconds = 0.0;
-    for (int i = 0; i < result->epoch_count; ++i) {
-        run->seconds += result->epochs[i].train_seconds;
-    }
-    run->reached = result->reached_accuracy;
-    memcpy(run->sha256, result->sha256, sizeof run->sha256);
-    run->done = true;
-}
-
 /* The same bits at every number of cores. */
 static cm_status compare_runs(const cm_sweep *sweep, const cm_sweep_run *run, cm_error *error) {
     for (int i = 0; i < sweep->run_count; ++i) {
         const cm_sweep_run *other = &sweep->runs[i];
-        if (other->done && other->variant == run->variant &&
-            strcmp(other->sha256, run->sha256) != 0) {
+        if (other->result.done && other->variant == run->variant &&
+            strcmp(other->result.sha256, run->result.sha256) != 0) {
             return cm_fail(error, CM_FAILED,
                            "sweep: %s gives other bits on %d cores (%.12s) than on %d (%.12s): "
                            "report this line as a bug",
                            sweep->networks[run->variant]->name, sweep->options.cores[run->cores],
-                           run->sha256, sweep->options.cores[other->cores], other->sha256);
+                           run->result.sha256, sweep->options.cores[other->cores],
+                           other->result.sha256);
         }
     }
     return CM_OK;
@@ -470,7 +454,7 @@ static cm_status train_run(sweeper *s, cm_sweep_run *run, cm_error *error) {
         status = cm_train(model, sweep->dataset, options, NULL, NULL, s->stop, &result, error);
     }
     if (status == CM_OK && result.epoch_count > 0) {
-        record_run(&result, options, run);
+        run->result = cm_training_run_of(&result, options, options->until_accuracy);
         report_progress(s, run_work(sweep, run), doing);
         status = compare_runs(sweep, run, error);
     }
@@ -483,7 +467,7 @@ static cm_status train_run(sweeper *s, cm_sweep_run *run, cm_error *error) {
 static cm_status train_runs(sweeper *s, cm_error *error) {
     cm_status status = CM_OK;
     for (int i = 0; status == CM_OK && i < s->sweep->run_count; ++i) {
-        if (!s->sweep->runs[i].done) {
+        if (!s->sweep->runs[i].result.done) {
             status = stopped(s) ? CM_INTERRUPTED : train_run(s, &s->sweep->runs[i], error);
         }
     }
@@ -503,8 +487,8 @@ static void estimate(sweeper *s) {
     for (int i = 0; i < sweep->run_count; ++i) {
         const double work = run_work(sweep, &sweep->runs[i]);
         s->work += work;
-        s->done_work += sweep->runs[i].done ? work : 0.0;
-        s->progress.done += sweep->runs[i].done ? 1 : 0;
+        s->done_work += sweep->runs[i].result.done ? work : 0.0;
+        s->progress.done += sweep->runs[i].result.done ? 1 : 0;
     }
     s->started_work = s->done_work;
     s->started_ns = cm_clock_ns();

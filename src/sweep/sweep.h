@@ -14,6 +14,7 @@
 #include "data/dataset.h"
 #include "measure/throughput.h"
 #include "results/measurement.h"
+#include "results/training_run.h"
 #include "status.h"
 #include "system/threads.h"
 #include "system/topology.h"
@@ -55,13 +56,8 @@ cm_sweep_options cm_sweep_options_default(void);
 
 /** What a training run under the protocol gave at one number of cores. */
 typedef struct cm_sweep_run {
-    bool done;
     int variant, cores; /* indices */
-    double train_loss, test_loss, accuracy;
-    int epochs;
-    double seconds, images; /* of training until the end, or until options.train.until_accuracy */
-    bool reached;           /* that accuracy */
-    char sha256[65];
+    cm_training_run result;
 } cm_sweep_run;
 
 typedef struct cm_sweep {

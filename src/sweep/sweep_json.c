@@ -75,20 +75,22 @@ static json_t *measurements_json(const cm_sweep *sweep, cm_error *error) {
     return list;
 }
 
-static json_t *run_json(const cm_sweep *sweep, const cm_sweep_run *run) {
-    return json_pack("{s:o, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:b, s:s}", "variant",
-                     cm_json_string(sweep->networks[run->variant]->name), "threads",
-                     sweep->options.cores[run->cores], "epochs", run->epochs, "train_loss",
-                     run->train_loss, "test_loss", run->test_loss, "accuracy", run->accuracy,
-                     "train_seconds", run->seconds, "images", run->images, "reached_accuracy",
-                     run->reached, "sha256", run->sha256);
+static json_t *run_json(const cm_sweep *sweep, const cm_sweep_run *run, cm_error *error) {
+    json_t *o =
+        json_pack("{s:o, s:i}", "variant", cm_json_string(sweep->networks[run->variant]->name),
+                  "threads", sweep->options.cores[run->cores]);
+    if (o == NULL || !cm_training_run_set_json(o, &run->result, error)) {
+        json_decref(o);
+        return NULL;
+    }
+    return o;
 }
 
-static json_t *runs_json(const cm_sweep *sweep) {
+static json_t *runs_json(const cm_sweep *sweep, cm_error *error) {
     json_t *list = json_array();
     for (int i = 0; i < sweep->run_count; ++i) {
-        if (sweep->runs[i].done &&
-            json_array_append_new(list, run_json(sweep, &sweep->runs[i])) != 0) {
+        if (sweep->runs[i].result.done &&
+            json_array_append_new(list, run_json(sweep, &sweep->runs[i], error)) != 0) {
             json_decref(list);
             return NULL;
         }
@@ -114,7 +116,8 @@ json_t *cm_sweep_to_json(const cm_sweep *sweep, cm_error *error) {
         cm_json_set(o, "options", options_json(sweep), error) &&
         cm_json_set(o, "data", json_incref(sweep->data), error) &&
         cm_json_set(o, "measurements", measurements_json(sweep, error), error) &&
-        cm_json_set(o, "accuracy", runs_json(sweep), error)) {
+        cm_json_set(o, "accuracy", runs_json(sweep, error), error) &&
+        cm_json_set(o, "energy_note", cm_energy_note_json(options->train.energy), error)) {
         return o;
     }
     json_decref(o);
@@ -201,27 +204,18 @@ static cm_status take_runs(cm_sweep *sweep, const json_t *json, const char *file
     size_t i;
     json_t *item;
     json_array_foreach(json_object_get(json, "accuracy"), i, item) {
-        const char *variant, *sha256;
+        const char *variant;
         json_int_t threads;
-        int reached;
-        cm_sweep_run found = {.done = true};
-        if (json_unpack(item, "{s:s, s:I, s:i, s:F, s:F, s:F, s:F, s:F, s:b, s:s}", "variant",
-                        &variant, "threads", &threads, "epochs", &found.epochs, "train_loss",
-                        &found.train_loss, "test_loss", &found.test_loss, "accuracy",
-                        &found.accuracy, "train_seconds", &found.seconds, "images", &found.images,
-                        "reached_accuracy", &reached, "sha256", &sha256) != 0 ||
-            strlen(sha256) != sizeof found.sha256 - 1) {
+        cm_training_run found;
+        if (json_unpack(item, "{s:s, s:I}", "variant", &variant, "threads", &threads) != 0 ||
+            !cm_training_run_take_json(item, &found)) {
             return refuse(file, "\"accuracy\" is damaged", error);
         }
         cm_sweep_run *run = find_run(sweep, variant, threads);
-        if (run == NULL || run->done) {
+        if (run == NULL || run->result.done) {
             return refuse(file, "\"accuracy\" has a run that is not of this sweep", error);
         }
-        found.variant = run->variant;
-        found.cores = run->cores;
-        found.reached = reached != 0;
-        memcpy(found.sha256, sha256, sizeof found.sha256);
-        *run = found;
+        run->result = found;
     }
     return CM_OK;
 }

@@ -7,6 +7,7 @@
 #include "results/table.h"
 #include "statistics/samples.h"
 #include "sweep/sweep.h"
+#include "system/energy.h"
 
 static void print_measurement(const cm_text_table *t, const cm_sweep *sweep, int index) {
     const cm_sweep_options *options = &sweep->options;
@@ -54,6 +55,28 @@ static void print_measurements(FILE *out, const cm_sweep *sweep, bool markdown) 
     }
 }
 
+/* What it took to reach --until-accuracy. */
+static void print_until(FILE *out, const cm_sweep *sweep, bool markdown) {
+    const cm_train_options *train = &sweep->options.train;
+    const char *space = markdown ? "\n" : "";
+    if (train->until_accuracy <= 0.0) {
+        return;
+    }
+    for (int i = 0; i < sweep->run_count; ++i) {
+        const cm_sweep_run *run = &sweep->runs[i];
+        if (run->result.done) {
+            char text[160];
+            const int cores = sweep->options.cores[run->cores];
+            cm_training_run_describe(&run->result, train->until_accuracy, text, sizeof text);
+            fprintf(out, "%s%s, %d core%s: %s\n", space, sweep->networks[run->variant]->name, cores,
+                    cores == 1 ? "" : "s", text);
+        }
+    }
+    if (train->energy != NULL && train->energy->note[0] != '\0') {
+        fprintf(out, "%s%s\n", space, train->energy->note);
+    }
+}
+
 static void print_accuracy(FILE *out, const cm_sweep *sweep, bool markdown) {
     static const cm_table_column columns[] = {{"variant", 18, false},   {"cores", 5, true},
                                               {"train loss", 10, true}, {"test loss", 10, true},
@@ -65,36 +88,26 @@ static void print_accuracy(FILE *out, const cm_sweep *sweep, bool markdown) {
     for (int i = 0; i < sweep->run_count; ++i) {
         const cm_sweep_run *run = &sweep->runs[i];
         char cells[CM_TABLE_MAX_COLUMNS][CM_TABLE_CELL];
-        all = all && run->done;
-        if (!run->done) {
+        const cm_training_run *result = &run->result;
+        all = all && result->done;
+        if (!result->done) {
             continue;
         }
         snprintf(cells[0], CM_TABLE_CELL, "%s", sweep->networks[run->variant]->name);
         snprintf(cells[1], CM_TABLE_CELL, "%d", sweep->options.cores[run->cores]);
-        snprintf(cells[2], CM_TABLE_CELL, "%.4f", run->train_loss);
-        snprintf(cells[3], CM_TABLE_CELL, "%.4f", run->test_loss);
-        snprintf(cells[4], CM_TABLE_CELL, "%.2f %%", 100 * run->accuracy);
-        snprintf(cells[5], CM_TABLE_CELL, "%d", run->epochs);
-        snprintf(cells[6], CM_TABLE_CELL, "%.1f s", run->seconds);
-        snprintf(cells[7], CM_TABLE_CELL, "%.12s", run->sha256);
+        snprintf(cells[2], CM_TABLE_CELL, "%.4f", result->train_loss);
+        snprintf(cells[3], CM_TABLE_CELL, "%.4f", result->test_loss);
+        snprintf(cells[4], CM_TABLE_CELL, "%.2f %%", 100 * result->accuracy);
+        snprintf(cells[5], CM_TABLE_CELL, "%d", result->epochs);
+        snprintf(cells[6], CM_TABLE_CELL, "%.1f s", result->cost.seconds);
+        snprintf(cells[7], CM_TABLE_CELL, "%.12s", result->sha256);
         cm_table_print_row(&t, cells);
     }
     if (all && sweep->options.core_count > 1) {
         fprintf(out, "\nEvery variant has the same bits at all %d core counts.\n",
                 sweep->options.core_count);
     }
-    const double until = sweep->options.train.until_accuracy;
-    for (int i = 0; until > 0.0 && i < sweep->run_count; ++i) {
-        const cm_sweep_run *run = &sweep->runs[i];
-        if (run->done) {
-            char images[40];
-            cm_table_format_count(run->images, images, sizeof images);
-            fprintf(out, "%s%s, %d cores: %s%.2f %% %s %s images, %.1f s of training\n",
-                    markdown ? "\n" : "", sweep->networks[run->variant]->name,
-                    sweep->options.cores[run->cores], run->reached ? "" : "did not reach ",
-                    100 * until, run->reached ? "after" : "in", images, run->seconds);
-        }
-    }
+    print_until(out, sweep, markdown);
 }
 
 static char *print(const cm_sweep *sweep, bool markdown) {

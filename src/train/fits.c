@@ -33,5 +33,12 @@ cm_status cm_train_options_check(const cm_train_options *options, cm_error *erro
                        "one of them",
                        options->epochs, options->steps, CM_MAX_TRAIN_STEPS);
     }
+    if (options->schedule >= CM_SCHEDULE_COUNT || options->schedule_step < 1 ||
+        !(options->schedule_factor > 0.0 && options->schedule_factor <= 1.0)) {
+        return cm_fail(error, CM_USAGE,
+                       "schedule %d with step %d and factor %g: give a schedule that there is, a "
+                       "step of at least 1, and a factor above 0 and at most 1",
+                       (int)options->schedule, options->schedule_step, options->schedule_factor);
+    }
     return CM_OK;
 }

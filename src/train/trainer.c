@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "system/clock.h"
-#include "train/schedule.h"
+#include "system/energy.h"
 #include "train/stream.h"
 
 cm_train_options cm_train_options_default(void) {
@@ -21,6 +21,9 @@ cm_train_options cm_train_options_default(void) {
                       .beta2 = 0.999,
                       .epsilon = 1e-8,
                       .weight_decay = 1e-5},
+        .schedule = CM_SCHEDULE_PLATEAU,
+        .schedule_step = 1,
+        .schedule_factor = 0.1,
         .plateau_factor = 0.1,
         .plateau_patience = 10,
         .early_stopping_patience = 10,
@@ -38,7 +41,7 @@ typedef struct train_run {
     float *images;
     uint8_t *labels;
     cm_optimizer optimizer; /* its learning rate moves */
-    cm_plateau plateau;
+    cm_schedule schedule;
     cm_train_result *result;
     double train_seconds; /* of all steps so far */
     int64_t start;
@@ -79,15 +82,23 @@ static cm_status not_finite(const char *what, double loss, int epoch, int step, 
                    loss, epoch + 1, step + 1);
 }
 
+static double joules_now(const train_run *run) {
+    return run->options->energy != NULL ? cm_energy_read(run->options->energy) : (double)NAN;
+}
+
 /* The epoch's training steps; *mean is the mean of the losses of those that were done. */
 static cm_status train_epoch(train_run *run, int epoch, cm_epoch_result *result, cm_error *error) {
     const cm_train_options *options = run->options;
+    const double joules = joules_now(run);
     double sum = 0.0;
     for (int step = 0; step < options->steps; ++step) {
+        cm_energy_keep_up(options->energy);
         if (stopped(run)) {
             return cm_fail(error, CM_INTERRUPTED, "interrupted in epoch %d after step %d",
                            epoch + 1, step);
         }
+        run->optimizer.learning_rate = cm_schedule_next(&run->schedule);
+        result->learning_rate = step == 0 ? run->optimizer.learning_rate : result->learning_rate;
         const int64_t begin = cm_clock_ns();
         cm_stream_next(run->train_stream, run->images, run->labels);
         const double loss = cm_model_train_step(run->model, options->batch, run->images,
@@ -104,6 +115,7 @@ static cm_status train_epoch(train_run *run, int epoch, cm_epoch_result *result,
         }
         observe(run, epoch, step + 1, false, loss, 0.0, NULL);
     }
+    result->joules = joules_now(run) - joules;
     return CM_OK;
 }
 
@@ -113,6 +125,7 @@ static cm_status validate_epoch(train_run *run, int epoch, cm_epoch_result *resu
     double sum = 0.0;
     int64_t correct = 0;
     for (int step = 0; step < options->valid_steps; ++step) {
+        cm_energy_keep_up(options->energy);
         if (stopped(run)) {
             return cm_fail(error, CM_INTERRUPTED, "interrupted in the validation of epoch %d",
                            epoch + 1);
@@ -137,7 +150,7 @@ static cm_status validate_epoch(train_run *run, int epoch, cm_epoch_result *resu
 static cm_status run_epochs(train_run *run, cm_error *error) {
     const cm_train_options *options = run->options;
     for (int epoch = 0; epoch < options->epochs; ++epoch) {
-        cm_epoch_result result = {.learning_rate = run->optimizer.learning_rate};
+        cm_epoch_result result = {.learning_rate = run->schedule.rate};
         cm_status status = train_epoch(run, epoch, &result, error);
         if (status == CM_OK) {
             status = validate_epoch(run, epoch, &result, error);
@@ -153,9 +166,9 @@ static cm_status run_epochs(train_run *run, cm_error *error) {
             return CM_OK;
         }
         if (options->valid_steps > 0) {
-            cm_plateau_observe(&run->plateau, result.test_loss, &run->optimizer.learning_rate);
-            if (run->plateau.since_best > 0 &&
-                run->plateau.since_best >= options->early_stopping_patience) {
+            cm_schedule_observe(&run->schedule, result.test_loss);
+            const int since_best = run->schedule.plateau.since_best;
+            if (since_best > 0 && since_best >= options->early_stopping_patience) {
                 run->result->early_stopped = true;
                 return CM_OK;
             }
@@ -212,7 +225,7 @@ cm_status cm_train(cm_model *model, const cm_dataset *dataset, const cm_train_op
         .observer_context = observer_context,
         .stop = stop,
         .optimizer = options->optimizer,
-        .plateau = cm_plateau_init(options->plateau_factor, options->plateau_patience),
+        .schedule = cm_schedule_init(options),
         .result = result,
         .start = cm_clock_ns(),
     };
@@ -229,6 +242,17 @@ cm_status cm_train(cm_model *model, const cm_dataset *dataset, const cm_train_op
     free(run.images);
     free(run.labels);
     return status;
+}
+
+cm_train_cost cm_train_cost_of(const cm_train_result *result, const cm_train_options *options,
+                               int epochs) {
+    cm_train_cost cost = {.images = (double)epochs * options->steps * options->batch,
+                          .joules = epochs > 0 ? 0.0 : (double)NAN};
+    for (int i = 0; i < epochs; ++i) {
+        cost.seconds += result->epochs[i].train_seconds;
+        cost.joules += result->epochs[i].joules;
+    }
+    return cost;
 }
 
 void cm_train_result_free(cm_train_result *result) {

@@ -11,6 +11,7 @@
 #include "data/dataset.h"
 #include "network/model.h"
 #include "status.h"
+#include "train/schedule.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -18,6 +19,8 @@ extern "C" {
 
 /** Limits of one run: more than a machine does in years, and small enough for every size. */
 enum { CM_MAX_EPOCHS = 100000, CM_MAX_STEPS = 1000000, CM_MAX_TRAIN_STEPS = 100000000 };
+
+struct cm_energy;
 
 typedef struct cm_train_options {
     uint64_t seed;
@@ -27,17 +30,22 @@ typedef struct cm_train_options {
     int batch;       /* 64 */
     bool shuffle;
     cm_optimizer optimizer;      /* Adam 1e-3, 0.9, 0.999, 1e-8, weight decay 1e-5 */
-    double plateau_factor;       /* ReduceLROnPlateau on the validation loss: 0.1 */
+    cm_schedule_kind schedule;   /* of the learning rate, which is its first or highest */
+    int schedule_step;           /* CM_SCHEDULE_STEP: epochs between reductions: 1 */
+    double schedule_factor;      /* CM_SCHEDULE_STEP: what they multiply by: 0.1 */
+    double plateau_factor;       /* CM_SCHEDULE_PLATEAU: 0.1 */
     int plateau_patience;        /* 10 */
     int early_stopping_patience; /* epochs without improvement that end the run: 10 (0 is 1) */
     double until_accuracy;       /* end after the first epoch whose validation has it; 0: never */
+    struct cm_energy *energy;    /* counts the joules of training (system/energy.h); NULL: nobody */
 } cm_train_options;
 
 /** The report's protocol, seed 0. */
 cm_train_options cm_train_options_default(void);
 
-/** CM_USAGE when a count is negative or epochs * steps is more than CM_MAX_TRAIN_STEPS. cm_train()
- * looks at it too; this is for programs that want to know early. */
+/** CM_USAGE when a count is negative, the schedule is unknown or its step or factor out of range,
+ * or epochs * steps is more than CM_MAX_TRAIN_STEPS. cm_train() looks at it too; this is for
+ * programs that want to know early. */
 cm_status cm_train_options_check(const cm_train_options *options, cm_error *error);
 
 /** CM_USAGE when the images (one grey channel) are not of the size that the network takes, or have
@@ -47,8 +55,9 @@ cm_status cm_network_check_fits(const cm_network *network, const cm_images *imag
 
 typedef struct cm_epoch_result {
     double train_loss, test_loss, accuracy;
-    double learning_rate;
+    double learning_rate; /* of its first batch */
     double train_seconds, valid_seconds;
+    double joules; /* of the packages while it trained; NAN: not known */
 } cm_epoch_result;
 
 typedef struct cm_train_result {
@@ -61,6 +70,16 @@ typedef struct cm_train_result {
     double images_per_second; /* training only: images of all steps over their time */
     char sha256[65];          /* cm_model_sha256() at the end */
 } cm_train_result;
+
+/** What training took, validation left out. */
+typedef struct cm_train_cost {
+    double seconds, images;
+    double joules; /* NAN: not known */
+} cm_train_cost;
+
+/** Of the first `epochs` complete epochs. */
+cm_train_cost cm_train_cost_of(const cm_train_result *result, const cm_train_options *options,
+                               int epochs);
 
 /** Where a run is; `epoch` and `step` count from 0. */
 typedef struct cm_train_progress {
@@ -81,7 +100,7 @@ typedef void cm_train_observer(const cm_train_progress *progress, const cm_epoch
  * Trains `model` on `dataset`. `stop` (NULL: never) is looked at after each step: when it is not 0
  * the run ends there, *result holds what was done, and the status is CM_INTERRUPTED. A loss that is
  * not finite, in training or validation, ends it with CM_FAILED, the message naming epoch and step.
- * Without validation (valid_steps 0) there is no schedule and no early stopping. CM_USAGE when the
+ * Without validation (valid_steps 0) there is no plateau and no early stopping. CM_USAGE when the
  * model is not for these images or for smaller batches, or the options are refused by
  * cm_train_options_check(). Free *result with
  * cm_train_result_free(), whatever the status.
