@@ -5,18 +5,10 @@
 #include "kernels/kernels.h"
 
 #if defined(__x86_64__)
-#include <cpuid.h>
+#include "kernels/x86_features.h"
 
-/* State components that the operating system must save (Intel SDM vol. 1, 13.3): SSE and AVX; for
- * AVX-512 also opmask, upper halves of ZMM0-15, and ZMM16-31. */
-enum { CM_XCR0_AVX = 0x6, CM_XCR0_AVX512 = 0xE6 };
-
-typedef struct cm_cpuid {
-    unsigned ecx1, ebx7, xcr0;
-} cm_cpuid;
-
-static cm_cpuid read_cpuid(void) {
-    cm_cpuid id = {0, 0, 0};
+static cm_x86_features read_features(void) {
+    cm_x86_features id = {0, 0, 0};
     unsigned eax, ebx, ecx, edx;
     if (__get_cpuid(1, &eax, &ebx, &ecx, &edx)) {
         id.ecx1 = ecx;
@@ -33,16 +25,11 @@ static cm_cpuid read_cpuid(void) {
 }
 
 static bool avx2_usable(void) {
-    const cm_cpuid id = read_cpuid();
-    return (id.xcr0 & CM_XCR0_AVX) == CM_XCR0_AVX && (id.ecx1 & bit_AVX) && (id.ecx1 & bit_FMA) &&
-           (id.ebx7 & bit_AVX2);
+    return cm_x86_has_avx2(read_features());
 }
 
 static bool avx512_usable(void) {
-    const cm_cpuid id = read_cpuid();
-    const unsigned needed = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
-    return avx2_usable() && (id.xcr0 & CM_XCR0_AVX512) == CM_XCR0_AVX512 &&
-           (id.ebx7 & needed) == needed;
+    return cm_x86_has_avx512(read_features());
 }
 #endif
 

@@ -41,7 +41,8 @@ NEEDS_TEST='
 command  chromium               chromium            chromium
 command  git                    git                 git
 command  python3                python3             python3
-module   cmocka                 libcmocka-dev       libcmocka-devel'
+module   cmocka                 libcmocka-dev       libcmocka-devel
+file     /usr/share/i18n/locales/de_DE  locales     glibc-locale-source'
 NEEDS_PEERS='
 command  python3                python3             python3
 command  g++                    g++                 gcc-c++'

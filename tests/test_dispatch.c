@@ -10,6 +10,9 @@
 #include <cmocka.h>
 
 #include "kernels/kernels.h"
+#if defined(__x86_64__)
+#include "kernels/x86_features.h"
+#endif
 
 static void names_are_their_own_inverse(void **state) {
     (void)state;
@@ -110,11 +113,53 @@ static void agrees_with_the_system(void **state) {
 #endif
 }
 
+/* Processors and systems that are not here. Each row takes away from a machine that has all. */
+static void decides_by_processor_and_system(void **state) {
+    (void)state;
+#if defined(__x86_64__)
+    enum { SYSTEM_SAVES_ALL = 0xE7, NO_ZMM = 0x7, NO_OPMASK = 0xC7, NO_HIGH_ZMM = 0x67 };
+    static const unsigned avx = bit_OSXSAVE | bit_AVX | bit_FMA;
+    static const unsigned all = bit_AVX2 | bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    const struct {
+        cm_x86_features id;
+        bool avx2, avx512;
+    } rows[] = {
+        {{avx, all, SYSTEM_SAVES_ALL}, true, true},
+        {{avx, all, NO_ZMM}, true, false},
+        {{avx, all, NO_OPMASK}, true, false},
+        {{avx, all, NO_HIGH_ZMM}, true, false},
+        {{avx, all, 0xA7}, true, false}, /* without the upper halves of ZMM0-15 */
+        {{avx, all, 0x3}, false, false}, /* SSE alone */
+        {{avx, all, 0xE5}, false, false},
+        {{avx & ~(unsigned)bit_OSXSAVE, all, 0}, false, false},
+        {{avx & ~(unsigned)bit_AVX, all, SYSTEM_SAVES_ALL}, false, false},
+        {{avx & ~(unsigned)bit_FMA, all, SYSTEM_SAVES_ALL}, false, false},
+        {{avx, all & ~(unsigned)bit_AVX2, SYSTEM_SAVES_ALL}, false, false},
+        {{avx, all & ~(unsigned)bit_AVX512F, SYSTEM_SAVES_ALL}, true, false},
+        {{avx, all & ~(unsigned)bit_AVX512BW, SYSTEM_SAVES_ALL}, true, false},
+        {{avx, all & ~(unsigned)bit_AVX512DQ, SYSTEM_SAVES_ALL}, true, false},
+        {{avx, all & ~(unsigned)bit_AVX512VL, SYSTEM_SAVES_ALL}, true, false},
+        {{0, 0, 0}, false, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i) {
+        if (cm_x86_has_avx2(rows[i].id) != rows[i].avx2 ||
+            cm_x86_has_avx512(rows[i].id) != rows[i].avx512) {
+            fail_msg("row %zu", i);
+        }
+    }
+#else
+    skip();
+#endif
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_are_their_own_inverse), cmocka_unit_test(tables_are_complete),
-        cmocka_unit_test(tables_are_different),        cmocka_unit_test(best_is_the_last_usable),
+        cmocka_unit_test(names_are_their_own_inverse),
+        cmocka_unit_test(tables_are_complete),
+        cmocka_unit_test(tables_are_different),
+        cmocka_unit_test(best_is_the_last_usable),
         cmocka_unit_test(agrees_with_the_system),
+        cmocka_unit_test(decides_by_processor_and_system),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

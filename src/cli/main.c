@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "convmark.h"
 #include "nearest.h"
+#include "system/threads.h"
 
 #define COMMAND_ROW(name, arguments, summary) {#name, arguments, summary, cm_command_##name},
 static const cm_command commands[] = {CM_COMMAND_LIST(COMMAND_ROW)};
@@ -96,7 +97,10 @@ int main(int argc, char **argv) {
     cm_interrupt_install();
 
     cm_error error = {""};
-    cm_status status = run(argc, (const char **)argv, &error);
+    cm_status status = cm_stack_check(&error);
+    if (status == CM_OK) {
+        status = run(argc, (const char **)argv, &error);
+    }
     errno = 0;
     const bool lost = fflush(stdout) != 0 || ferror(stdout);
     if (lost && status == CM_OK) {

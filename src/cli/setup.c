@@ -157,6 +157,10 @@ static cm_status prepare_threads(cm_machine_options *options, cm_error *error) {
     if (options->threads == 0) {
         options->threads = topology->default_threads;
     }
+    const cm_status status = cm_threads_check(options->threads, error);
+    if (status != CM_OK) {
+        return status;
+    }
     if (options->threads > topology->usable_cores && !options->quiet) {
         cm_warn("--threads %d is more than the %d cores this process may use; it will be slower",
                 options->threads, topology->usable_cores);

@@ -314,6 +314,10 @@ static void report_progress(sweeper *s, double work, const char *doing) {
 }
 
 static cm_status use_threads(const sweeper *s, int threads, cm_error *error) {
+    const cm_status status = cm_threads_check(threads, error);
+    if (status != CM_OK) {
+        return status;
+    }
     const int given =
         cm_threads_prepare(threads, s->sweep->options.pin != CM_PIN_NONE, &s->places, NULL);
     return given == threads ? CM_OK
