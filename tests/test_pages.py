@@ -66,6 +66,8 @@ class PagesTest(CliTest):
                      "1", "--output", "out")
         self.succeed("sweep", *SHORT, "--variants", self.network, "--cores", "1", "--rounds", "6",
                      "--seconds", "0", "--output", "out")
+        self.succeed("explore", *SHORT, "--depth", "1", "--pool", "1", "--width", "4,6",
+                     "--threads", "1", "--rounds", "1", "--seconds", "0", "--output", "out")
         self.succeed("profile", self.network, "--data", "synthetic", "--steps", "3", "--threads",
                      "1", "--quiet", "--json", "out/profile-1.json")
 
@@ -75,8 +77,8 @@ class PagesTest(CliTest):
         with open(self.path("out/report.html"), encoding="utf-8") as file:
             text = file.read()
         page = Page(text)
-        self.assertEqual(list(page.images), ["accuracy", "curves", "sweep", "roofline"])
-        self.assertEqual(page.tables, 3)
+        self.assertEqual(list(page.images), ["accuracy", "curves", "sweep", "explore", "roofline"])
+        self.assertEqual(page.tables, 4)
         for address in page.addresses:
             self.assertTrue(address.startswith("data:"), address[:60])
         for name, image in page.images.items():
@@ -87,6 +89,10 @@ class PagesTest(CliTest):
         sweep = self.read_json("out/sweep.json")
         for measurement in sweep["measurements"]:
             self.assertIn(f"{measurement['median']:,.0f}", text)
+        explore = self.read_json("out/explore.json")
+        for point in explore["points"]:
+            star = "* " if point["frontier"] else ""
+            self.assertIn(f"<td>{star}{point['network']}</td><td>{point['schedule']}</td>", text)
         self.assertIn("prefers-color-scheme: dark", text)
         self.assertEqual([name for name in os.listdir(self.path("out")) if name.startswith("tmp")],
                          [])
@@ -100,8 +106,8 @@ class PagesTest(CliTest):
              "--enable-logging=stderr", f"--user-data-dir={self.path('browser')}",
              "file://" + self.path("out/report.html")], capture_output=True, text=True,
             timeout=120, check=False)
-        self.assertEqual(done.stdout.count("<img "), 4)
-        self.assertEqual(done.stdout.count("<table"), 3)
+        self.assertEqual(done.stdout.count("<img "), 5)
+        self.assertEqual(done.stdout.count("<table"), 4)
         self.assertNotIn("CONSOLE", done.stderr)
 
     def test_names_are_text(self):
@@ -116,6 +122,17 @@ class PagesTest(CliTest):
     def test_single_pictures(self):
         self.results()
         self.draw("plot_sweep.py", "sweep.png", "out/sweep.json")
+        self.draw("plot_explore.py", "explore.svg", "out/explore.json")
+        explore = self.read_json("out/explore.json")
+        with open(self.path("explore.svg"), encoding="utf-8") as file:
+            text = file.read()
+        for point in explore["points"]:
+            label = f"<!-- {point['network']}, {point['schedule']} -->"
+            self.assertEqual(label in text, point["frontier"], label)
+        for point in explore["points"]:  # one that failed has no accuracy
+            point["accuracy"], point["frontier"] = None, False
+        self.write("failed.json", json.dumps(explore))
+        self.draw("plot_explore.py", "failed.png", "failed.json")
         self.draw("plot_roofline.py", "roofline.svg", "out/profile-1.json", "out/profile-1.json")
         self.draw("plot_report.py", "out/report.json", "report.svg")
         with open(self.path("roofline.svg"), encoding="utf-8") as file:
@@ -126,6 +143,8 @@ class PagesTest(CliTest):
         self.assertIn("report.json", self.draw("plot_sweep.py", "x.svg", "out/report.json", code=1))
         self.assertIn("sweep.json",
                       self.draw("plot_roofline.py", "x.svg", "out/sweep.json", code=1))
+        self.assertIn("sweep.json",
+                      self.draw("plot_explore.py", "x.svg", "out/sweep.json", code=1))
         os.mkdir(self.path("empty"))
         self.assertIn("empty", self.draw("report_page.py", "empty", code=1))
         self.draw("report_page.py", "nothing", code=2)
