@@ -3,9 +3,10 @@
 addresses.
 
 usage: report_page.py FOLDER [PYTORCH.jsonl]
-Reads FOLDER/report.json (convmark report) and, where they are there, sweep.json, profile*.json and
-the folders peers*; writes FOLDER/report.html, accuracy, curves, sweep, peers and roofline as .svg
-and .png. PYTORCH.jsonl: the accuracies of PyTorch's seeds, a line each, to draw beside ours.
+Reads FOLDER/report.json (convmark report) and, where they are there, sweep.json, explore.json,
+profile*.json and the folders peers*; writes FOLDER/report.html, accuracy, curves, sweep, explore,
+peers and roofline as .svg and .png. PYTORCH.jsonl: the accuracies of PyTorch's seeds, a line each,
+to draw beside ours.
 Needs matplotlib (Debian: apt install python3-matplotlib).
 """
 
@@ -24,6 +25,7 @@ matplotlib.rcParams["svg.hashsalt"] = "convmark"  # the same picture, the same f
 os.environ.setdefault("SOURCE_DATE_EPOCH", "0")  # whenever it is drawn
 from matplotlib import pyplot  # noqa: E402  (after the choice of backend)
 
+import plot_explore  # noqa: E402
 import plot_peers  # noqa: E402
 import plot_report  # noqa: E402
 import plot_roofline  # noqa: E402
@@ -168,6 +170,26 @@ def sweep_part(folder: pathlib.Path, sweep: dict) -> str:
                     lambda path: plot_sweep.draw(sweep, path)))
 
 
+def explore_part(folder: pathlib.Path, explore: dict) -> str:
+    def number(value: float | None, form: str) -> str:
+        return "-" if value is None else format(value, form)
+
+    rows = [[("* " if p["frontier"] else "") + p["network"], p["schedule"], f"{p['params']:,}",
+             number(p["images_per_second"], ",.0f"), percent(p["accuracy"]) or "-",
+             number(p["train_loss"], ".3f"), number(p["test_loss"], ".3f"),
+             number(p["train_seconds"], ".1f"), number(p["joules"], ",.0f")]
+            for p in explore["points"]]
+    options = explore["options"]
+    return ("<h2>Which architecture pays</h2>" +
+            f'<p class="note">{options["threads"]} threads, batch '
+            f'{options["training"]["batch"]}, {options["training"]["epochs"]} epochs, seeds: '
+            f'{options["seeds"]}; *: on the frontier</p>' +
+            picture(folder, "explore", "Accuracy against images/s, with the frontier",
+                    lambda path: plot_explore.draw(explore, path)) +
+            table(["network", "schedule", "parameters", "images/s", "accuracy", "train loss",
+                   "test loss", "training, s", "joules"], rows))
+
+
 def peers_part(folder: pathlib.Path, peers: list[pathlib.Path]) -> str:
     works = plot_peers.load(peers)
     return ("<h2>Other frameworks in the same run</h2>" + table(*plot_peers.table(works)) +
@@ -185,16 +207,19 @@ def roofline_part(folder: pathlib.Path, profiles: list[dict]) -> str:
 def page(folder: pathlib.Path, theirs: dict[str, list[float]]) -> str:
     report = read(folder / "report.json")
     sweep = read(folder / "sweep.json")
+    explore = read(folder / "explore.json")
     profiles = [read(path) for path in sorted(folder.glob("profile*.json"))]
-    if report is None and sweep is None:
-        sys.exit(f"report_page.py: {folder}: no report.json and no sweep.json; run "
+    if report is None and sweep is None and explore is None:
+        sys.exit(f"report_page.py: {folder}: no report.json, sweep.json or explore.json; run "
                  "scripts/run.sh, or convmark report --output FOLDER")
-    machine = (report or sweep)["machine"]
-    parts = [machine_part(machine, sweep["conditions"] if sweep else [])]
+    machine = (report or sweep or explore)["machine"]
+    parts = [machine_part(machine, (sweep or explore or {"conditions": []})["conditions"])]
     if report:
         parts.append(accuracy_part(folder, report, theirs))
     if sweep:
         parts.append(sweep_part(folder, sweep))
+    if explore:
+        parts.append(explore_part(folder, explore))
     peers = sorted(path for path in folder.glob("peers*") if path.is_dir())
     if peers:
         parts.append(peers_part(folder, peers))

@@ -19,8 +19,8 @@ relu
 linear 10
 """
 
-COMMANDS = ["report", "sweep", "profile", "compare", "export", "train", "evaluate", "predict",
-            "variants", "describe", "info", "verify"]
+COMMANDS = ["report", "sweep", "explore", "profile", "compare", "export", "train", "evaluate",
+            "predict", "variants", "describe", "info", "verify"]
 
 
 def environment(changes=None):

@@ -67,6 +67,8 @@ class PagesTest(CliTest):
                      "1", "--output", "out")
         self.succeed("sweep", *SHORT, "--variants", self.network, "--cores", "1", "--rounds", "6",
                      "--seconds", "0", "--output", "out")
+        self.succeed("explore", *SHORT, "--depth", "1", "--pool", "1", "--width", "4,6",
+                     "--threads", "1", "--rounds", "1", "--seconds", "0", "--output", "out")
         self.succeed("profile", self.network, "--data", "synthetic", "--steps", "3", "--threads",
                      "1", "--quiet", "--json", "out/profile-1.json")
 
@@ -76,8 +78,8 @@ class PagesTest(CliTest):
         with open(self.path("out/report.html"), encoding="utf-8") as file:
             text = file.read()
         page = Page(text)
-        self.assertEqual(list(page.images), ["accuracy", "curves", "sweep", "roofline"])
-        self.assertEqual(page.tables, 3)
+        self.assertEqual(list(page.images), ["accuracy", "curves", "sweep", "explore", "roofline"])
+        self.assertEqual(page.tables, 4)
         for address in page.addresses:
             self.assertTrue(address.startswith("data:"), address[:60])
         for name, image in page.images.items():
@@ -88,6 +90,10 @@ class PagesTest(CliTest):
         sweep = self.read_json("out/sweep.json")
         for measurement in sweep["measurements"]:
             self.assertIn(f"{measurement['median']:,.0f}", text)
+        explore = self.read_json("out/explore.json")
+        for point in explore["points"]:
+            star = "* " if point["frontier"] else ""
+            self.assertIn(f"<td>{star}{point['network']}</td><td>{point['schedule']}</td>", text)
         self.assertIn("prefers-color-scheme: dark", text)
         self.assertEqual([name for name in os.listdir(self.path("out")) if name.startswith("tmp")],
                          [])
@@ -126,12 +132,12 @@ class PagesTest(CliTest):
             self.assertLessEqual(page.value("document.documentElement.scrollWidth"), width)
             pictures = page.value("[...document.images].map(i => i.complete && i.naturalWidth > 0"
                                   " && i.getBoundingClientRect().right <= innerWidth)")
-            self.assertEqual(pictures, [True] * 4)
+            self.assertEqual(pictures, [True] * 5)
             # A table that is wider than the page can be scrolled to its last column.
             self.assertEqual(page.value(
                 "[...document.querySelectorAll('table')].map(t => { const box = t.parentElement;"
                 " box.scrollLeft = 1e6; return t.getBoundingClientRect().right <="
-                " box.getBoundingClientRect().right + 1; })"), [True] * 3)
+                " box.getBoundingClientRect().right + 1; })"), [True] * 4)
         self.assertEqual(page.messages, [])
 
     def test_names_are_text(self):
@@ -146,6 +152,17 @@ class PagesTest(CliTest):
     def test_single_pictures(self):
         self.results()
         self.draw("plot_sweep.py", "sweep.png", "out/sweep.json")
+        self.draw("plot_explore.py", "explore.svg", "out/explore.json")
+        explore = self.read_json("out/explore.json")
+        with open(self.path("explore.svg"), encoding="utf-8") as file:
+            text = file.read()
+        for point in explore["points"]:
+            label = f"<!-- {point['network']}, {point['schedule']} -->"
+            self.assertEqual(label in text, point["frontier"], label)
+        for point in explore["points"]:  # one that failed has no accuracy
+            point["accuracy"], point["frontier"] = None, False
+        self.write("failed.json", json.dumps(explore))
+        self.draw("plot_explore.py", "failed.png", "failed.json")
         self.draw("plot_roofline.py", "roofline.svg", "out/profile-1.json", "out/profile-1.json")
         self.draw("plot_report.py", "out/report.json", "report.svg")
         with open(self.path("roofline.svg"), encoding="utf-8") as file:
@@ -156,6 +173,8 @@ class PagesTest(CliTest):
         self.assertIn("report.json", self.draw("plot_sweep.py", "x.svg", "out/report.json", code=1))
         self.assertIn("sweep.json",
                       self.draw("plot_roofline.py", "x.svg", "out/sweep.json", code=1))
+        self.assertIn("sweep.json",
+                      self.draw("plot_explore.py", "x.svg", "out/sweep.json", code=1))
         os.mkdir(self.path("empty"))
         self.assertIn("empty", self.draw("report_page.py", "empty", code=1))
         self.draw("report_page.py", "nothing", code=2)

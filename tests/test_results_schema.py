@@ -176,6 +176,26 @@ class ResultsTest(unittest.TestCase):
         self.schema.check(result, self.root)
         self.assertEqual((len(result["measurements"]), len(result["accuracy"])), (2, 1))
 
+    def test_explore(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.run_convmark(folder, "explore", "--depth", "1,4", "--pool", "1", "--batch-norm",
+                              "off", "--width", "4", "--schedule", "step", "--rounds", "1",
+                              "--seconds", "0", "--data", "synthetic", "--allow-synthetic",
+                              "--epochs", "2", "--steps", "2", "--valid-steps", "1", "--quiet",
+                              "--until-accuracy", "0.001", "--json", "out.json")
+            result = self.load(os.path.join(folder, "out.json"))
+            self.run_convmark(folder, "explore", "--depth", "12", "--pool", "12",
+                              "--batch-norm", "off", "--width", "4", "--schedule", "plateau",
+                              "--rounds", "1", "--seconds", "0", "--data", "synthetic",
+                              "--allow-synthetic", "--lr", "1000", "--quiet", "--json",
+                              "failed.json", "--restart")
+            failed = self.load(os.path.join(folder, "failed.json"))
+        self.schema.check(result, self.root)
+        self.assertEqual([len(result[key]) for key in ("skipped", "measurements", "points")],
+                         [1, 1, 1])
+        self.schema.check(failed, self.root)
+        self.assertIn("--lr", failed["points"][0]["runs"][0]["failure"])
+
     def test_report(self):
         with tempfile.TemporaryDirectory() as folder:
             with open(os.path.join(folder, "tiny.txt"), "w", encoding="utf-8") as file:

@@ -25,6 +25,7 @@
 #define CM_COMMAND_LIST(ROW)                                                                  \
     ROW(report, "", "train the eight variants and compare them with the published report")    \
     ROW(sweep, "", "images/s of every variant at every number of cores and batch size")       \
+    ROW(explore, "", "which architecture pays: accuracy against images/s over a grid")        \
     ROW(profile, "VARIANT|FILE", "where the time of a step goes, and how far from the limit") \
     ROW(compare, "BEFORE NOW...", "files of measurements side by side: faster, slower, same") \
     ROW(export, "FILE", "measurements as CSV or as a Markdown table")                         \

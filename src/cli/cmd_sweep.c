@@ -24,7 +24,7 @@ static const cm_option option_table[] = {
     {"pin", CM_OPTION_STRING, MEMBER(pin), "ORDER",
      "compact, scatter (packages in turn) or none (default: compact)", 0, 0},
     {"rounds", CM_OPTION_INT, MEMBER(sweep.rounds), "N", "samples of each measurement (default: 9)",
-     1, CM_SWEEP_MAX_ROUNDS},
+     1, CM_MAX_ROUNDS},
     {"seconds", CM_OPTION_DOUBLE, MEMBER(sweep.seconds), "X",
      "length of a sample, at least (default: 0.25)", 0, 3600},
     {"order-seed", CM_OPTION_SEED, MEMBER(sweep.seed), "N",
@@ -49,29 +49,6 @@ static const cm_option option_table[] = {
      "begin anew, not where sweep.json in DIR ends", 0, 0},
     {0}};
 #undef MEMBER
-
-enum { BAR = 30 };
-
-/* A bar on a terminal, else a line for each tenth. */
-static void observe(const cm_sweep_progress *at, void *context) {
-    cm_progress *progress = context;
-    if (progress->quiet) {
-        return;
-    }
-    char eta[32], bar[BAR + 1], text[200];
-    const int filled = at->all > 0 ? BAR * at->done / at->all : 0;
-    memset(bar, '.', BAR);
-    memset(bar, '#', (size_t)filled);
-    bar[BAR] = '\0';
-    cm_progress_format_eta(at->eta_seconds, eta, sizeof eta);
-    snprintf(text, sizeof text, "[%s] %d/%d  ETA %s  %s", bar, at->done, at->all, eta, at->doing);
-    if (progress->terminal) {
-        cm_progress_rewrite(progress, text);
-    } else if (at->advanced && at->done * 10 / at->all != (at->done - 1) * 10 / at->all) {
-        fprintf(progress->out, "%d/%d  ETA %s  %s\n", at->done, at->all, eta, at->doing);
-        fflush(progress->out);
-    }
-}
 
 static cm_status choose_pin(const char *name, cm_pin *pin, cm_error *error) {
     for (cm_pin p = 0; name != NULL && p < CM_PIN_COUNT; ++p) {
@@ -126,8 +103,8 @@ static cm_status make_sweep(const sweep_options *options, const cm_dataset *data
                             cm_error *error) {
     cm_sweep sweep;
     cm_progress progress = cm_progress_start(text != NULL ? text : stdout, text == NULL);
-    const cm_status made = cm_sweep_make(&options->sweep, dataset, observe, &progress,
-                                         cm_interrupt_flag(), &sweep, error);
+    const cm_status made = cm_sweep_make(&options->sweep, dataset, cm_progress_observe_work,
+                                         &progress, cm_interrupt_flag(), &sweep, error);
     cm_progress_end(&progress);
     cm_status status = made;
     if (made == CM_OK || made == CM_INTERRUPTED) {

@@ -10,7 +10,8 @@
 enum {
     LINES_AN_EPOCH = 4,             /* when redirected, besides the epoch's own */
     REFRESH_NS = 100 * 1000 * 1000, /* on a terminal */
-    LINE_SIZE = 160
+    LINE_SIZE = 160,
+    BAR = 30
 };
 
 cm_progress cm_progress_start(FILE *out, bool quiet) {
@@ -98,6 +99,26 @@ void cm_progress_observe(const cm_train_progress *at, const cm_epoch_result *epo
     } else if (!at->validating && completes_part(at->step, at->steps)) {
         format_step(at, text, sizeof text);
         fprintf(progress->out, "%s\n", text);
+        fflush(progress->out);
+    }
+}
+
+void cm_progress_observe_work(const cm_work_progress *at, void *context) {
+    cm_progress *progress = context;
+    if (progress->quiet) {
+        return;
+    }
+    char eta[32], bar[BAR + 1], text[200];
+    const int filled = at->all > 0 ? BAR * at->done / at->all : 0;
+    memset(bar, '.', BAR);
+    memset(bar, '#', (size_t)filled);
+    bar[BAR] = '\0';
+    cm_progress_format_eta(at->eta_seconds, eta, sizeof eta);
+    snprintf(text, sizeof text, "[%s] %d/%d  ETA %s  %s", bar, at->done, at->all, eta, at->doing);
+    if (progress->terminal) {
+        cm_progress_rewrite(progress, text);
+    } else if (at->advanced && at->done * 10 / at->all != (at->done - 1) * 10 / at->all) {
+        fprintf(progress->out, "%d/%d  ETA %s  %s\n", at->done, at->all, eta, at->doing);
         fflush(progress->out);
     }
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "sweep/work.h"
 #include "train/trainer.h"
 
 typedef struct cm_progress {
@@ -25,6 +26,9 @@ cm_progress cm_progress_start(FILE *out, bool quiet);
 /** A cm_train_observer; `context` is a cm_progress. */
 void cm_progress_observe(const cm_train_progress *progress, const cm_epoch_result *epoch,
                          void *context);
+
+/** A cm_work_observer: a bar on a terminal, else a line for each tenth. */
+void cm_progress_observe_work(const cm_work_progress *progress, void *context);
 
 /** Shows `text` in the line that is rewritten, ten times a second at most. Terminals only. */
 void cm_progress_rewrite(cm_progress *progress, const char *text);

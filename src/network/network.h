@@ -98,6 +98,18 @@ const cm_variant *cm_variants(int *count);
 /** NULL when there is none of this id. */
 const cm_variant *cm_variant_find(const char *id);
 
+/** A network built as the report builds its variants: `conv_layers` times conv2d 3x3, [batch norm,]
+ * ReLU and, where their number is a multiple of the period, max_pool2d(3); then [dropout,] flatten,
+ * linear 128, ReLU, dropout, linear 10; for 28x28 pictures. */
+typedef struct cm_recipe {
+    const char *name;
+    int conv_layers, pool_period, channels;
+    bool batch_norm;
+    float dropout_conv, dropout_output; /* as in cm_variant */
+} cm_recipe;
+
+/** CM_BAD_INPUT, with what to do, where pools leave less than a pixel, or over the limits. */
+cm_status cm_network_from_recipe(const cm_recipe *recipe, cm_network **network, cm_error *error);
 /** Builds the network of a variant. */
 cm_status cm_network_from_variant(const cm_variant *variant, cm_network **network, cm_error *error);
 /** Parses network text (docs/network-text.md); `file` names it in messages (FILE:LINE: what; what

@@ -67,20 +67,20 @@ static void append(builder *b, cm_layer layer) {
     }
 }
 
-static void append_conv_stage(builder *b, const cm_variant *variant, int index) {
+static void append_conv_stage(builder *b, const cm_recipe *recipe, int index) {
     append(b, (cm_layer){.kind = CM_LAYER_CONV2D,
-                         .out.channels = CHANNELS,
+                         .out.channels = recipe->channels,
                          .kernel_h = 3,
                          .kernel_w = 3,
                          .stride_h = 1,
                          .stride_w = 1,
                          .padding_h = 1,
                          .padding_w = 1});
-    if (variant->batch_norm) {
+    if (recipe->batch_norm) {
         append(b, (cm_layer){.kind = CM_LAYER_BATCH_NORM});
     }
     append(b, (cm_layer){.kind = CM_LAYER_RELU});
-    if (index % variant->pool_period == 0) {
+    if (index % recipe->pool_period == 0) {
         append(b, (cm_layer){.kind = CM_LAYER_MAX_POOL2D,
                              .kernel_h = 3,
                              .kernel_w = 3,
@@ -89,22 +89,21 @@ static void append_conv_stage(builder *b, const cm_variant *variant, int index) 
     }
 }
 
-cm_status cm_network_from_variant(const cm_variant *variant, cm_network **network,
-                                  cm_error *error) {
+cm_status cm_network_from_recipe(const cm_recipe *recipe, cm_network **network, cm_error *error) {
     builder b = {.network = NULL, .status = CM_OK, .error = error};
     const cm_layer_shape input = {1, IMAGE, IMAGE};
-    b.status = cm_network_create(variant->id, input, &b.network, error);
-    for (int i = 0; i < variant->conv_layers; ++i) {
-        append_conv_stage(&b, variant, i);
+    b.status = cm_network_create(recipe->name, input, &b.network, error);
+    for (int i = 0; i < recipe->conv_layers; ++i) {
+        append_conv_stage(&b, recipe, i);
     }
-    if (variant->dropout_conv > 0.0F) {
-        append(&b, (cm_layer){.kind = CM_LAYER_DROPOUT, .p = variant->dropout_conv});
+    if (recipe->dropout_conv > 0.0F) {
+        append(&b, (cm_layer){.kind = CM_LAYER_DROPOUT, .p = recipe->dropout_conv});
     }
     append(&b, (cm_layer){.kind = CM_LAYER_FLATTEN});
     append(&b, (cm_layer){.kind = CM_LAYER_LINEAR, .out.channels = HIDDEN});
     append(&b, (cm_layer){.kind = CM_LAYER_RELU});
     /* Also with p = 0: the report's module has it, and so the output layer is dense.4. */
-    append(&b, (cm_layer){.kind = CM_LAYER_DROPOUT, .p = variant->dropout_output});
+    append(&b, (cm_layer){.kind = CM_LAYER_DROPOUT, .p = recipe->dropout_output});
     append(&b, (cm_layer){.kind = CM_LAYER_LINEAR, .out.channels = CLASSES});
     if (b.status == CM_OK) {
         b.status = cm_network_finish(b.network, error);
@@ -115,6 +114,18 @@ cm_status cm_network_from_variant(const cm_variant *variant, cm_network **networ
     }
     *network = b.network;
     return CM_OK;
+}
+
+cm_status cm_network_from_variant(const cm_variant *variant, cm_network **network,
+                                  cm_error *error) {
+    const cm_recipe recipe = {.name = variant->id,
+                              .conv_layers = variant->conv_layers,
+                              .pool_period = variant->pool_period,
+                              .channels = CHANNELS,
+                              .batch_norm = variant->batch_norm,
+                              .dropout_conv = variant->dropout_conv,
+                              .dropout_output = variant->dropout_output};
+    return cm_network_from_recipe(&recipe, network, error);
 }
 
 static const char *nearest_id(const char *name) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "files/json.h"
+#include "results/folder.h"
 #include "statistics/samples.h"
 
 static json_t *samples_json(const cm_measurement *m) {
@@ -180,6 +181,46 @@ void cm_measurements_free(cm_measurements *list) {
     }
     free(list->items);
     *list = (cm_measurements){0, NULL};
+}
+
+/* ---- Planning ---- */
+
+bool cm_measurement_plan_throughput(cm_measurement *m, const char *mode, const char *variant,
+                                    int batch, int threads, const char *isa, int samples) {
+    snprintf(m->name, sizeof m->name, "%s/%s/n%d/threads:%d", mode, variant, batch, threads);
+    snprintf(m->metric, sizeof m->metric, "images_per_second");
+    snprintf(m->unit, sizeof m->unit, "images/s");
+    m->higher_is_better = true;
+    m->samples = calloc((size_t)samples, sizeof *m->samples);
+    m->attributes = json_pack("{s:s, s:o, s:i, s:i, s:s, s:s}", "mode", mode, "variant",
+                              cm_json_string(variant), "batch", batch, "threads", threads, "isa",
+                              isa, "framework", "convmark");
+    return m->samples != NULL && m->attributes != NULL;
+}
+
+cm_status cm_measurements_resume(cm_measurements *planned, int room, const json_t *array,
+                                 const char *file, cm_error *error) {
+    cm_measurements old;
+    cm_status status = cm_measurements_read(array, file, &old, error);
+    int rounds = room;
+    for (int i = 0; status == CM_OK && i < planned->count; ++i) {
+        cm_measurement *m = &planned->items[i];
+        const cm_measurement *from = i < old.count ? &old.items[i] : NULL;
+        if (from == NULL || strcmp(from->name, m->name) != 0 || from->n > room) {
+            status =
+                cm_folder_refuse(file, "its measurements are not those of this command", error);
+            break;
+        }
+        for (int k = 0; k < from->n; ++k) {
+            m->samples[k] = from->samples[k];
+        }
+        rounds = from->n < rounds ? from->n : rounds;
+    }
+    for (int i = 0; i < planned->count; ++i) {
+        planned->items[i].n = status == CM_OK ? rounds : 0;
+    }
+    cm_measurements_free(&old);
+    return status;
 }
 
 /* ---- CSV ---- */

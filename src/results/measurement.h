@@ -49,6 +49,22 @@ void cm_measurements_free(cm_measurements *list);
  * mode, batch, threads, framework, isa, sample (from 0), value. free() it; NULL: no memory. */
 char *cm_measurements_csv(const cm_measurements *list);
 
+/**
+ * Plans images a second of a step: name "MODE/VARIANT/nBATCH/threads:T", room for `samples`
+ * samples. False: no memory.
+ */
+bool cm_measurement_plan_throughput(cm_measurement *measurement, const char *mode,
+                                    const char *variant, int batch, int threads, const char *isa,
+                                    int samples);
+
+/**
+ * Takes over the samples of an earlier file's array, whose items are the planned ones in the same
+ * order: as many of each as all of them have. `room` is that of the plan. CM_BAD_INPUT, naming
+ * `file`, leaves no sample.
+ */
+cm_status cm_measurements_resume(cm_measurements *planned, int room, const json_t *array,
+                                 const char *file, cm_error *error);
+
 /** Index of the item with this name and metric; -1: none. */
 int cm_measurements_find(const cm_measurements *list, const char *name, const char *metric);
 

@@ -1,23 +1,16 @@
 /* Measures what the sweep needs, round after round, and keeps sweep.json up to date. */
 #include "sweep/sweep.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "files/atomic_file.h"
-#include "files/json.h"
-#include "kernels/philox.h"
 #include "measure/conditions.h"
+#include "results/folder.h"
 #include "results/machine.h"
 #include "results/train_json.h"
 #include "statistics/samples.h"
-#include "system/clock.h"
-
-enum { PATH_SIZE = 4096, MAX_SWEEP_JSON = 1 << 28 };
 
 static cm_status out_of_memory(cm_error *error) {
     return cm_fail(error, CM_FAILED, "sweep: out of memory; close other programs");
@@ -141,19 +134,10 @@ static cm_status plan_variants(cm_sweep *sweep, cm_error *error) {
 static bool plan_measurement(const cm_sweep *sweep, int variant, int batch, int cores,
                              cm_mode mode) {
     const cm_sweep_options *options = &sweep->options;
-    const char *name = sweep->networks[variant]->name;
-    cm_measurement *m = cm_sweep_at(sweep, variant, batch, cores, mode);
-    snprintf(m->name, sizeof m->name, "%s/%s/n%d/threads:%d", cm_mode_name(mode), name,
-             options->batches[batch], options->cores[cores]);
-    snprintf(m->metric, sizeof m->metric, "images_per_second");
-    snprintf(m->unit, sizeof m->unit, "images/s");
-    m->higher_is_better = true;
-    m->samples = calloc((size_t)options->rounds, sizeof *m->samples);
-    m->attributes =
-        json_pack("{s:s, s:o, s:i, s:i, s:s, s:s}", "mode", cm_mode_name(mode), "variant",
-                  cm_json_string(name), "batch", options->batches[batch], "threads",
-                  options->cores[cores], "isa", cm_isa_name(options->isa), "framework", "convmark");
-    return m->samples != NULL && m->attributes != NULL;
+    return cm_measurement_plan_throughput(cm_sweep_at(sweep, variant, batch, cores, mode),
+                                          cm_mode_name(mode), sweep->networks[variant]->name,
+                                          options->batches[batch], options->cores[cores],
+                                          cm_isa_name(options->isa), options->rounds);
 }
 
 static bool plan_measurements(cm_sweep *sweep) {
@@ -199,64 +183,31 @@ static cm_status plan(cm_sweep *sweep, cm_error *error) {
 
 /* ---- Files ---- */
 
-static cm_status write_file(const cm_sweep *sweep, const char *name, const char *text,
-                            cm_error *error) {
-    char path[PATH_SIZE];
-    const int length = snprintf(path, sizeof path, "%s/%s", sweep->options.output, name);
-    if (length < 0 || (size_t)length >= sizeof path) {
-        return cm_fail(error, CM_USAGE, "--output: the path is too long; give a shorter one");
-    }
-    return text == NULL ? out_of_memory(error) : cm_file_write(path, text, strlen(text), error);
-}
-
 static cm_status write_json(const cm_sweep *sweep, cm_error *error) {
-    if (sweep->options.output == NULL) {
-        return CM_OK;
-    }
-    char *text = NULL;
-    json_t *json = cm_sweep_to_json(sweep, error);
-    cm_status status = json == NULL ? CM_FAILED : cm_json_dump(json, &text, NULL, error);
-    if (status == CM_OK) {
-        status = write_file(sweep, "sweep.json", text, error);
-    }
-    json_decref(json);
-    free(text);
-    return status;
+    const char *folder = sweep->options.output;
+    return folder == NULL
+               ? CM_OK
+               : cm_folder_write_json(folder, "sweep", cm_sweep_to_json(sweep, error), error);
 }
 
 static cm_status write_tables(const cm_sweep *sweep, cm_error *error) {
-    char *markdown = cm_sweep_markdown(sweep), *csv = cm_measurements_csv(&sweep->measurements);
-    cm_status status = write_file(sweep, "sweep.md", markdown, error);
-    if (status == CM_OK) {
-        status = write_file(sweep, "sweep.csv", csv, error);
-    }
-    free(markdown);
-    free(csv);
-    return status;
+    const char *folder = sweep->options.output;
+    const cm_status status = cm_folder_write(folder, "sweep.md", cm_sweep_markdown(sweep), error);
+    return status == CM_OK ? cm_folder_write(folder, "sweep.csv",
+                                             cm_measurements_csv(&sweep->measurements), error)
+                           : status;
 }
 
 /* The folder is there and can be written; what an earlier sweep did in it is taken over. */
 static cm_status prepare_output(cm_sweep *sweep, cm_error *error) {
-    char path[PATH_SIZE];
-    struct stat found;
-    snprintf(path, sizeof path, "%s/sweep.json", sweep->options.output);
-    if (mkdir(sweep->options.output, 0777) != 0 && errno != EEXIST) {
-        return cm_fail(error, CM_USAGE, "--output: cannot make folder %s: %s",
-                       sweep->options.output, strerror(errno));
+    char path[CM_FOLDER_PATH_SIZE];
+    json_t *earlier = NULL;
+    cm_status status = cm_folder_prepare(sweep->options.output, "sweep", sweep->options.restart,
+                                         path, &earlier, error);
+    if (status == CM_OK && earlier != NULL) {
+        status = cm_sweep_take_json(sweep, earlier, path, error);
     }
-    cm_error cause;
-    if (cm_path_check_writable(path, false, &cause) != CM_OK) {
-        return cm_fail(error, CM_USAGE, "--output: %s", cause.message);
-    }
-    if (sweep->options.restart || stat(path, &found) != 0) {
-        return CM_OK;
-    }
-    json_t *json = NULL;
-    cm_status status = cm_json_load(path, MAX_SWEEP_JSON, &json, error);
-    if (status == CM_OK) {
-        status = cm_sweep_take_json(sweep, json, path, error);
-    }
-    json_decref(json);
+    json_decref(earlier);
     return status;
 }
 
@@ -264,54 +215,10 @@ static cm_status prepare_output(cm_sweep *sweep, cm_error *error) {
 
 typedef struct sweeper {
     cm_sweep *sweep;
-    cm_sweep_observer *observer;
-    void *context;
-    const volatile sig_atomic_t *stop;
-    cm_topology places;     /* the options' topology, with its PUs in the order of --pin */
-    double done_work, work; /* estimated seconds, in units that only ratios are taken of */
-    double started_work;    /* done before this call */
-    int64_t started_ns;
-    cm_sweep_progress progress;
+    cm_topology places; /* the options' topology, with its PUs in the order of --pin */
+    cm_block_data data[CM_SWEEP_MAX_LIST]; /* by batch size */
+    cm_work work;
 } sweeper;
-
-static bool stopped(const sweeper *s) {
-    return s->stop != NULL && *s->stop;
-}
-
-static double macs_of(const cm_network *network) {
-    double macs = 0.0;
-    for (int i = 0; i < network->layer_count; ++i) {
-        macs += (double)cm_layer_macs(&network->layers[i]);
-    }
-    return macs;
-}
-
-/* Work of a sample (its seconds, and as much again around it) and of a training run, whose time is
- * guessed from a rate of 30 GMAC/s a core: only the estimate of the time left depends on it. */
-static double sample_work(const cm_sweep *sweep) {
-    return 2.0 * CM_MODE_COUNT * sweep->options.seconds;
-}
-
-static double run_work(const cm_sweep *sweep, const cm_sweep_run *run) {
-    const cm_train_options *train = &sweep->options.train;
-    const double images =
-        (double)train->epochs * (3.0 * train->steps + train->valid_steps) * (double)train->batch;
-    return images * macs_of(sweep->networks[run->variant]) / 30e9 /
-           sweep->options.cores[run->cores];
-}
-
-static void report_progress(sweeper *s, double work, const char *doing) {
-    s->done_work += work;
-    s->progress.done += work > 0.0 ? 1 : 0;
-    const double here = s->done_work - s->started_work;
-    const double seconds = (double)(cm_clock_ns() - s->started_ns) * 1e-9;
-    s->progress.eta_seconds = here > 0.0 ? (s->work - s->done_work) * seconds / here : NAN;
-    s->progress.doing = doing;
-    s->progress.advanced = work > 0.0;
-    if (s->observer != NULL) {
-        s->observer(&s->progress, s->context);
-    }
-}
 
 static cm_status use_threads(const sweeper *s, int threads, cm_error *error) {
     const cm_status status = cm_threads_check(threads, error);
@@ -342,7 +249,8 @@ static cm_status open_model(const sweeper *s, int variant, int batch, int thread
     return status;
 }
 
-static cm_status measure_cell(sweeper *s, const cm_block_data *data, int cell, cm_error *error) {
+static cm_status measure_cell(void *context, int cell, cm_error *error) {
+    sweeper *s = context;
     cm_sweep *sweep = s->sweep;
     const cm_sweep_options *options = &sweep->options;
     const int cores = cell % options->core_count;
@@ -353,72 +261,40 @@ static cm_status measure_cell(sweeper *s, const cm_block_data *data, int cell, c
         open_model(s, variant, options->batches[batch], options->cores[cores], &model, error);
     for (cm_mode mode = 0; status == CM_OK && mode < CM_MODE_COUNT; ++mode) {
         cm_measurement *m = cm_sweep_at(sweep, variant, batch, cores, mode);
-        m->samples[m->n++] = cm_throughput_sample(model, mode, &data[batch], options->seconds);
+        m->samples[m->n++] = cm_throughput_sample(model, mode, &s->data[batch], options->seconds);
     }
     cm_model_free(model);
     return status;
 }
 
-/* The cells of a round in random order, so that drift of the machine spoils none. */
-static void shuffle_cells(const cm_sweep *sweep, int round, int *cells, int count) {
-    const cm_random_key key = {
-        .seed = sweep->options.seed, .purpose = CM_RANDOM_SWEEP_ORDER, .index = (uint32_t)round};
-    for (int i = 0; i < count; ++i) {
-        cells[i] = i;
-    }
-    for (int i = count - 1; i > 0; --i) {
-        const int k = (int)(cm_random_u32(&key, (uint64_t)i) % (uint32_t)(i + 1));
-        const int cell = cells[i];
-        cells[i] = cells[k];
-        cells[k] = cell;
-    }
+static cm_status keep_round(void *context, cm_error *error) {
+    return write_json(((sweeper *)context)->sweep, error);
 }
 
-/* Rounds are whole: an interrupted one is measured again, and its samples are dropped. */
-static void forget_round(cm_sweep *sweep, int round) {
-    for (int i = 0; i < sweep->measurements.count; ++i) {
-        cm_measurement *m = &sweep->measurements.items[i];
-        m->n = m->n > round ? round : m->n;
-    }
-}
-
-static cm_status measure_round(sweeper *s, const cm_block_data *data, int round, int *cells,
-                               cm_error *error) {
-    const int count = s->sweep->measurements.count / CM_MODE_COUNT;
-    shuffle_cells(s->sweep, round, cells, count);
-    for (int i = 0; i < count; ++i) {
-        char doing[64];
-        snprintf(doing, sizeof doing, "round %d/%d", round + 1, s->sweep->options.rounds);
-        const cm_status status =
-            stopped(s) ? CM_INTERRUPTED : measure_cell(s, data, cells[i], error);
-        if (status != CM_OK) {
-            forget_round(s->sweep, round);
-            return status;
-        }
-        report_progress(s, sample_work(s->sweep), doing);
-    }
-    return write_json(s->sweep, error);
+static cm_rounds rounds_of(sweeper *s) {
+    return (cm_rounds){.measurements = &s->sweep->measurements,
+                       .cells = s->sweep->measurements.count / CM_MODE_COUNT,
+                       .rounds = s->sweep->options.rounds,
+                       .seed = s->sweep->options.seed,
+                       .seconds = s->sweep->options.seconds,
+                       .measure = measure_cell,
+                       .keep = keep_round,
+                       .context = s};
 }
 
 static cm_status measure_rounds(sweeper *s, cm_error *error) {
-    cm_sweep *sweep = s->sweep;
-    const cm_sweep_options *options = &sweep->options;
-    cm_block_data data[CM_SWEEP_MAX_LIST] = {{0}};
+    const cm_sweep_options *options = &s->sweep->options;
+    const cm_rounds rounds = rounds_of(s);
     cm_status status = CM_OK;
     for (int i = 0; status == CM_OK && i < options->batch_count; ++i) {
-        status = cm_block_data_create(&sweep->dataset->train, options->batches[i], &data[i], error);
+        status = cm_block_data_create(&s->sweep->dataset->train, options->batches[i], &s->data[i],
+                                      error);
     }
-    int *cells = calloc((size_t)sweep->measurements.count, sizeof *cells);
-    if (status == CM_OK && cells == NULL) {
-        status = out_of_memory(error);
+    if (status == CM_OK) {
+        status = cm_rounds_measure(&rounds, &s->work, error);
     }
-    for (int round = sweep->measurements.items[0].n; status == CM_OK && round < options->rounds;
-         ++round) {
-        status = measure_round(s, data, round, cells, error);
-    }
-    free(cells);
     for (int i = 0; i < options->batch_count; ++i) {
-        cm_block_data_free(&data[i]);
+        cm_block_data_free(&s->data[i]);
     }
     return status;
 }
@@ -442,6 +318,11 @@ static cm_status compare_runs(const cm_sweep *sweep, const cm_sweep_run *run, cm
     return CM_OK;
 }
 
+static double run_work(const cm_sweep *sweep, const cm_sweep_run *run) {
+    return cm_training_work(sweep->networks[run->variant], &sweep->options.train,
+                            sweep->options.cores[run->cores]);
+}
+
 static cm_status train_run(sweeper *s, cm_sweep_run *run, cm_error *error) {
     cm_sweep *sweep = s->sweep;
     const cm_train_options *options = &sweep->options.train;
@@ -449,17 +330,17 @@ static cm_status train_run(sweeper *s, cm_sweep_run *run, cm_error *error) {
     const int cores = sweep->options.cores[run->cores];
     snprintf(doing, sizeof doing, "training %s on %d core%s", sweep->networks[run->variant]->name,
              cores, cores == 1 ? "" : "s");
-    report_progress(s, 0.0, doing);
+    cm_work_say(&s->work, doing);
     cm_model *model = NULL;
     cm_train_result result = {0};
     cm_status status = open_model(s, run->variant, options->batch, sweep->options.cores[run->cores],
                                   &model, error);
     if (status == CM_OK) {
-        status = cm_train(model, sweep->dataset, options, NULL, NULL, s->stop, &result, error);
+        status = cm_train(model, sweep->dataset, options, NULL, NULL, s->work.stop, &result, error);
     }
     if (status == CM_OK && result.epoch_count > 0) {
         run->result = cm_training_run_of(&result, options, options->until_accuracy);
-        report_progress(s, run_work(sweep, run), doing);
+        cm_work_advance(&s->work, run_work(sweep, run), doing);
         status = compare_runs(sweep, run, error);
     }
     cm_train_result_free(&result);
@@ -472,7 +353,8 @@ static cm_status train_runs(sweeper *s, cm_error *error) {
     cm_status status = CM_OK;
     for (int i = 0; status == CM_OK && i < s->sweep->run_count; ++i) {
         if (!s->sweep->runs[i].result.done) {
-            status = stopped(s) ? CM_INTERRUPTED : train_run(s, &s->sweep->runs[i], error);
+            status = cm_work_stopped(&s->work) ? CM_INTERRUPTED
+                                               : train_run(s, &s->sweep->runs[i], error);
         }
     }
     return status;
@@ -480,22 +362,15 @@ static cm_status train_runs(sweeper *s, cm_error *error) {
 
 /* ---- All of it ---- */
 
-static void estimate(sweeper *s) {
+static void plan_work(sweeper *s) {
     const cm_sweep *sweep = s->sweep;
-    const int cells = sweep->measurements.count / CM_MODE_COUNT;
-    const int rounds_done = sweep->measurements.items[0].n;
-    s->work = cells * sweep->options.rounds * sample_work(sweep);
-    s->done_work = cells * rounds_done * sample_work(sweep);
-    s->progress.all = cells * sweep->options.rounds + sweep->run_count;
-    s->progress.done = cells * rounds_done;
+    const cm_rounds rounds = rounds_of(s);
+    cm_rounds_plan(&rounds, &s->work);
     for (int i = 0; i < sweep->run_count; ++i) {
-        const double work = run_work(sweep, &sweep->runs[i]);
-        s->work += work;
-        s->done_work += sweep->runs[i].result.done ? work : 0.0;
-        s->progress.done += sweep->runs[i].result.done ? 1 : 0;
+        const cm_sweep_run *run = &sweep->runs[i];
+        cm_work_plan(&s->work, 1, run->result.done, run_work(sweep, run));
     }
-    s->started_work = s->done_work;
-    s->started_ns = cm_clock_ns();
+    cm_work_start(&s->work);
 }
 
 static cm_status measure(sweeper *s, cm_error *error) {
@@ -508,7 +383,7 @@ static cm_status measure(sweeper *s, cm_error *error) {
     cm_status status =
         cm_topology_order(sweep->options.topology, sweep->options.pin, s->places.pu_order, error);
     if (status == CM_OK) {
-        estimate(s);
+        plan_work(s);
         status = measure_rounds(s, error);
     }
     if (status == CM_OK) {
@@ -519,7 +394,7 @@ static cm_status measure(sweeper *s, cm_error *error) {
 }
 
 cm_status cm_sweep_make(const cm_sweep_options *options, const cm_dataset *dataset,
-                        cm_sweep_observer *observer, void *observer_context,
+                        cm_work_observer *observer, void *observer_context,
                         const volatile sig_atomic_t *stop, cm_sweep *sweep, cm_error *error) {
     *sweep = (cm_sweep){.options = *options, .dataset = dataset};
     cm_status status = plan(sweep, error);
@@ -529,7 +404,7 @@ cm_status cm_sweep_make(const cm_sweep_options *options, const cm_dataset *datas
     if (status != CM_OK) {
         return status;
     }
-    sweeper s = {.sweep = sweep, .observer = observer, .context = observer_context, .stop = stop};
+    sweeper s = {.sweep = sweep, .work = cm_work_new(observer, observer_context, stop)};
     status = measure(&s, error);
     sweep->complete = status == CM_OK;
     if (options->output != NULL && status == CM_OK) {

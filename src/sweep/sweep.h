@@ -16,6 +16,7 @@
 #include "results/measurement.h"
 #include "results/training_run.h"
 #include "status.h"
+#include "sweep/rounds.h"
 #include "system/threads.h"
 #include "system/topology.h"
 #include "train/trainer.h"
@@ -25,8 +26,7 @@ extern "C" {
 #endif
 
 enum {
-    CM_SWEEP_MAX_LIST = 64,      /* variants, core counts, batch sizes */
-    CM_SWEEP_MAX_ROUNDS = 10000, /* samples a measurement */
+    CM_SWEEP_MAX_LIST = 64, /* variants, core counts, batch sizes */
     CM_SWEEP_MAX_BATCH = 16384
 };
 
@@ -73,16 +73,6 @@ typedef struct cm_sweep {
     json_t *machine, *data, *conditions;
 } cm_sweep;
 
-/** Where the sweep is: parts done of all, seconds left (NAN: not known yet), and what it does. */
-typedef struct cm_sweep_progress {
-    int done, all;
-    double eta_seconds;
-    const char *doing;
-    bool advanced; /* another part is done */
-} cm_sweep_progress;
-
-typedef void cm_sweep_observer(const cm_sweep_progress *progress, void *context);
-
 /**
  * Measures what is not yet done. After each round, and each training run, output/sweep.json holds
  * everything so far ("complete": false), from which a later call with the same options on the same
@@ -91,7 +81,7 @@ typedef void cm_sweep_observer(const cm_sweep_progress *progress, void *context)
  * two core counts gave different bits.
  */
 cm_status cm_sweep_make(const cm_sweep_options *options, const cm_dataset *dataset,
-                        cm_sweep_observer *observer, void *observer_context,
+                        cm_work_observer *observer, void *observer_context,
                         const volatile sig_atomic_t *stop, cm_sweep *sweep, cm_error *error);
 void cm_sweep_free(cm_sweep *sweep);
 

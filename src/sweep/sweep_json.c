@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "convmark.h"
 #include "files/json.h"
+#include "results/folder.h"
 #include "results/train_json.h"
 #include "statistics/samples.h"
 #include "sweep/sweep.h"
@@ -98,21 +98,11 @@ static json_t *runs_json(const cm_sweep *sweep, cm_error *error) {
     return list;
 }
 
-static json_t *program_json(void) {
-    return json_pack("{s:s, s:s, s:i}", "name", "convmark", "version", CM_VERSION,
-                     "numeric_contract", CM_NUMERIC_CONTRACT);
-}
-
 json_t *cm_sweep_to_json(const cm_sweep *sweep, cm_error *error) {
     const cm_sweep_options *options = &sweep->options;
     json_t *o = json_object();
-    if (cm_json_set(o, "schema_version", json_integer(CM_RESULTS_SCHEMA_VERSION), error) &&
-        cm_json_set(o, "kind", json_string("sweep"), error) &&
-        cm_json_set(o, "complete", json_boolean(sweep->complete), error) &&
-        cm_json_set(o, "program", program_json(), error) &&
-        cm_json_set(o, "command", cm_command_json(options->argc, options->argv), error) &&
-        cm_json_set(o, "machine", json_incref(sweep->machine), error) &&
-        cm_json_set(o, "conditions", json_incref(sweep->conditions), error) &&
+    if (cm_folder_set_head(o, "sweep", sweep->complete, options->argc, options->argv,
+                           sweep->machine, sweep->conditions, error) &&
         cm_json_set(o, "options", options_json(sweep), error) &&
         cm_json_set(o, "data", json_incref(sweep->data), error) &&
         cm_json_set(o, "measurements", measurements_json(sweep, error), error) &&
@@ -125,69 +115,6 @@ json_t *cm_sweep_to_json(const cm_sweep *sweep, cm_error *error) {
 }
 
 /* ---- Going on ---- */
-
-static cm_status refuse(const char *file, const char *what, cm_error *error) {
-    return cm_fail(error, CM_BAD_INPUT,
-                   "%s: %s; give --restart to begin anew, or another folder with --output", file,
-                   what);
-}
-
-static cm_status check_same(const cm_sweep *sweep, const json_t *json, const char *file,
-                            cm_error *error) {
-    const json_t *version = json_object_get(json, "schema_version");
-    const char *kind = json_string_value(json_object_get(json, "kind"));
-    if (kind == NULL || strcmp(kind, "sweep") != 0) {
-        return refuse(file, "this is no file of convmark sweep", error);
-    }
-    if (json_integer_value(version) != CM_RESULTS_SCHEMA_VERSION) {
-        return refuse(file, "another schema version", error);
-    }
-    json_t *options = options_json(sweep), *program = program_json();
-    const json_t *there = json_object_get(json, "machine");
-    const bool same_options = json_equal(options, json_object_get(json, "options")) &&
-                              json_equal(sweep->data, json_object_get(json, "data"));
-    const bool same_program =
-        json_equal(program, json_object_get(json, "program")) &&
-        json_equal(json_object_get(sweep->machine, "build"), json_object_get(there, "build"));
-    const bool same_machine =
-        json_equal(json_object_get(sweep->machine, "cpu"), json_object_get(there, "cpu"));
-    json_decref(options);
-    json_decref(program);
-    if (!same_options) {
-        return refuse(file, "a sweep with other options or another data set", error);
-    }
-    if (!same_program) {
-        return refuse(file, "a sweep of another program or build", error);
-    }
-    return same_machine ? CM_OK : refuse(file, "a sweep of another machine", error);
-}
-
-/* Samples of the rounds that all measurements have. */
-static cm_status take_samples(cm_sweep *sweep, const json_t *json, const char *file,
-                              cm_error *error) {
-    cm_measurements old;
-    cm_status status =
-        cm_measurements_read(json_object_get(json, "measurements"), file, &old, error);
-    int rounds = sweep->options.rounds;
-    for (int i = 0; status == CM_OK && i < sweep->measurements.count; ++i) {
-        cm_measurement *m = &sweep->measurements.items[i];
-        /* In the same order, as the same options have it. */
-        const cm_measurement *from = i < old.count ? &old.items[i] : NULL;
-        if (from == NULL || strcmp(from->name, m->name) != 0 || from->n > sweep->options.rounds) {
-            status = refuse(file, "its measurements are not those of this sweep", error);
-            break;
-        }
-        for (int k = 0; k < from->n; ++k) {
-            m->samples[k] = from->samples[k];
-        }
-        rounds = from->n < rounds ? from->n : rounds;
-    }
-    for (int i = 0; i < sweep->measurements.count; ++i) {
-        sweep->measurements.items[i].n = status == CM_OK ? rounds : 0;
-    }
-    cm_measurements_free(&old);
-    return status;
-}
 
 static cm_sweep_run *find_run(const cm_sweep *sweep, const char *variant, json_int_t threads) {
     for (int i = 0; i < sweep->run_count; ++i) {
@@ -209,11 +136,12 @@ static cm_status take_runs(cm_sweep *sweep, const json_t *json, const char *file
         cm_training_run found;
         if (json_unpack(item, "{s:s, s:I}", "variant", &variant, "threads", &threads) != 0 ||
             !cm_training_run_take_json(item, &found)) {
-            return refuse(file, "\"accuracy\" is damaged", error);
+            return cm_folder_refuse(file, "\"accuracy\" is damaged", error);
         }
         cm_sweep_run *run = find_run(sweep, variant, threads);
         if (run == NULL || run->result.done) {
-            return refuse(file, "\"accuracy\" has a run that is not of this sweep", error);
+            return cm_folder_refuse(file, "\"accuracy\" has a run that is not of this sweep",
+                                    error);
         }
         run->result = found;
     }
@@ -222,9 +150,12 @@ static cm_status take_runs(cm_sweep *sweep, const json_t *json, const char *file
 
 cm_status cm_sweep_take_json(cm_sweep *sweep, const json_t *json, const char *file,
                              cm_error *error) {
-    cm_status status = check_same(sweep, json, file, error);
+    json_t *ours = cm_sweep_to_json(sweep, error);
+    cm_status status = ours == NULL ? CM_FAILED : cm_folder_check_same(json, ours, file, error);
+    json_decref(ours);
     if (status == CM_OK) {
-        status = take_samples(sweep, json, file, error);
+        status = cm_measurements_resume(&sweep->measurements, sweep->options.rounds,
+                                        json_object_get(json, "measurements"), file, error);
     }
     return status == CM_OK ? take_runs(sweep, json, file, error) : status;
 }

@@ -1,0 +1,232 @@
+/* convmark explore: which architecture pays on this machine. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/progress.h"
+#include "explore/explore.h"
+#include "files/json.h"
+#include "system/energy.h"
+
+typedef struct explore_options {
+    cm_explore_options explore;
+    /* As given; NULL: the default. */
+    const char *depths, *pools, *batch_norm, *dropouts, *widths, *schedules, *json;
+} explore_options;
+
+#define MEMBER(name) offsetof(explore_options, name)
+static const cm_option option_table[] = {
+    {"depth", CM_OPTION_STRING, MEMBER(depths), "LIST", "numbers of convolutions (default: 3,8)", 0,
+     0},
+    {"pool", CM_OPTION_STRING, MEMBER(pools), "LIST",
+     "pooling periods P: behind convolutions 0, P, 2P ... (default: 1,3)", 0, 0},
+    {"batch-norm", CM_OPTION_STRING, MEMBER(batch_norm), "WHICH", "on, off or both (default: both)",
+     0, 0},
+    {"dropout", CM_OPTION_STRING, MEMBER(dropouts), "LIST",
+     "dropout before the output layer (default: 0.1)", 0, 0},
+    {"width", CM_OPTION_STRING, MEMBER(widths), "LIST",
+     "channels of each convolution (default: 32,64,128)", 0, 0},
+    {"schedule", CM_OPTION_STRING, MEMBER(schedules), "LIST",
+     "plateau, constant, step, cosine, one-cycle (default: plateau,one-cycle)", 0, 0},
+    {"lr", CM_OPTION_DOUBLE, MEMBER(explore.train.optimizer.learning_rate), "X",
+     "Adam's learning rate; of one-cycle the highest (default: 0.001)", 0, 1000},
+    {"seeds", CM_OPTION_INT, MEMBER(explore.seeds), "N",
+     "training runs of each point, seeds 0 to N - 1 (default: 1)", 1, CM_EXPLORE_MAX_SEEDS},
+    {"epochs", CM_OPTION_INT, MEMBER(explore.train.epochs), "N",
+     "epochs of a training run (protocol and default: 3)", 1, CM_MAX_EPOCHS},
+    {"steps", CM_OPTION_INT, MEMBER(explore.train.steps), "N",
+     "training batches an epoch (protocol: 100)", 1, CM_MAX_STEPS},
+    {"valid-steps", CM_OPTION_INT, MEMBER(explore.train.valid_steps), "N",
+     "validation batches after each epoch (protocol: 100)", 1, CM_MAX_STEPS},
+    {"batch", CM_OPTION_INT, MEMBER(explore.train.batch), "N", "images a batch (default: 64)", 1,
+     10000},
+    {"until-accuracy", CM_OPTION_DOUBLE, MEMBER(explore.until_accuracy), "X",
+     "tell what it took to reach it; runs go on to their end", 0, 1},
+    {"rounds", CM_OPTION_INT, MEMBER(explore.rounds), "N",
+     "samples of each network's images/s (default: 9)", 1, CM_MAX_ROUNDS},
+    {"seconds", CM_OPTION_DOUBLE, MEMBER(explore.seconds), "X",
+     "length of a sample, at least (default: 0.25)", 0, 3600},
+    {"order-seed", CM_OPTION_SEED, MEMBER(explore.order_seed), "N",
+     "seed of the order in which a round measures (default: 0)", 0, 0},
+    {"allow-synthetic", CM_OPTION_TRUE, MEMBER(explore.allow_synthetic), NULL,
+     "accept generated pictures, to try it out", 0, 0},
+    {"output", CM_OPTION_STRING, MEMBER(explore.output), "DIR",
+     "folder of explore.json, .csv and .md (default: convmark-explore)", 0, 0},
+    {"json", CM_OPTION_STRING, MEMBER(json), "FILE",
+     "write explore.json here as well ('-': standard output)", 0, 0},
+    {"restart", CM_OPTION_TRUE, MEMBER(explore.restart), NULL,
+     "begin anew, not where explore.json in DIR ends", 0, 0},
+    {0}};
+#undef MEMBER
+
+/* ---- Lists ---- */
+
+static cm_status read_batch_norm(const char *text, cm_explore_options *explore, cm_error *error) {
+    static const struct {
+        const char *name;
+        bool values[2];
+        int count;
+    } rows[] = {{"both", {false, true}, 2}, {"on", {true}, 1}, {"off", {false}, 1}};
+    for (size_t i = 0; text != NULL && i < sizeof rows / sizeof *rows; ++i) {
+        if (strcmp(rows[i].name, text) == 0) {
+            memcpy(explore->batch_norms, rows[i].values, sizeof explore->batch_norms);
+            explore->batch_norm_count = rows[i].count;
+            return CM_OK;
+        }
+    }
+    return text == NULL
+               ? CM_OK
+               : cm_fail(error, CM_USAGE, "--batch-norm '%s': choose on, off or both", text);
+}
+
+static cm_status take_dropout(const char *item, cm_explore_options *explore, cm_error *error) {
+    return cm_parse_double(item, &explore->dropouts[explore->dropout_count++])
+               ? CM_OK
+               : cm_fail(error, CM_USAGE,
+                         "--dropout: '%s' is no number; give numbers with single commas", item);
+}
+
+static cm_status take_schedule(const char *item, cm_explore_options *explore, cm_error *error) {
+    const cm_schedule_kind kind = cm_schedule_from_name(item);
+    explore->schedules[explore->schedule_count++] = kind;
+    return kind < CM_SCHEDULE_COUNT
+               ? CM_OK
+               : cm_fail(error, CM_USAGE,
+                         "--schedule: '%s' is no schedule; choose plateau, constant, step, cosine "
+                         "or one-cycle",
+                         item);
+}
+
+/* Hands the items of a list with commas to `take`; *count, which it moves, starts from 0. */
+static cm_status read_list(const char *option, const char *text, int limit, int *count,
+                           cm_status (*take)(const char *, cm_explore_options *, cm_error *),
+                           cm_explore_options *explore, cm_error *error) {
+    const char *items[CM_EXPLORE_MAX_LIST];
+    int item_count = 0;
+    char *copy = strdup(text);
+    cm_status status =
+        copy == NULL ? cm_fail(error, CM_FAILED, "explore: out of memory; close other programs")
+                     : cm_split_list(option, copy, items, limit, &item_count, error);
+    *count = 0;
+    for (int i = 0; status == CM_OK && i < item_count; ++i) {
+        status = take(items[i], explore, error);
+    }
+    free(copy);
+    return status;
+}
+
+/* The options that are text. */
+static cm_status read_options(explore_options *options, cm_error *error) {
+    cm_explore_options *e = &options->explore;
+    const struct {
+        const char *option, *text;
+        int *values, *count;
+    } lists[] = {{"depth", options->depths, e->depths, &e->depth_count},
+                 {"pool", options->pools, e->pools, &e->pool_count},
+                 {"width", options->widths, e->widths, &e->width_count}};
+    cm_status status = read_batch_norm(options->batch_norm, e, error);
+    for (size_t i = 0; status == CM_OK && i < sizeof lists / sizeof *lists; ++i) {
+        if (lists[i].text != NULL) {
+            status = cm_parse_int_list(lists[i].option, lists[i].text, lists[i].values,
+                                       CM_EXPLORE_MAX_LIST, lists[i].count, error);
+        }
+    }
+    if (status == CM_OK && options->dropouts != NULL) {
+        status = read_list("dropout", options->dropouts, CM_EXPLORE_MAX_LIST, &e->dropout_count,
+                           take_dropout, e, error);
+    }
+    if (status == CM_OK && options->schedules != NULL) {
+        status = read_list("schedule", options->schedules, CM_SCHEDULE_COUNT, &e->schedule_count,
+                           take_schedule, e, error);
+    }
+    return status == CM_OK ? cm_check_output("json", options->json, true, error) : status;
+}
+
+/* ---- The command ---- */
+
+static cm_status show(const explore_options *options, const cm_explore *explore, FILE *text,
+                      cm_error *error) {
+    cm_status status = CM_OK;
+    if (options->json != NULL) {
+        json_t *json = cm_explore_to_json(explore, error);
+        status = json == NULL ? CM_FAILED : cm_json_write(options->json, json, error);
+        json_decref(json);
+    }
+    char *tables = text != NULL ? cm_explore_text(explore) : NULL;
+    if (tables != NULL) {
+        fprintf(text, "\n%s", tables);
+        if (explore->complete) {
+            fprintf(text, "\nwritten: %s/explore.json, explore.csv, explore.md\n",
+                    options->explore.output);
+        }
+    }
+    free(tables);
+    return status;
+}
+
+static cm_status make(const explore_options *options, const cm_dataset *dataset, FILE *text,
+                      cm_error *error) {
+    cm_explore explore;
+    cm_progress progress = cm_progress_start(text != NULL ? text : stdout, text == NULL);
+    const cm_status made = cm_explore_make(&options->explore, dataset, cm_progress_observe_work,
+                                           &progress, cm_interrupt_flag(), &explore, error);
+    cm_progress_end(&progress);
+    cm_status status = made;
+    if (made == CM_OK || made == CM_INTERRUPTED) {
+        status = show(options, &explore, text, error);
+        if (status == CM_OK && made == CM_INTERRUPTED) {
+            status = cm_fail(error, CM_INTERRUPTED,
+                             "interrupted; the same command goes on from %s/explore.json",
+                             options->explore.output);
+        }
+    }
+    cm_explore_free(&explore);
+    return status;
+}
+
+static cm_status run(explore_options *options, const char *data, cm_machine_options *machine,
+                     cm_error *error) {
+    cm_dataset *dataset = NULL;
+    cm_status status = read_options(options, error);
+    if (status == CM_OK) {
+        status = cm_machine_prepare(machine, error);
+    }
+    if (status == CM_OK) {
+        status = cm_dataset_open(data, &dataset, error);
+    }
+    if (status == CM_OK) {
+        cm_energy energy;
+        FILE *text = cm_is_stdout(options->json) ? stderr : stdout;
+        cm_energy_open("", &energy);
+        options->explore.train.energy = &energy;
+        options->explore.isa = machine->chosen_isa;
+        options->explore.threads = machine->threads;
+        options->explore.pinned = machine->pin;
+        options->explore.topology = machine->topology;
+        cm_warn_of_conditions(machine);
+        status = make(options, dataset, machine->quiet ? NULL : text, error);
+    }
+    cm_dataset_close(dataset);
+    return status;
+}
+
+cm_status cm_command_explore(const cm_command *command, int argc, const char **argv,
+                             cm_error *error) {
+    explore_options options = {.explore = cm_explore_options_default()};
+    options.explore.output = "convmark-explore";
+    options.explore.argc = argc;
+    options.explore.argv = argv;
+    cm_data_options data = {NULL};
+    cm_machine_options machine = cm_machine_options_default();
+    const cm_option_group groups[] = {{option_table, &options},
+                                      {cm_data_option_table, &data},
+                                      {cm_machine_option_table, &machine}};
+    cm_arguments arguments;
+    cm_status status = cm_arguments_parse(command, argc, argv, groups, 3, 0, &arguments, error);
+    if (status == CM_OK && !arguments.help) {
+        status = run(&options, data.data, &machine, error);
+    }
+    cm_machine_release(&machine);
+    cm_arguments_free(&arguments);
+    return status;
+}
