@@ -12,12 +12,13 @@
 #include "system/energy.h"
 #include "train/trainer.h"
 
-enum { MAX_BATCH = 10000 };
+enum { MAX_BATCH = 10000, DEFAULT_EVERY = 100 };
 
 typedef struct train_options {
     cm_train_options train;
     const char *save, *load, *json;
     const char *algorithm; /* of convolutions; NULL: auto */
+    cm_checkpoint_options checkpoint;
 } train_options;
 
 #define MEMBER(name) offsetof(train_options, name)
@@ -44,6 +45,12 @@ static const cm_option option_table[] = {
     {"save", CM_OPTION_STRING, MEMBER(save), "FILE", "write the model as safetensors", 0, 0},
     {"load", CM_OPTION_STRING, MEMBER(load), "FILE",
      "start from a safetensors file instead of random values", 0, 0},
+    {"checkpoint", CM_OPTION_STRING, MEMBER(checkpoint.path), "FILE",
+     "write the whole state there, to go on from after an interruption", 0, 0},
+    {"every", CM_OPTION_INT, MEMBER(checkpoint.every), "N",
+     "training batches from one checkpoint to the next (default: 100)", 1, CM_MAX_TRAIN_STEPS},
+    {"resume", CM_OPTION_STRING, MEMBER(checkpoint.resume), "FILE",
+     "go on from a checkpoint, to the same bits; other options as they were", 0, 0},
     {"json", CM_OPTION_STRING, MEMBER(json), "FILE",
      "write the results as JSON ('-': standard output)", 0, 0},
     {0}};
@@ -65,14 +72,53 @@ static bool trains(const train_options *options) {
     return options->train.steps > 0 && options->train.epochs > 0;
 }
 
+/* Where checkpoints are written; NULL: nowhere. */
+static const char *checkpoint_path(const train_options *options) {
+    return options->checkpoint.path != NULL ? options->checkpoint.path : options->checkpoint.resume;
+}
+
 static cm_status check_outputs(const train_options *options, cm_error *error) {
-    if (options->save != NULL && options->json != NULL &&
-        strcmp(options->save, options->json) == 0) {
-        return cm_fail(error, CM_USAGE, "train: --save and --json are both '%s'; give two files",
-                       options->save);
+    const struct {
+        const char *option, *path;
+        bool allow_stdout;
+    } outputs[] = {{"save", options->save, false},
+                   {options->checkpoint.path != NULL ? "checkpoint" : "resume",
+                    checkpoint_path(options), false},
+                   {"json", options->json, true}};
+    cm_status status = CM_OK;
+    for (int i = 0; status == CM_OK && i < 3; ++i) {
+        status =
+            cm_check_output(outputs[i].option, outputs[i].path, outputs[i].allow_stdout, error);
+        for (int k = 0; status == CM_OK && outputs[i].path != NULL && k < i; ++k) {
+            if (outputs[k].path != NULL && strcmp(outputs[i].path, outputs[k].path) == 0) {
+                status =
+                    cm_fail(error, CM_USAGE, "train: --%s and --%s are both '%s'; give two files",
+                            outputs[k].option, outputs[i].option, outputs[i].path);
+            }
+        }
     }
-    const cm_status status = cm_check_output("save", options->save, false, error);
-    return status == CM_OK ? cm_check_output("json", options->json, true, error) : status;
+    return status;
+}
+
+static cm_status check_checkpoint(train_options *options, cm_error *error) {
+    cm_checkpoint_options *checkpoint = &options->checkpoint;
+    if (checkpoint->every > 0 && checkpoint_path(options) == NULL) {
+        return cm_fail(error, CM_USAGE,
+                       "train: --every says nothing without --checkpoint FILE or "
+                       "--resume FILE; give one of them");
+    }
+    if (checkpoint_path(options) != NULL && !trains(options)) {
+        return cm_fail(error, CM_USAGE,
+                       "train: without steps there is nothing to go on from; leave out --%s",
+                       checkpoint->resume != NULL ? "resume" : "checkpoint");
+    }
+    checkpoint->every = checkpoint->every > 0 ? checkpoint->every : DEFAULT_EVERY;
+    return CM_OK;
+}
+
+static void warn_of_damage(const char *message, void *context) {
+    (void)context;
+    cm_warn("%s", message);
 }
 
 static cm_status choose_algorithm(const char *name, cm_conv2d_algorithm *algorithm,
@@ -140,8 +186,10 @@ static cm_status train(train_run *run, cm_error *error) {
     const volatile sig_atomic_t *stop = cm_interrupt_flag();
     cm_progress progress =
         cm_progress_start(run->text != NULL ? run->text : stdout, run->text == NULL);
-    const cm_status status = cm_train(run->model, run->dataset, &options->train,
-                                      cm_progress_observe, &progress, stop, &run->result, error);
+    const cm_status status =
+        cm_train_with_checkpoints(run->model, run->dataset, &options->train,
+                                  checkpoint_path(options) != NULL ? &options->checkpoint : NULL,
+                                  cm_progress_observe, &progress, stop, &run->result, error);
     cm_progress_end(&progress);
     return status;
 }
@@ -216,9 +264,12 @@ static cm_status run_all(train_run *run, const char *network, const char *data, 
         print_tail(run);
     }
     if (status == CM_OK && trained == CM_INTERRUPTED) {
-        status = cm_fail(error, CM_INTERRUPTED,
-                         "interrupted after %d steps; what was complete is written",
-                         run->result.step_count);
+        const char *checkpoint = checkpoint_path(run->options);
+        status = cm_fail(error, CM_INTERRUPTED, "interrupted after %d steps; %s%s",
+                         run->result.step_count,
+                         checkpoint != NULL ? "the same command goes on with --resume "
+                                            : "what was complete is written",
+                         checkpoint != NULL ? checkpoint : "");
     }
     const double until = run->options->train.until_accuracy;
     if (status == CM_OK && run->complete && until > 0.0 && !run->result.reached_accuracy) {
@@ -231,7 +282,8 @@ static cm_status run_all(train_run *run, const char *network, const char *data, 
 
 cm_status cm_command_train(const cm_command *command, int argc, const char **argv,
                            cm_error *error) {
-    train_options options = {.train = cm_train_options_default()};
+    train_options options = {.train = cm_train_options_default(),
+                             .checkpoint.notice = warn_of_damage};
     cm_data_options data = {NULL};
     cm_machine_options machine = cm_machine_options_default();
     cm_rate_options rate = cm_rate_options_default();
@@ -252,6 +304,9 @@ cm_status cm_command_train(const cm_command *command, int argc, const char **arg
         status = cm_rate_options_apply(&rate, &options.train, error);
         if (status == CM_OK) {
             status = cm_train_options_check(&options.train, error);
+        }
+        if (status == CM_OK) {
+            status = check_checkpoint(&options, error);
         }
         if (status == CM_OK) {
             status = check_outputs(&options, error);

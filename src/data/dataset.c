@@ -10,6 +10,7 @@
 #include "data/dataset_search.h"
 #include "data/idx.h"
 #include "data/synthetic.h"
+#include "files/sha256.h"
 
 enum {
     TRAIN_COUNT = 60000,
@@ -273,6 +274,20 @@ void cm_dataset_close(cm_dataset *dataset) {
         free(dataset->validation.labels);
         free(dataset);
     }
+}
+
+static void hash_images(cm_sha256 *hash, const cm_images *images) {
+    const size_t count = (size_t)images->count;
+    cm_sha256_update(hash, images->pixels, count * (size_t)images->height * (size_t)images->width);
+    cm_sha256_update(hash, images->labels, count);
+}
+
+void cm_dataset_sha256(const cm_dataset *dataset, char hex[65]) {
+    cm_sha256 hash;
+    cm_sha256_init(&hash);
+    hash_images(&hash, &dataset->train);
+    hash_images(&hash, &dataset->validation);
+    cm_sha256_final(&hash, hex);
 }
 
 const char *cm_class_name(int label) {

@@ -45,6 +45,10 @@ cm_status cm_dataset_open(const char *where, cm_dataset **dataset, cm_error *err
 
 void cm_dataset_close(cm_dataset *dataset);
 
+/** SHA-256, as 64 hex digits, over the training images' pixels and labels and the validation
+ * images' pixels and labels, in this order, one byte each: the same for gz and plain files. */
+void cm_dataset_sha256(const cm_dataset *dataset, char hex[65]);
+
 /** Name of Fashion-MNIST's class 0 .. 9 ("T-shirt/top" ...); "?" outside. */
 const char *cm_class_name(int label);
 

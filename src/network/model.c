@@ -241,6 +241,14 @@ static void read_weights(const cm_model *model, const float *block, const cm_ten
     }
 }
 
+static void write_weights(const cm_model *model, float *block, const cm_tensor_spec *spec,
+                          const float *values) {
+    float *to = block + tensor_offset(model, spec);
+    for (size_t e = 0; e < spec->count; ++e) {
+        to[weight_element(model->network, spec, e)] = values[e];
+    }
+}
+
 void cm_model_get_tensor(const cm_model *model, int index, void *values) {
     const cm_tensor_spec *spec = cm_model_tensor(model, index);
     if (spec->kind == CM_TENSOR_NUM_BATCHES_TRACKED) {
@@ -258,11 +266,7 @@ void cm_model_set_tensor(cm_model *model, int index, const void *values) {
     if (spec->kind == CM_TENSOR_NUM_BATCHES_TRACKED) {
         memcpy(&model->batches_tracked[spec->layer], values, sizeof(int64_t));
     } else if (spec->learned) {
-        const float *from = values;
-        float *to = model->parameters + tensor_offset(model, spec);
-        for (size_t e = 0; e < spec->count; ++e) {
-            to[weight_element(model->network, spec, e)] = from[e];
-        }
+        write_weights(model, model->parameters, spec, values);
     } else {
         memcpy(model->statistics + tensor_offset(model, spec), values, spec->count * sizeof(float));
     }
@@ -272,6 +276,44 @@ void cm_model_get_gradient(const cm_model *model, int index, float *values) {
     const cm_tensor_spec *spec = cm_model_tensor(model, index);
     assert(model->training && spec->learned);
     read_weights(model, model->gradients, spec, values);
+}
+
+cm_adam_state cm_model_get_adam(const cm_model *model) {
+    return (cm_adam_state){model->step_count, model->beta1_power, model->beta2_power};
+}
+
+void cm_model_set_adam(cm_model *model, const cm_adam_state *state) {
+    model->step_count = state->step_count;
+    model->beta1_power = state->beta1_power;
+    model->beta2_power = state->beta2_power;
+}
+
+void cm_model_get_moments(const cm_model *model, int index, float *moment1, float *moment2) {
+    const cm_tensor_spec *spec = cm_model_tensor(model, index);
+    assert(model->training && spec->learned);
+    read_weights(model, model->moment1, spec, moment1);
+    read_weights(model, model->moment2, spec, moment2);
+}
+
+void cm_model_set_moments(cm_model *model, int index, const float *moment1, const float *moment2) {
+    const cm_tensor_spec *spec = cm_model_tensor(model, index);
+    assert(model->training && spec->learned);
+    write_weights(model, model->moment1, spec, moment1);
+    write_weights(model, model->moment2, spec, moment2);
+}
+
+const char *cm_model_tensor_not_finite(const cm_model *model) {
+    for (int i = 0; i < model->tensor_count; ++i) {
+        const cm_tensor_spec *spec = &model->tensors[i];
+        if (spec->kind == CM_TENSOR_NUM_BATCHES_TRACKED) {
+            continue;
+        }
+        const float *block = spec->learned ? model->parameters : model->statistics;
+        if (!cm_all_finite(block + tensor_offset(model, spec), spec->count)) {
+            return spec->name;
+        }
+    }
+    return NULL;
 }
 
 /* U(-1/sqrt(fan_in), 1/sqrt(fan_in)) for weights and biases of conv2d and linear layers: what

@@ -95,6 +95,14 @@ const struct cm_plan *cm_model_plan(const cm_model *model, bool training);
  * model's threads. A task is pass << 16 | stage. */
 void cm_model_set_trace(cm_model *model, cm_trace *trace);
 
+/** The name of the first layer whose output is not finite, of those whose outputs are kept: in the
+ * forward pass of the last training step (images NULL), or in evaluation mode on these images,
+ * which is run for it. NULL: none. */
+const char *cm_model_layer_not_finite(cm_model *model, int batch, const float *images);
+
+/** The name of the first tensor with a value that is not finite; NULL: none. */
+const char *cm_model_tensor_not_finite(const cm_model *model);
+
 /** Training steps done (Adam's t); 0 after initialise or load. */
 int64_t cm_model_step_count(const cm_model *model);
 
@@ -107,6 +115,19 @@ void cm_model_get_tensor(const cm_model *model, int index, void *values);
 void cm_model_set_tensor(cm_model *model, int index, const void *values);
 /** Gradient of a learned tensor after the last step, in PyTorch's element order. */
 void cm_model_get_gradient(const cm_model *model, int index, float *values);
+
+/** What the optimizer keeps besides the moments. */
+typedef struct cm_adam_state {
+    int64_t step_count;
+    double beta1_power, beta2_power; /* beta^step_count, as the steps multiplied them */
+} cm_adam_state;
+
+/** The optimizer's state of a model for training; the moments are of a learned tensor, in PyTorch's
+ * element order, spec->count floats each. */
+cm_adam_state cm_model_get_adam(const cm_model *model);
+void cm_model_set_adam(cm_model *model, const cm_adam_state *state);
+void cm_model_get_moments(const cm_model *model, int index, float *moment1, float *moment2);
+void cm_model_set_moments(cm_model *model, int index, const float *moment1, const float *moment2);
 
 /** SHA-256, as 64 hex digits, over all tensors in state_dict order: the little-endian bytes of the
  * values in PyTorch's element order, names and shapes not included. */

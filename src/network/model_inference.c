@@ -60,8 +60,16 @@ static const float *run_stage(const cm_team *team, const cm_step *step, const cm
     return x;
 }
 
+/* One thread looks at what all have written. */
+static void watch_stage(const cm_team *team, cm_step *step, int stage, int batch, const float *x) {
+    if (team->index == 0 && step->not_finite < 0 && !cm_step_stage_finite(step, stage, batch, x)) {
+        step->not_finite = stage;
+    }
+    cm_team_barrier(team);
+}
+
 /* Logits of the images from `first` on, as many as a chunk has or are left. */
-static void run_chunk(const cm_team *team, const cm_step *step, int first) {
+static void run_chunk(const cm_team *team, cm_step *step, int first) {
     const cm_plan *plan = &step->program->plan;
     const cm_layer_shape *input = &step->model->network->input;
     const size_t image = (size_t)input->channels * (size_t)input->height * (size_t)input->width;
@@ -73,6 +81,9 @@ static void run_chunk(const cm_team *team, const cm_step *step, int first) {
         cm_trace_task(team, cm_model_task(CM_PASS_FORWARD, i));
         x = run_stage(team, step, &plan->stages[i], batch, x);
         cm_team_barrier(team);
+        if (step->watch) {
+            watch_stage(team, step, i, batch, x);
+        }
     }
     if (team->index == 0) {
         memcpy(cm_step_array(step, plan->logits) + (size_t)first * classes, x,

@@ -48,10 +48,19 @@ typedef struct cm_step {
     const uint8_t *labels;         /* NULL, in inference: no loss */
     const cm_optimizer *optimizer; /* NULL: no update of the model */
     uint64_t seed;
+    bool watch;          /* inference: look for the first output that is not finite */
+    int not_finite;      /* out: its stage; -1: none */
     const float *logits; /* out, inference */
     double loss;         /* out */
     int correct;         /* out */
 } cm_step;
+
+/** Whether none of the values is NaN or infinite. */
+bool cm_all_finite(const float *values, size_t count);
+
+/** Whether the output x of a stage for `batch` images, and the coefficients of its batch norm, are
+ * finite. */
+bool cm_step_stage_finite(const cm_step *step, int stage, int batch, const float *x);
 
 /** Run the step on the model's team: forward in training mode, backward and update; or forward in
  * evaluation mode. They set `program`. */

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 
 #include "files/json.h"
-#include "files/sha256.h"
 #include "results/machine.h"
 #include "results/training_run.h"
 #include "system/energy.h"
@@ -54,20 +53,6 @@ json_t *cm_train_options_json(const cm_train_options *options) {
         return NULL;
     }
     return o;
-}
-
-static void hash_images(cm_sha256 *hash, const cm_images *images) {
-    const size_t count = (size_t)images->count;
-    cm_sha256_update(hash, images->pixels, count * (size_t)images->height * (size_t)images->width);
-    cm_sha256_update(hash, images->labels, count);
-}
-
-void cm_dataset_sha256(const cm_dataset *dataset, char hex[65]) {
-    cm_sha256 hash;
-    cm_sha256_init(&hash);
-    hash_images(&hash, &dataset->train);
-    hash_images(&hash, &dataset->validation);
-    cm_sha256_final(&hash, hex);
 }
 
 json_t *cm_dataset_json(const cm_dataset *dataset) {

@@ -55,10 +55,6 @@ json_t *cm_energy_note_json(const struct cm_energy *energy);
 /** The command line as an array of strings. NULL: no memory. */
 json_t *cm_command_json(int argc, const char *const *argv);
 
-/** SHA-256, as 64 hex digits, over the training images' pixels and labels and the validation
- * images' pixels and labels, in this order, one byte each: the same for gz and plain files. */
-void cm_dataset_sha256(const cm_dataset *dataset, char hex[65]);
-
 #ifdef __cplusplus
 }
 #endif

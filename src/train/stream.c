@@ -102,6 +102,20 @@ void cm_stream_next(cm_stream *stream, float *pixels, uint8_t *labels) {
     }
 }
 
+cm_stream_cursor cm_stream_tell(const cm_stream *stream) {
+    return (cm_stream_cursor){stream->key.step, stream->position};
+}
+
+bool cm_stream_seek(cm_stream *stream, cm_stream_cursor cursor) {
+    if (cursor.position > (uint32_t)stream->images->count || cursor.position % stream->batch != 0) {
+        return false;
+    }
+    stream->key.step = cursor.permutation;
+    draw_order(stream);
+    stream->position = cursor.position;
+    return true;
+}
+
 void cm_pixels_to_float(const uint8_t *bytes, size_t count, float *pixels) {
     for (size_t i = 0; i < count; ++i) {
         pixels[i] = (float)bytes[i] / 255.0F;

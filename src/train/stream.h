@@ -29,6 +29,17 @@ void cm_stream_free(cm_stream *stream);
 /** Writes the next batch: pixel / 255 as float [batch][height][width], and its labels. */
 void cm_stream_next(cm_stream *stream, float *pixels, uint8_t *labels);
 
+/** Where a stream is: how often it has drawn a new permutation, and how many images of the last one
+ * it has given. A permutation depends on its number only. */
+typedef struct cm_stream_cursor {
+    uint32_t permutation, position;
+} cm_stream_cursor;
+
+cm_stream_cursor cm_stream_tell(const cm_stream *stream);
+/** Makes the stream go on from there; false, without a change, when no stream over these images
+ * can be there. */
+bool cm_stream_seek(cm_stream *stream, cm_stream_cursor cursor);
+
 /** Converts bytes to pixel / 255 as float, the division rounded once. */
 void cm_pixels_to_float(const uint8_t *bytes, size_t count, float *pixels);
 

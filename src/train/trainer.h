@@ -110,6 +110,32 @@ cm_status cm_train(cm_model *model, const cm_dataset *dataset, const cm_train_op
                    const volatile sig_atomic_t *stop, cm_train_result *result, cm_error *error);
 void cm_train_result_free(cm_train_result *result);
 
+/** Where a run keeps its checkpoints (docs/checkpoints.md), and whether it goes on from one. */
+typedef struct cm_checkpoint_options {
+    const char *path;   /* written here; FILE.previous is the one before. NULL: to `resume` */
+    const char *resume; /* go on from here; NULL: begin anew, where no checkpoint is yet */
+    int every;          /* training steps from one to the next; also at the end, and at a stop */
+    /** Told, in one line, when the newest checkpoint is damaged or missing and the one before is
+     * used. May be NULL. */
+    void (*notice)(const char *message, void *context);
+    void *notice_context;
+} cm_checkpoint_options;
+
+/**
+ * cm_train() with checkpoints: whenever it ends, or is killed, a call with `resume`, and with the
+ * same network, data, options and initial values in `model`, ends with the same bits as a run
+ * without interruption, also with other threads and on another instruction set. CM_USAGE: the
+ * checkpoint is of another run, the message says what differs; or there is one where a run is to
+ * begin anew. CM_BAD_INPUT: the newest checkpoint and the one before are damaged or missing.
+ * CM_FAILED: another process trains there, or one cannot be written; the last one is then kept.
+ */
+cm_status cm_train_with_checkpoints(cm_model *model, const cm_dataset *dataset,
+                                    const cm_train_options *options,
+                                    const cm_checkpoint_options *checkpoints,
+                                    cm_train_observer *observer, void *observer_context,
+                                    const volatile sig_atomic_t *stop, cm_train_result *result,
+                                    cm_error *error);
+
 /** Loss, accuracy and confusion matrix over a whole set of images. */
 typedef struct cm_evaluation {
     int64_t images;

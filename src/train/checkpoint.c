@@ -1,0 +1,555 @@
+#include "train/checkpoint.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "convmark.h"
+#include "files/sha256.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "checkpoints are little-endian, and their arrays are copied");
+
+enum { FORMAT_VERSION = 1, HASH_SIZE = 64, VALUE_SIZE = 8 };
+
+static const char MAGIC[8] = {'\x89', 'C', 'M', 'C', 'K', 'P', 'T', '\n'};
+
+/* ---- Structures as tables: a row a member, each an 8-byte value behind its name ---- */
+
+typedef enum value_kind { VALUE_INT, VALUE_BOOL, VALUE_UINT64, VALUE_DOUBLE } value_kind;
+
+typedef struct value_row {
+    const char *name;
+    value_kind kind;
+    size_t offset;
+} value_row;
+
+#define ROW(type, kind, member) \
+    { #member, VALUE_##kind, offsetof(type, member) }
+#define OPTION(kind, member) ROW(cm_train_options, kind, member)
+#define STATE(kind, member) ROW(cm_train_state, kind, member)
+#define EPOCH(member) ROW(cm_epoch_result, DOUBLE, member)
+
+/* A new member of cm_train_options, or of the state, is a row here. */
+static const value_row option_rows[] = {
+    OPTION(UINT64, seed),
+    OPTION(INT, epochs),
+    OPTION(INT, steps),
+    OPTION(INT, valid_steps),
+    OPTION(INT, batch),
+    OPTION(BOOL, shuffle),
+    OPTION(DOUBLE, optimizer.learning_rate),
+    OPTION(DOUBLE, optimizer.beta1),
+    OPTION(DOUBLE, optimizer.beta2),
+    OPTION(DOUBLE, optimizer.epsilon),
+    OPTION(DOUBLE, optimizer.weight_decay),
+    OPTION(INT, schedule),
+    OPTION(INT, schedule_step),
+    OPTION(DOUBLE, schedule_factor),
+    OPTION(DOUBLE, plateau_factor),
+    OPTION(INT, plateau_patience),
+    OPTION(INT, early_stopping_patience),
+    OPTION(DOUBLE, until_accuracy),
+};
+
+static const value_row state_rows[] = {
+    STATE(INT, epoch),
+    STATE(INT, step),
+    STATE(INT, valid_step),
+    STATE(DOUBLE, loss_sum),
+    STATE(DOUBLE, valid_loss_sum),
+    STATE(UINT64, correct),
+    STATE(DOUBLE, current.train_loss),
+    STATE(DOUBLE, current.test_loss),
+    STATE(DOUBLE, current.accuracy),
+    STATE(DOUBLE, current.learning_rate),
+    STATE(DOUBLE, current.train_seconds),
+    STATE(DOUBLE, current.valid_seconds),
+    STATE(DOUBLE, current.joules),
+    STATE(DOUBLE, schedule.rate),
+    STATE(UINT64, schedule.step),
+    STATE(DOUBLE, schedule.plateau.best),
+    STATE(INT, schedule.plateau.bad_epochs),
+    STATE(INT, schedule.plateau.since_best),
+    STATE(DOUBLE, train_seconds),
+    STATE(BOOL, early_stopped),
+    STATE(BOOL, reached_accuracy),
+};
+
+static const value_row epoch_rows[] = {
+    EPOCH(train_loss),    EPOCH(test_loss),     EPOCH(accuracy), EPOCH(learning_rate),
+    EPOCH(train_seconds), EPOCH(valid_seconds), EPOCH(joules),
+};
+
+#define COUNT(rows) ((int)(sizeof(rows) / sizeof(rows)[0]))
+
+static uint64_t get_value(const value_row *row, const void *structure) {
+    const void *member = (const char *)structure + row->offset;
+    uint64_t value = 0;
+    switch (row->kind) {
+    case VALUE_INT:
+        return (uint64_t)(int64_t)(*(const int *)member);
+    case VALUE_BOOL:
+        return *(const bool *)member ? 1 : 0;
+    case VALUE_UINT64:
+    case VALUE_DOUBLE:
+        memcpy(&value, member, sizeof value);
+        break;
+    }
+    return value;
+}
+
+/* Not negative, and finite; but there is a best of none, and joules that cannot be measured. */
+static bool is_valid(const char *name, double value) {
+    const char *last = strrchr(name, '.');
+    last = last != NULL ? last + 1 : name;
+    return (value >= 0.0 && (isfinite(value) || strcmp(last, "best") == 0)) ||
+           (isnan(value) && strcmp(last, "joules") == 0);
+}
+
+static bool set_value(const value_row *row, uint64_t value, void *structure) {
+    void *member = (char *)structure + row->offset;
+    double real = 0.0;
+    switch (row->kind) {
+    case VALUE_INT:
+        *(int *)member = value <= INT32_MAX ? (int)value : 0;
+        return value <= INT32_MAX;
+    case VALUE_BOOL:
+        *(bool *)member = value == 1;
+        return value <= 1;
+    case VALUE_UINT64:
+        memcpy(member, &value, sizeof value);
+        return value <= INT64_MAX;
+    case VALUE_DOUBLE:
+        memcpy(&real, &value, sizeof real);
+        memcpy(member, &value, sizeof value);
+        return is_valid(row->name, real);
+    }
+    return false;
+}
+
+/* ---- Writing ---- */
+
+typedef struct writer {
+    uint8_t *bytes; /* NULL: only counts */
+    size_t size;
+} writer;
+
+static void put(writer *to, const void *data, size_t size) {
+    if (to->bytes != NULL) {
+        memcpy(to->bytes + to->size, data, size);
+    }
+    to->size += size;
+}
+
+static void put_number(writer *to, uint64_t value) {
+    put(to, &value, sizeof value);
+}
+
+static void put_text(writer *to, const char *text) {
+    put_number(to, strlen(text));
+    put(to, text, strlen(text));
+}
+
+static void put_rows(writer *to, const value_row *rows, int count, const void *structure) {
+    put_number(to, (uint64_t)count);
+    for (int i = 0; i < count; ++i) {
+        put_text(to, rows[i].name);
+        put_number(to, get_value(&rows[i], structure));
+    }
+}
+
+static void put_identity(writer *to, const cm_checkpoint *run) {
+    const cm_run_identity *identity = run->identity;
+    put_text(to, cm_model_network(run->model)->name);
+    put_text(to, identity->network_text);
+    put_text(to, cm_conv2d_algorithm_name(cm_model_conv_algorithm(run->model)));
+    put_text(to, identity->data_sha256);
+    put_text(to, identity->initial_sha256);
+    put_rows(to, option_rows, COUNT(option_rows), identity->options);
+}
+
+static void put_cursor(writer *to, const cm_stream *stream) {
+    const cm_stream_cursor cursor = cm_stream_tell(stream);
+    put_number(to, cursor.permutation);
+    put_number(to, cursor.position);
+}
+
+static void put_log(writer *to, const cm_train_result *result) {
+    put_number(to, (uint64_t)result->step_count);
+    put(to, result->step_losses, (size_t)result->step_count * sizeof(double));
+    put_number(to, (uint64_t)result->epoch_count);
+    for (int i = 0; i < result->epoch_count; ++i) {
+        for (int k = 0; k < COUNT(epoch_rows); ++k) {
+            put_number(to, get_value(&epoch_rows[k], &result->epochs[i]));
+        }
+    }
+}
+
+static size_t value_bytes(const cm_tensor_spec *spec) {
+    return spec->count *
+           (spec->kind == CM_TENSOR_NUM_BATCHES_TRACKED ? sizeof(int64_t) : sizeof(float));
+}
+
+static void put_tensor(writer *to, const cm_checkpoint *run, int index) {
+    const cm_tensor_spec *spec = cm_model_tensor(run->model, index);
+    const size_t bytes = value_bytes(spec);
+    put_text(to, spec->name);
+    put_number(to, spec->count);
+    if (to->bytes != NULL) {
+        cm_model_get_tensor(run->model, index, run->scratch);
+    }
+    put(to, run->scratch, bytes);
+    if (spec->learned) {
+        if (to->bytes != NULL) {
+            cm_model_get_moments(run->model, index, (float *)(void *)run->scratch,
+                                 (float *)(void *)run->scratch + spec->count);
+        }
+        put(to, run->scratch, 2 * bytes);
+    }
+}
+
+static void put_model(writer *to, const cm_checkpoint *run) {
+    const cm_adam_state adam = cm_model_get_adam(run->model);
+    const int count = cm_model_tensor_count(run->model);
+    put_number(to, (uint64_t)adam.step_count);
+    put(to, &adam.beta1_power, sizeof adam.beta1_power);
+    put(to, &adam.beta2_power, sizeof adam.beta2_power);
+    put_number(to, (uint64_t)count);
+    for (int i = 0; i < count; ++i) {
+        put_tensor(to, run, i);
+    }
+}
+
+/* All but the hash at the end. */
+static void put_run(writer *to, const cm_checkpoint *run) {
+    put(to, MAGIC, sizeof MAGIC);
+    put_number(to, FORMAT_VERSION);
+    put_number(to, CM_NUMERIC_CONTRACT);
+    put_identity(to, run);
+    put_rows(to, state_rows, COUNT(state_rows), run->state);
+    put_cursor(to, run->train_stream);
+    put_cursor(to, run->valid_stream);
+    put_log(to, run->result);
+    put_model(to, run);
+}
+
+size_t cm_checkpoint_limit(const cm_checkpoint *run) {
+    const cm_train_options *options = run->identity->options;
+    cm_train_result empty = {0};
+    cm_checkpoint counted = *run;
+    counted.result = &empty;
+    writer to = {0};
+    put_run(&to, &counted);
+    const size_t steps = (size_t)options->epochs * (size_t)options->steps;
+    return to.size + steps * VALUE_SIZE + (size_t)options->epochs * COUNT(epoch_rows) * VALUE_SIZE +
+           HASH_SIZE;
+}
+
+size_t cm_checkpoint_scratch(const cm_model *model) {
+    size_t largest = sizeof(int64_t);
+    for (int i = 0; i < cm_model_tensor_count(model); ++i) {
+        const size_t bytes = 2 * value_bytes(cm_model_tensor(model, i));
+        largest = bytes > largest ? bytes : largest;
+    }
+    return largest;
+}
+
+size_t cm_checkpoint_encode(const cm_checkpoint *run, uint8_t *bytes) {
+    writer to = {.bytes = bytes};
+    put_run(&to, run);
+    char hash[CM_SHA256_HEX_SIZE];
+    cm_sha256_buffer(bytes, to.size, hash);
+    put(&to, hash, HASH_SIZE);
+    return to.size;
+}
+
+/* ---- Reading ---- */
+
+/* A cursor over the bytes that remembers the first thing that was wrong. */
+typedef struct reader {
+    const uint8_t *next, *end;
+    const char *name;
+    cm_status status;
+    cm_error *error;
+} reader;
+
+static void refuse(reader *from, const char *field, const char *what) {
+    if (from->status == CM_OK) {
+        from->status = cm_fail(from->error, CM_BAD_INPUT, "%s: field %s: %s; is the file damaged?",
+                               from->name, field, what);
+    }
+}
+
+/* NULL when fewer bytes are left. */
+static const uint8_t *take(reader *from, const char *field, size_t size) {
+    if (from->status == CM_OK && size > (size_t)(from->end - from->next)) {
+        refuse(from, field, "reaches beyond the end of the file");
+    }
+    if (from->status != CM_OK) {
+        return NULL;
+    }
+    const uint8_t *taken = from->next;
+    from->next += size;
+    return taken;
+}
+
+static uint64_t take_number(reader *from, const char *field) {
+    uint64_t value = 0;
+    const uint8_t *bytes = take(from, field, sizeof value);
+    if (bytes != NULL) {
+        memcpy(&value, bytes, sizeof value);
+    }
+    return value;
+}
+
+/* A number that can only be this one. */
+static void expect_number(reader *from, const char *field, uint64_t expected) {
+    const uint64_t value = take_number(from, field);
+    if (from->status == CM_OK && value != expected) {
+        char what[80];
+        snprintf(what, sizeof what, "%" PRIu64 " where %" PRIu64 " is expected", value, expected);
+        refuse(from, field, what);
+    }
+}
+
+/* Whether the text that comes next is this one. */
+static bool take_text(reader *from, const char *field, const char *expected) {
+    const uint64_t length = take_number(from, field);
+    if (from->status == CM_OK && length > (uint64_t)(from->end - from->next)) {
+        refuse(from, field, "reaches beyond the end of the file");
+    }
+    const uint8_t *bytes = take(from, field, from->status == CM_OK ? (size_t)length : 0);
+    return bytes != NULL && length == strlen(expected) && memcmp(bytes, expected, length) == 0;
+}
+
+static void expect_text(reader *from, const char *field, const char *expected) {
+    if (!take_text(from, field, expected)) {
+        refuse(from, field, "is not the name of this place");
+    }
+}
+
+static void differs(reader *from, const char *what) {
+    if (from->status == CM_OK) {
+        from->status = cm_fail(from->error, CM_USAGE,
+                               "%s: is the checkpoint of a run with another %s; give the options "
+                               "that it was begun with, or begin anew with --checkpoint",
+                               from->name, what);
+    }
+}
+
+static void same_text(reader *from, const char *field, const char *what, const char *expected) {
+    if (!take_text(from, field, expected)) {
+        differs(from, what);
+    }
+}
+
+/* "seed: 1 there, 0 here": where a person can read the difference. */
+static void option_differs(reader *from, const value_row *row, uint64_t there, uint64_t here) {
+    char what[128];
+    double real_there, real_here;
+    memcpy(&real_there, &there, sizeof there);
+    memcpy(&real_here, &here, sizeof here);
+    if (row->kind == VALUE_DOUBLE) {
+        snprintf(what, sizeof what, "%s (%.17g there, %.17g here)", row->name, real_there,
+                 real_here);
+    } else {
+        snprintf(what, sizeof what, "%s (%" PRIu64 " there, %" PRIu64 " here)", row->name, there,
+                 here);
+    }
+    differs(from, what);
+}
+
+static void same_options(reader *from, const cm_train_options *options) {
+    expect_number(from, "options", COUNT(option_rows));
+    for (int i = 0; i < COUNT(option_rows); ++i) {
+        const value_row *row = &option_rows[i];
+        expect_text(from, row->name, row->name);
+        const uint64_t there = take_number(from, row->name), here = get_value(row, options);
+        if (from->status == CM_OK && there != here) {
+            option_differs(from, row, there, here);
+        }
+    }
+}
+
+static void take_identity(reader *from, const cm_checkpoint *run) {
+    const cm_run_identity *identity = run->identity;
+    same_text(from, "network", "network", cm_model_network(run->model)->name);
+    same_text(from, "network_text", "network (its layers differ)", identity->network_text);
+    same_text(from, "conv_algorithm", "--conv-algorithm",
+              cm_conv2d_algorithm_name(cm_model_conv_algorithm(run->model)));
+    same_text(from, "data_sha256", "data set", identity->data_sha256);
+    /* Before the initial values, which depend on the seed. */
+    const uint8_t *initial = from->next;
+    (void)take_text(from, "initial_sha256", "");
+    same_options(from, identity->options);
+    reader again = *from;
+    again.next = initial;
+    same_text(&again, "initial_sha256", "model to start from (--load)", identity->initial_sha256);
+    from->status = again.status;
+}
+
+static void take_state(reader *from, const cm_train_options *options, cm_train_state *state) {
+    expect_number(from, "state", COUNT(state_rows));
+    for (int i = 0; i < COUNT(state_rows); ++i) {
+        const value_row *row = &state_rows[i];
+        expect_text(from, row->name, row->name);
+        if (!set_value(row, take_number(from, row->name), state)) {
+            refuse(from, row->name, "is out of range");
+        }
+    }
+    if (state->epoch > options->epochs || (state->epoch == options->epochs && state->step > 0)) {
+        refuse(from, "epoch", "is beyond the end of the run");
+    }
+    if (state->step > options->steps) {
+        refuse(from, "step", "is beyond the end of the epoch");
+    }
+    if (state->valid_step > options->valid_steps ||
+        (state->valid_step > 0 && state->step < options->steps)) {
+        refuse(from, "valid_step", "is beyond the end of the epoch, or before that of training");
+    }
+    if (state->correct > (int64_t)state->valid_step * options->batch) {
+        refuse(from, "correct", "is more than were asked");
+    }
+}
+
+static void take_cursor(reader *from, const char *field, cm_stream *stream) {
+    const uint64_t permutation = take_number(from, field), position = take_number(from, field);
+    if (from->status == CM_OK &&
+        (permutation > UINT32_MAX || position > UINT32_MAX ||
+         !cm_stream_seek(stream, (cm_stream_cursor){(uint32_t)permutation, (uint32_t)position}))) {
+        refuse(from, field, "is beyond the images");
+    }
+}
+
+static bool finite_losses(const double *losses, int count) {
+    for (int i = 0; i < count; ++i) {
+        if (!isfinite(losses[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* As many steps and epochs as the state tells: never more than there is room for. */
+static void take_log(reader *from, const cm_checkpoint *run) {
+    const cm_train_state *state = run->state;
+    cm_train_result *result = run->result;
+    const int steps =
+        from->status == CM_OK ? state->epoch * run->identity->options->steps + state->step : 0;
+    expect_number(from, "step_losses", (uint64_t)steps);
+    const uint8_t *losses = take(from, "step_losses", (size_t)steps * sizeof(double));
+    if (losses != NULL) {
+        memcpy(result->step_losses, losses, (size_t)steps * sizeof(double));
+        result->step_count = steps;
+        if (!finite_losses(result->step_losses, steps)) {
+            refuse(from, "step_losses", "holds a loss that is not finite");
+        }
+    }
+    expect_number(from, "epochs", (uint64_t)state->epoch);
+    for (int i = 0; from->status == CM_OK && i < state->epoch; ++i) {
+        for (int k = 0; k < COUNT(epoch_rows); ++k) {
+            if (!set_value(&epoch_rows[k], take_number(from, "epochs"), &result->epochs[i])) {
+                refuse(from, epoch_rows[k].name, "is out of range");
+            }
+        }
+        result->epoch_count = i + 1;
+    }
+}
+
+static void take_tensor(reader *from, const cm_checkpoint *run, int index) {
+    const cm_tensor_spec *spec = cm_model_tensor(run->model, index);
+    const size_t bytes = value_bytes(spec);
+    expect_text(from, spec->name, spec->name);
+    expect_number(from, spec->name, spec->count);
+    const uint8_t *values = take(from, spec->name, bytes);
+    if (values != NULL) {
+        memcpy(run->scratch, values, bytes); /* aligned */
+        cm_model_set_tensor(run->model, index, run->scratch);
+    }
+    const uint8_t *moments = spec->learned ? take(from, spec->name, 2 * bytes) : NULL;
+    if (moments != NULL) {
+        memcpy(run->scratch, moments, 2 * bytes);
+        cm_model_set_moments(run->model, index, (const float *)(void *)run->scratch,
+                             (const float *)(void *)run->scratch + spec->count);
+    }
+}
+
+static double take_power(reader *from, const char *field) {
+    const uint64_t bits = take_number(from, field);
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    if (!(value >= 0.0 && value <= 1.0)) {
+        refuse(from, field, "is not from 0 to 1");
+    }
+    return value;
+}
+
+static void take_model(reader *from, const cm_checkpoint *run) {
+    cm_adam_state adam = {.step_count = (int64_t)take_number(from, "adam_steps")};
+    if (adam.step_count < run->result->step_count || adam.step_count > INT64_MAX / 2) {
+        refuse(from, "adam_steps", "is less than the steps of the run, or too many");
+    }
+    adam.beta1_power = take_power(from, "beta1_power");
+    adam.beta2_power = take_power(from, "beta2_power");
+    const int count = cm_model_tensor_count(run->model);
+    expect_number(from, "tensors", (uint64_t)count);
+    for (int i = 0; from->status == CM_OK && i < count; ++i) {
+        take_tensor(from, run, i);
+    }
+    cm_model_set_adam(run->model, &adam);
+    const char *bad = from->status == CM_OK ? cm_model_tensor_not_finite(run->model) : NULL;
+    if (bad != NULL) {
+        refuse(from, bad, "holds a value that is not finite");
+    }
+}
+
+/* Magic, hash and versions: in this order, so that damage is not taken for another version. */
+static void take_frame(reader *from, const uint8_t *bytes, size_t size) {
+    char hash[CM_SHA256_HEX_SIZE];
+    if (size < sizeof MAGIC || memcmp(bytes, MAGIC, sizeof MAGIC) != 0) {
+        from->status =
+            cm_fail(from->error, CM_BAD_INPUT,
+                    "%s: field magic: this is not a checkpoint; is it the right file?", from->name);
+    } else if (size < sizeof MAGIC + HASH_SIZE) {
+        refuse(from, "sha256", "reaches beyond the end of the file");
+    } else {
+        from->next = bytes + sizeof MAGIC;
+        from->end = bytes + size - HASH_SIZE;
+        cm_sha256_buffer(bytes, size - HASH_SIZE, hash);
+        if (memcmp(hash, from->end, HASH_SIZE) != 0) {
+            refuse(from, "sha256", "does not fit the content");
+        }
+    }
+    const uint64_t version = take_number(from, "version");
+    if (from->status == CM_OK && version != FORMAT_VERSION) {
+        from->status = cm_fail(from->error, CM_BAD_INPUT,
+                               "%s: field version: %" PRIu64
+                               ", this program reads %d; use the program that wrote the file",
+                               from->name, version, FORMAT_VERSION);
+    }
+    const uint64_t contract = take_number(from, "numeric_contract");
+    if (from->status == CM_OK && contract != CM_NUMERIC_CONTRACT) {
+        differs(from, "version of the program, which gives other bits");
+    }
+}
+
+cm_status cm_checkpoint_decode(const cm_checkpoint *run, const uint8_t *bytes, size_t size,
+                               const char *name, cm_error *error) {
+    reader from = {.name = name, .status = CM_OK, .error = error};
+    *run->state = (cm_train_state){.schedule = run->state->schedule};
+    run->result->step_count = 0;
+    run->result->epoch_count = 0;
+    take_frame(&from, bytes, size);
+    take_identity(&from, run);
+    take_state(&from, run->identity->options, run->state);
+    take_cursor(&from, "train_stream", run->train_stream);
+    take_cursor(&from, "valid_stream", run->valid_stream);
+    take_log(&from, run);
+    take_model(&from, run);
+    if (from.status == CM_OK && from.next != from.end) {
+        refuse(&from, "sha256", "is not where the tensors end");
+    }
+    return from.status;
+}

@@ -1,0 +1,137 @@
+"""convmark train --checkpoint and --resume, as a user types them."""
+import os
+import signal
+import subprocess
+import unittest
+
+from cli_support import PROGRAM, CliTest, environment, needs_teams
+
+NETWORK = """input 1 28 28
+conv2d 4 kernel 5 stride 3
+batch_norm
+relu
+max_pool2d 3
+flatten
+linear 16
+relu
+dropout 0.3
+linear 10
+"""
+TIMES = ("images_per_second", "train_seconds", "valid_seconds", "started", "command", "machine",
+         "threads", "isa")
+
+
+def without_times(value):
+    if isinstance(value, dict):
+        return {k: without_times(v) for k, v in value.items() if k not in TIMES}
+    return [without_times(v) for v in value] if isinstance(value, list) else value
+
+
+class Checkpoints(CliTest):
+    WORDS = ("train", "./small.txt", "--data", "synthetic", "--epochs", "3", "--steps", "6",
+             "--valid-steps", "3", "--batch", "8", "--quiet")
+
+    def setUp(self):
+        super().setUp()
+        self.write("small.txt", NETWORK)
+
+    def reference(self):
+        self.succeed(*self.WORDS, "--json", "whole.json", "--save", "whole")
+        return self.compared("whole")
+
+    def compared(self, name):
+        with open(self.path(name), "rb") as file:
+            return without_times(self.read_json(name + ".json")), file.read()
+
+    def files(self):
+        return sorted(name for name in os.listdir(self.folder) if name.startswith((".", "c")))
+
+    def test_checkpoints_change_nothing(self):
+        whole = self.reference()
+        self.succeed(*self.WORDS, "--checkpoint", "c", "--every", "4", "--json", "a.json",
+                     "--save", "a")
+        self.assertEqual(self.compared("a"), whole)
+        self.assertEqual(self.files(), ["c", "c.previous"])
+        self.succeed(*self.WORDS, "--resume", "c", "--json", "b.json", "--save", "b")
+        self.assertEqual(self.compared("b"), whole)
+
+    @needs_teams
+    def test_a_stopped_run_goes_on_to_the_same_bits(self):
+        whole = self.reference()
+        words = list(self.WORDS)
+        words.remove("--quiet")
+        more = ["--epochs", "3"]
+        for number, threads in ((signal.SIGTERM, "1"), (signal.SIGINT, "2")):
+            with self.subTest(number):
+                process = subprocess.Popen(
+                    [PROGRAM, *words, *more, "--checkpoint", f"c{number}", "--threads", threads,
+                     "--isa", "scalar", "--json", "part.json"], cwd=self.folder, text=True,
+                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                    env=environment())
+                for line in process.stdout:
+                    if line.startswith("epoch 1/3  step"):
+                        process.send_signal(number)
+                        break
+                error = process.communicate()[1]
+                if process.returncode != 0: # it may have been faster than the signal
+                    self.assertEqual(process.returncode, 128 + number)
+                    self.assertRegex(error, r"\Aconvmark: interrupted after \d+ steps; the same "
+                                            rf"command goes on with --resume c{number}\n\Z")
+                self.succeed(*self.WORDS, "--resume", f"c{number}", "--json", "r.json", "--save",
+                             "r")
+                self.assertEqual(self.compared("r"), whole)
+
+    def test_the_one_before_is_used_with_a_warning(self):
+        whole = self.reference()
+        self.succeed(*self.WORDS, "--checkpoint", "c", "--every", "5")
+        self.write("c", b"")
+        result = self.run_program(*self.WORDS, "--resume", "c", "--json", "r.json", "--save", "r")
+        self.assertEqual(result.returncode, 0)
+        self.assertRegex(result.stderr.decode(), r"\Aconvmark: warning: c: field magic: [^\n]*; "
+                                                 r"going on from c\.previous\n\Z")
+        self.assertEqual(self.compared("r"), whole)
+        for name in self.files():
+            self.write(name, b"damaged")
+        self.assertIn("c.previous", self.fails(3, *self.WORDS, "--resume", "c"))
+
+    def test_refused(self):
+        self.succeed(*self.WORDS, "--checkpoint", "c")
+        before = {name: os.stat(self.path(name)).st_mtime_ns for name in self.files()}
+        for code, words, says in (
+                (2, ("--resume", "c", "--seed", "1"), r"seed \(0 there, 1 here\)"),
+                (2, ("--resume", "c", "--batch", "9"), r"batch \(8 there, 9 here\)"),
+                (2, ("--resume", "c", "--conv-algorithm", "direct"), "--conv-algorithm"),
+                (2, ("--checkpoint", "c"), "already; go on from it with --resume c"),
+                (3, ("--resume", "missing"), "missing: cannot open: no such file"),
+                (2, ("--every", "5"), "--every says nothing without"),
+                (2, ("--checkpoint", "-"), "standard output"),
+                (2, ("--checkpoint", "n", "--every", "0"), "--every"),
+                (2, ("--checkpoint", "n", "--json", "n"), "are both 'n'"),
+                (2, ("--checkpoint", "n", "--steps", "0"), "nothing to go on from"),
+                (2, ("--checkpoint", "no/folder"), "--checkpoint: no/folder")):
+            with self.subTest(words):
+                self.assertRegex(self.fails(code, *self.WORDS, *words), says)
+        self.write("other.txt", NETWORK.replace("linear 16", "linear 17"))
+        self.assertIn("another network", self.fails(2, "train", "./other.txt", *self.WORDS[2:],
+                                                    "--resume", "c"))
+        self.assertEqual({n: os.stat(self.path(n)).st_mtime_ns for n in self.files()}, before)
+
+    def test_a_second_run_on_the_path_is_refused_while_the_first_one_lives(self):
+        process = subprocess.Popen(
+            [PROGRAM, *self.WORDS, "--epochs", "100000", "--checkpoint", "c", "--every", "1"],
+            cwd=self.folder, stdin=subprocess.DEVNULL, env=environment())
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        while not os.path.exists(self.path("c.previous")):
+            self.assertIsNone(process.poll())
+        words = (*self.WORDS, "--epochs", "100000", "--resume", "c")
+        self.assertRegex(self.fails(1, *words), "c: is in use by another run, which holds c.lock")
+        process.kill()
+        process.wait()
+        short = ("--resume", "c", "--epochs", "99999") # refused, but not for the lock
+        self.assertIn("epochs (100000 there", self.fails(2, *self.WORDS, *short))
+        self.assertEqual(self.files(), ["c", "c.previous"])
+
+
+if __name__ == "__main__":
+    unittest.main()
