@@ -34,7 +34,7 @@ typedef struct cm_conv2d_layout {
     size_t panels;     /* direct: weights in panels; domains: a panel of kernel planes a thread */
     size_t panel;      /* domains: floats of one thread's panel */
     size_t left, right, results; /* domains: planes of X, of D, of the results */
-    size_t kernels, taps;        /* domains: columns of kernels, tiles of taps */
+    size_t kernels, taps, sums;  /* domains: columns of kernels, tiles of taps and of `scratch` */
     size_t floats;               /* all of it */
 } cm_conv2d_layout;
 

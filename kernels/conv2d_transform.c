@@ -333,13 +333,25 @@ static void store_taps(const cm_conv2d_shape *shape, const weight_tile *where, c
     }
 }
 
-/* Rows of frequencies outside, tiles inside: the planes of a row stay in the L2 cache. Each tile's
- * taps wait in the workspace from row to row. */
+/* The end of the group of frequencies that begins at `begin`: frequencies of one row, so few that
+ * their planes of X stay in the L2 cache while the tiles of all panels pass. */
+static int group_end(const transform_job *job, int begin) {
+    enum { GROUP = 5 };
+    int end = begin + 1;
+    while (end < job->domain->frequencies && end < begin + GROUP &&
+           job->frequency[end].row == job->frequency[begin].row) {
+        ++end;
+    }
+    return end;
+}
+
+/* Groups of frequencies outside, tiles inside. Each tile's sums over a row, and its taps, wait in
+ * the workspace from group to group. */
 static void backward_weights(const cm_team *team, const transform_job *job, float *dweight) {
     enum { TILE = VF_TILE_ROWS * CM_TILE_COLUMNS };
     const cm_conv2d_shape *shape = job->shape;
     const cm_domain *domain = job->domain;
-    float re[TILE], im[TILE], sums[CM_MAX_FOLD_SUMS * TILE];
+    float re[TILE], im[TILE];
     memset(re, 0, sizeof re); /* columns beyond the last channel are folded too */
     memset(im, 0, sizeof im);
     const ptrdiff_t tiles =
@@ -347,16 +359,15 @@ static void backward_weights(const cm_team *team, const transform_job *job, floa
     const cm_range share = cm_team_share(team, tiles);
     int end = 0;
     for (int begin = 0; begin < domain->frequencies; begin = end) {
-        while (end < domain->frequencies && job->frequency[end].row == job->frequency[begin].row) {
-            ++end;
-        }
+        end = group_end(job, begin);
         for (ptrdiff_t i = share.begin; i < share.end; ++i) {
             const weight_tile where = weight_tile_at(shape, i);
             const ptrdiff_t count =
                 (where.in_channels.end - where.in_channels.begin) * CM_TILE_COLUMNS;
-            float *taps = job->workspace + job->layout.taps +
-                          TAPS * (where.in_channels.begin * CM_TILE_COLUMNS +
-                                  where.out_channels.begin * shape->in_channels);
+            const ptrdiff_t at = where.in_channels.begin * CM_TILE_COLUMNS +
+                                 where.out_channels.begin * shape->in_channels;
+            float *taps = job->workspace + job->layout.taps + TAPS * at;
+            float *sums = job->workspace + job->layout.sums + domain->scratch * at;
             for (int f = begin; f < end; ++f) {
                 multiply_weights(job, &job->frequency[f], &where, re, im);
                 domain->fold(&job->frequency[f], re, im, count, sums, taps);

@@ -20,14 +20,14 @@ static size_t larger(size_t a, size_t b) {
 typedef struct algorithm_row {
     const char *name;
     int side; /* 0: any shape */
-    size_t planes, results, kernel_rows;
+    size_t planes, results, kernel_rows, sums;
 } algorithm_row;
 
 static const algorithm_row algorithm_table[CM_CONV2D_ALGORITHM_COUNT] = {
-    [CM_CONV2D_AUTO] = {"auto", 0, 0, 0, 0},
-    [CM_CONV2D_DIRECT] = {"direct", 0, 0, 0, 0},
-    [CM_CONV2D_T4] = {"t4", 3, 16, 16, 4},
-    [CM_CONV2D_DFT10] = {"dft10", 9, 148, 100, 10},
+    [CM_CONV2D_AUTO] = {"auto", 0, 0, 0, 0, 0},
+    [CM_CONV2D_DIRECT] = {"direct", 0, 0, 0, 0, 0},
+    [CM_CONV2D_T4] = {"t4", 3, 16, 16, 4, 3},
+    [CM_CONV2D_DFT10] = {"dft10", 9, 148, 100, 10, 6},
 };
 
 enum { MIN_TRANSFORM_CHANNELS = 16, MIN_TRANSFORM_BATCH = 2 };
@@ -120,6 +120,7 @@ static void transform_layout(const cm_conv2d_shape *shape, int threads, cm_conv2
     layout->results = reserve(layout, row->results * plane);
     layout->kernels = reserve(layout, row->kernel_rows * 3 * widest * padded);
     layout->taps = reserve(layout, taps * widest * padded);
+    layout->sums = reserve(layout, row->sums * widest * padded);
     layout->panel = round_up(3 * widest * CM_MAX_TILE_COLUMNS, CM_SCRATCH_ALIGNMENT);
     layout->panels = reserve(layout, (size_t)threads * layout->panel);
 }

@@ -27,9 +27,6 @@
 
 #define CM_TILE_COLUMNS (2 * VF_LANES)
 
-/** Floats of a cache line. */
-enum { CM_LINE_FLOATS = 16 };
-
 /** Offsets, in floats, of one tap's operands. */
 typedef struct cm_gemm_tap {
     ptrdiff_t a, b;

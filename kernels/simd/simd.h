@@ -39,6 +39,9 @@
 #error "the build must define one of CM_BUILD_SCALAR, CM_BUILD_NEON, CM_BUILD_AVX2, CM_BUILD_AVX512"
 #endif
 
+/** Floats of a cache line; and the locality that __builtin_prefetch takes for the second cache. */
+enum { CM_LINE_FLOATS = 16, CM_PREFETCH_L2 = 2 };
+
 /** For functions whose constant arguments must become constants in the code. */
 #define CM_ALWAYS_INLINE static inline __attribute__((always_inline))
 

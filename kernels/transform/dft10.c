@@ -140,7 +140,7 @@ typedef struct plane_writer {
 } plane_writer;
 
 CM_ALWAYS_INLINE void write_real(const plane_writer *w, int plane, vf re) {
-    cm_lanes_store(w->to + plane * w->plane, re, w->partial, w->lanes);
+    cm_plane_store(w->to + plane * w->plane, re, w->partial, w->lanes);
 }
 
 CM_ALWAYS_INLINE void write_complex(const plane_writer *w, int plane, vf re, vf im) {
@@ -227,12 +227,12 @@ static int row_result(int row) {
 CM_ALWAYS_INLINE void restore_real_row(const float *from, ptrdiff_t plane, bool partial, int lanes,
                                        vf line[SIDE]) {
     half_spectrum f;
-    f.re[0] = cm_lanes_load(from, partial, lanes);
+    f.re[0] = cm_plane_load(from, partial, lanes);
     for (int k = 1; k < 5; ++k) {
-        f.re[k] = cm_lanes_load(from + (2 * k - 1) * plane, partial, lanes);
-        f.im[k] = cm_lanes_load(from + 2 * k * plane, partial, lanes);
+        f.re[k] = cm_plane_load(from + (2 * k - 1) * plane, partial, lanes);
+        f.im[k] = cm_plane_load(from + 2 * k * plane, partial, lanes);
     }
-    f.re[5] = cm_lanes_load(from + 9 * plane, partial, lanes);
+    f.re[5] = cm_plane_load(from + 9 * plane, partial, lanes);
     inverse10(&f, line);
 }
 
@@ -241,20 +241,20 @@ CM_ALWAYS_INLINE void restore_real_row(const float *from, ptrdiff_t plane, bool 
 CM_ALWAYS_INLINE void restore_complex_row(const float *from, ptrdiff_t plane, bool partial,
                                           int lanes, vf re[SIDE], vf im[SIDE]) {
     half_spectrum a, b;
-    a.re[0] = cm_lanes_load(from, partial, lanes);
-    b.re[0] = cm_lanes_load(from + plane, partial, lanes);
+    a.re[0] = cm_plane_load(from, partial, lanes);
+    b.re[0] = cm_plane_load(from + plane, partial, lanes);
     for (int k = 1; k < 5; ++k) {
-        const vf fr = cm_lanes_load(from + 2 * k * plane, partial, lanes);
-        const vf fi = cm_lanes_load(from + (2 * k + 1) * plane, partial, lanes);
-        const vf gr = cm_lanes_load(from + 2 * (POINTS - k) * plane, partial, lanes);
-        const vf gi = cm_lanes_load(from + (2 * (POINTS - k) + 1) * plane, partial, lanes);
+        const vf fr = cm_plane_load(from + 2 * k * plane, partial, lanes);
+        const vf fi = cm_plane_load(from + (2 * k + 1) * plane, partial, lanes);
+        const vf gr = cm_plane_load(from + 2 * (POINTS - k) * plane, partial, lanes);
+        const vf gi = cm_plane_load(from + (2 * (POINTS - k) + 1) * plane, partial, lanes);
         a.re[k] = vf_add(fr, gr);
         a.im[k] = vf_sub(fi, gi);
         b.re[k] = vf_add(fi, gi);
         b.im[k] = vf_sub(gr, fr);
     }
-    a.re[5] = cm_lanes_load(from + 10 * plane, partial, lanes);
-    b.re[5] = cm_lanes_load(from + 11 * plane, partial, lanes);
+    a.re[5] = cm_plane_load(from + 10 * plane, partial, lanes);
+    b.re[5] = cm_plane_load(from + 11 * plane, partial, lanes);
     inverse10(&a, re);
     inverse10(&b, im);
 }

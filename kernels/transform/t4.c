@@ -54,7 +54,7 @@ CM_ALWAYS_INLINE void transform_lanes(const float *x, ptrdiff_t step, bool parti
         vf m[POINTS];
         points_of(columns[i], m);
         for (int j = 0; j < POINTS; ++j) {
-            cm_lanes_store(to + (i * POINTS + j) * plane, m[j], partial, lanes);
+            cm_plane_store(to + (i * POINTS + j) * plane, m[j], partial, lanes);
         }
     }
 }
@@ -75,7 +75,7 @@ CM_ALWAYS_INLINE void restore_lanes(const float *from, ptrdiff_t plane, bool par
     for (int j = 0; j < POINTS; ++j) {
         vf m[POINTS], values[SIDE];
         for (int i = 0; i < POINTS; ++i) {
-            m[i] = cm_lanes_load(from + (i * POINTS + j) * plane, partial, lanes);
+            m[i] = cm_plane_load(from + (i * POINTS + j) * plane, partial, lanes);
         }
         values_of(m, values);
         for (int p = 0; p < SIDE; ++p) {
