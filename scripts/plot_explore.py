@@ -6,7 +6,6 @@ usage: plot_explore.py PICTURE.svg|png EXPLORE.json
 Needs matplotlib (Debian: apt install python3-matplotlib).
 """
 
-import json
 import sys
 
 import matplotlib
@@ -88,17 +87,5 @@ def draw(explore: dict, picture: str) -> None:
     pyplot.close(figure)
 
 
-def main() -> int:
-    if len(sys.argv) != 3:
-        print(__doc__, file=sys.stderr)
-        return 2
-    with open(sys.argv[2], encoding="utf-8") as file:
-        explore = json.load(file)
-    if explore.get("kind") != "explore" or explore.get("schema_version") != 1:
-        sys.exit(f"plot_explore.py: {sys.argv[2]}: not a file of convmark explore")
-    draw(explore, sys.argv[1])
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(plot_sweep.run(__doc__, "explore", draw))
