@@ -6,7 +6,6 @@ usage: plot_explore.py PICTURE.svg|png EXPLORE.json
 Needs matplotlib (Debian: apt install python3-matplotlib).
 """
 
-import json
 import sys
 
 import matplotlib
@@ -46,13 +45,11 @@ def draw_frontier(axes, points: list[dict]) -> None:
     frontier = sorted((p for p in points if p["frontier"]), key=lambda p: p["images_per_second"])
     axes.plot([p["images_per_second"] for p in frontier], [100 * p["accuracy"] for p in frontier],
               color=FRONTIER, linewidth=1.2, zorder=1)
-    for i, point in enumerate(frontier):
-        # By turns on either side of the line, so that neighbours stay apart.
-        above = i % 2 == 0 and i + 1 < len(frontier)  # the fastest has the edge beside it
+    for point in frontier:
+        # Right above: the frontier falls from there.
         axes.annotate(f"{point['network']}, {point['schedule']}",
                       (point["images_per_second"], 100 * point["accuracy"]), fontsize=7.5,
-                      color=FRONTIER, textcoords="offset points", ha="left" if above else "right",
-                      va="bottom" if above else "top", xytext=(5, 5) if above else (-5, -6))
+                      color=FRONTIER, textcoords="offset points", xytext=(5, 5))
 
 
 def legend(figure, colours: dict, schedules: list[str]) -> None:
@@ -73,7 +70,9 @@ def draw(explore: dict, picture: str) -> None:
     draw_points(axes, points, colours, options["schedules"])
     draw_frontier(axes, points)
     axes.set_xscale("log")
-    axes.margins(x=0.16, y=0.12)
+    axes.margins(x=0.08, y=0.12)
+    left, right = axes.get_xlim()
+    axes.set_xlim(left, right * (right / left) ** 0.22)  # room for the label of the fastest
     axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
@@ -88,17 +87,5 @@ def draw(explore: dict, picture: str) -> None:
     pyplot.close(figure)
 
 
-def main() -> int:
-    if len(sys.argv) != 3:
-        print(__doc__, file=sys.stderr)
-        return 2
-    with open(sys.argv[2], encoding="utf-8") as file:
-        explore = json.load(file)
-    if explore.get("kind") != "explore" or explore.get("schema_version") != 1:
-        sys.exit(f"plot_explore.py: {sys.argv[2]}: not a file of convmark explore")
-    draw(explore, sys.argv[1])
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(plot_sweep.run(__doc__, "explore", draw))

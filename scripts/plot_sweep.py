@@ -110,17 +110,18 @@ def draw(sweep: dict, picture: str) -> None:
     pyplot.close(figure)
 
 
-def main() -> int:
+def run(usage: str, kind: str, draw_file) -> int:
+    """A script's main(): PICTURE, FILE of this kind."""
     if len(sys.argv) != 3:
-        print(__doc__, file=sys.stderr)
+        print(usage, file=sys.stderr)
         return 2
     with open(sys.argv[2], encoding="utf-8") as file:
-        sweep = json.load(file)
-    if sweep.get("kind") != "sweep" or sweep.get("schema_version") != 1:
-        sys.exit(f"plot_sweep.py: {sys.argv[2]}: not a file of convmark sweep")
-    draw(sweep, sys.argv[1])
+        results = json.load(file)
+    if results.get("kind") != kind or results.get("schema_version") != 1:
+        sys.exit(f"plot_{kind}.py: {sys.argv[2]}: not a file of convmark {kind}")
+    draw_file(results, sys.argv[1])
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, "sweep", draw))

@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <jansson.h>
+
 #include "data/dataset.h"
 #include "kernels/kernels.h"
 #include "network/network.h"
@@ -186,6 +188,19 @@ cm_status cm_check_output(const char *option, const char *path, bool allow_stdou
 
 /** Whether an output path is standard output: text for people then has to stay off it. */
 bool cm_is_stdout(const char *path);
+
+/** How a command that fills a folder ends. */
+typedef struct cm_folder_output {
+    const char *kind, *folder; /* "sweep", of whose files KIND.json is one */
+    const char *json;          /* --json, or NULL */
+    bool complete;
+    FILE *text; /* for people; NULL: quiet */
+} cm_folder_output;
+
+/** Writes `json` where --json asks for it and prints the tables; takes over both, of which NULL is
+ * an error that was told (json) or nothing to print. */
+cm_status cm_show_folder(const cm_folder_output *output, json_t *json, char *tables,
+                         cm_error *error);
 
 /** What `convmark compare` does with these files and no options. */
 cm_status cm_compare_paths(const char *const *paths, int count, cm_error *error);

@@ -5,7 +5,6 @@
 #include "cli/cli.h"
 #include "cli/progress.h"
 #include "explore/explore.h"
-#include "files/json.h"
 #include "system/energy.h"
 
 typedef struct explore_options {
@@ -146,22 +145,14 @@ static cm_status read_options(explore_options *options, cm_error *error) {
 
 static cm_status show(const explore_options *options, const cm_explore *explore, FILE *text,
                       cm_error *error) {
-    cm_status status = CM_OK;
-    if (options->json != NULL) {
-        json_t *json = cm_explore_to_json(explore, error);
-        status = json == NULL ? CM_FAILED : cm_json_write(options->json, json, error);
-        json_decref(json);
-    }
-    char *tables = text != NULL ? cm_explore_text(explore) : NULL;
-    if (tables != NULL) {
-        fprintf(text, "\n%s", tables);
-        if (explore->complete) {
-            fprintf(text, "\nwritten: %s/explore.json, explore.csv, explore.md\n",
-                    options->explore.output);
-        }
-    }
-    free(tables);
-    return status;
+    const cm_folder_output output = {.kind = "explore",
+                                     .folder = options->explore.output,
+                                     .json = options->json,
+                                     .complete = explore->complete,
+                                     .text = text};
+    return cm_show_folder(&output,
+                          options->json != NULL ? cm_explore_to_json(explore, error) : NULL,
+                          text != NULL ? cm_explore_text(explore) : NULL, error);
 }
 
 static cm_status make(const explore_options *options, const cm_dataset *dataset, FILE *text,

@@ -5,7 +5,6 @@
 
 #include "cli/cli.h"
 #include "cli/progress.h"
-#include "files/json.h"
 #include "sweep/sweep.h"
 #include "system/energy.h"
 
@@ -82,21 +81,13 @@ static cm_status read_options(sweep_options *options, cm_error *error) {
 
 static cm_status show(const sweep_options *options, const cm_sweep *sweep, FILE *text,
                       cm_error *error) {
-    cm_status status = CM_OK;
-    if (options->json != NULL) {
-        json_t *json = cm_sweep_to_json(sweep, error);
-        status = json == NULL ? CM_FAILED : cm_json_write(options->json, json, error);
-        json_decref(json);
-    }
-    char *tables = text != NULL ? cm_sweep_text(sweep) : NULL;
-    if (tables != NULL) {
-        fprintf(text, "\n%s", tables);
-        if (sweep->complete) {
-            fprintf(text, "\nwritten: %s/sweep.json, sweep.csv, sweep.md\n", options->sweep.output);
-        }
-    }
-    free(tables);
-    return status;
+    const cm_folder_output output = {.kind = "sweep",
+                                     .folder = options->sweep.output,
+                                     .json = options->json,
+                                     .complete = sweep->complete,
+                                     .text = text};
+    return cm_show_folder(&output, options->json != NULL ? cm_sweep_to_json(sweep, error) : NULL,
+                          text != NULL ? cm_sweep_text(sweep) : NULL, error);
 }
 
 static cm_status make_sweep(const sweep_options *options, const cm_dataset *dataset, FILE *text,

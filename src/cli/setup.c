@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "files/atomic_file.h"
+#include "files/json.h"
 #include "measure/conditions.h"
 #include "system/threads.h"
 
@@ -208,4 +209,22 @@ cm_status cm_machine_prepare(cm_machine_options *options, cm_error *error) {
 void cm_machine_release(cm_machine_options *options) {
     cm_topology_free(options->topology);
     options->topology = NULL;
+}
+
+cm_status cm_show_folder(const cm_folder_output *output, json_t *json, char *tables,
+                         cm_error *error) {
+    cm_status status = CM_OK;
+    if (output->json != NULL) {
+        status = json == NULL ? CM_FAILED : cm_json_write(output->json, json, error);
+    }
+    if (output->text != NULL && tables != NULL) {
+        fprintf(output->text, "\n%s", tables);
+        if (output->complete) {
+            fprintf(output->text, "\nwritten: %s/%s.json, %s.csv, %s.md\n", output->folder,
+                    output->kind, output->kind, output->kind);
+        }
+    }
+    json_decref(json);
+    free(tables);
+    return status;
 }

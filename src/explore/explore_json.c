@@ -15,14 +15,6 @@ static json_t *finite_or_null(double value) {
 
 /* ---- Options ---- */
 
-static json_t *numbers_json(const int *values, int count) {
-    json_t *list = json_array();
-    for (int i = 0; i < count; ++i) {
-        json_array_append_new(list, json_integer(values[i]));
-    }
-    return list;
-}
-
 static json_t *batch_norms_json(const cm_explore_options *o) {
     json_t *list = json_array();
     for (int i = 0; i < o->batch_norm_count; ++i) {
@@ -49,15 +41,16 @@ static json_t *schedules_json(const cm_explore_options *o) {
 
 /* Everything that decides what is measured: what two parts of one grid must have in common. */
 static json_t *options_json(const cm_explore_options *o) {
-    return json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:b, s:s, s:i, s:f, s:I, s:o, s:o}", "depths",
-        numbers_json(o->depths, o->depth_count), "pools", numbers_json(o->pools, o->pool_count),
-        "batch_norms", batch_norms_json(o), "dropouts", dropouts_json(o), "widths",
-        numbers_json(o->widths, o->width_count), "schedules", schedules_json(o), "seeds", o->seeds,
-        "threads", o->threads, "pinned", o->pinned, "isa", cm_isa_name(o->isa), "rounds", o->rounds,
-        "seconds", o->seconds, "order_seed", (json_int_t)o->order_seed, "until_accuracy",
-        o->until_accuracy > 0.0 ? json_real(o->until_accuracy) : json_null(), "training",
-        cm_train_options_json(&o->train));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:b, s:s, s:i, s:f, s:I, s:o, s:o}",
+                     "depths", cm_json_integers(o->depths, o->depth_count), "pools",
+                     cm_json_integers(o->pools, o->pool_count), "batch_norms", batch_norms_json(o),
+                     "dropouts", dropouts_json(o), "widths",
+                     cm_json_integers(o->widths, o->width_count), "schedules", schedules_json(o),
+                     "seeds", o->seeds, "threads", o->threads, "pinned", o->pinned, "isa",
+                     cm_isa_name(o->isa), "rounds", o->rounds, "seconds", o->seconds, "order_seed",
+                     (json_int_t)o->order_seed, "until_accuracy",
+                     o->until_accuracy > 0.0 ? json_real(o->until_accuracy) : json_null(),
+                     "training", cm_train_options_json(&o->train));
 }
 
 /* ---- What was found ---- */

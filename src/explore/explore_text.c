@@ -170,31 +170,29 @@ static void print_notes(FILE *out, const cm_explore *explore, bool markdown) {
     }
 }
 
-static char *print(const cm_explore *explore, bool markdown) {
-    char *text = NULL;
-    size_t size = 0;
-    cm_explore_point *points = cm_explore_points(explore);
-    FILE *out = points == NULL ? NULL : open_memstream(&text, &size);
-    if (out == NULL) {
-        free(points);
-        return NULL;
-    }
-    print_points(out, explore, points, markdown);
-    print_frontier(out, explore, points, markdown);
-    print_notes(out, explore, markdown);
-    free(points);
-    const bool failed = ferror(out) != 0;
-    if (fclose(out) != 0 || failed) {
-        free(text);
-        return NULL;
-    }
+typedef struct explore_page {
+    const cm_explore *explore;
+    cm_explore_point *points;
+} explore_page;
+
+static void print(FILE *out, const void *context, bool markdown) {
+    const explore_page *page = context;
+    print_points(out, page->explore, page->points, markdown);
+    print_frontier(out, page->explore, page->points, markdown);
+    print_notes(out, page->explore, markdown);
+}
+
+static char *text_of(const cm_explore *explore, bool markdown) {
+    const explore_page page = {explore, cm_explore_points(explore)};
+    char *text = page.points == NULL ? NULL : cm_table_text(print, &page, markdown);
+    free(page.points);
     return text;
 }
 
 char *cm_explore_text(const cm_explore *explore) {
-    return print(explore, false);
+    return text_of(explore, false);
 }
 
 char *cm_explore_markdown(const cm_explore *explore) {
-    return print(explore, true);
+    return text_of(explore, true);
 }

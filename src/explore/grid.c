@@ -37,23 +37,6 @@ cm_explore_options cm_explore_options_default(void) {
 
 /* ---- Options ---- */
 
-static cm_status check_numbers(const char *option, const int *values, int count, int limit,
-                               cm_error *error) {
-    for (int i = 0; i < count; ++i) {
-        if (values[i] < 1 || values[i] > limit) {
-            return cm_fail(error, CM_USAGE, "--%s: %d is not accepted; give 1 to %d", option,
-                           values[i], limit);
-        }
-        for (int k = 0; k < i; ++k) {
-            if (values[k] == values[i]) {
-                return cm_fail(error, CM_USAGE, "--%s: %d is there twice; name each one once",
-                               option, values[i]);
-            }
-        }
-    }
-    return CM_OK;
-}
-
 static cm_status check_dropouts(const cm_explore_options *options, cm_error *error) {
     for (int i = 0; i < options->dropout_count; ++i) {
         if (!(options->dropouts[i] >= 0.0 && options->dropouts[i] < 1.0)) {
@@ -95,8 +78,8 @@ static cm_status check_options(const cm_explore *explore, cm_error *error) {
                  {"seeds", &o->seeds, 1, CM_EXPLORE_MAX_SEEDS}};
     cm_status status = CM_OK;
     for (size_t i = 0; status == CM_OK && i < sizeof lists / sizeof *lists; ++i) {
-        status =
-            check_numbers(lists[i].option, lists[i].values, lists[i].count, lists[i].limit, error);
+        status = cm_check_list(lists[i].option, lists[i].values, lists[i].count, lists[i].limit, "",
+                               error);
     }
     if (status == CM_OK) {
         status = check_dropouts(o, error);

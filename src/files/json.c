@@ -89,3 +89,14 @@ json_t *cm_json_string(const char *bytes) {
     free(ascii);
     return string;
 }
+
+json_t *cm_json_integers(const int *values, int count) {
+    json_t *list = json_array();
+    for (int i = 0; i < count; ++i) {
+        if (json_array_append_new(list, json_integer(values[i])) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}

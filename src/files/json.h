@@ -43,6 +43,9 @@ cm_status cm_json_write(const char *path, const json_t *value, cm_error *error);
  */
 bool cm_json_set(json_t *object, const char *key, json_t *value, cm_error *error);
 
+/** Whole numbers as an array. NULL: no memory. */
+json_t *cm_json_integers(const int *values, int count);
+
 /** A string from bytes of any kind, such as a command line or a path: where they are not UTF-8,
  * each byte above 0x7F becomes '?'. NULL: no memory. JSON's null for NULL. */
 json_t *cm_json_string(const char *bytes);

@@ -1,5 +1,6 @@
 #include "results/table.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void cm_table_print_row(const cm_text_table *table, char cells[][CM_TABLE_CELL]) {
@@ -46,4 +47,21 @@ void cm_table_format_count(double value, char *text, size_t size) {
         text[to++] = digits[i];
     }
     text[to] = '\0';
+}
+
+char *cm_table_text(void (*print)(FILE *out, const void *context, bool markdown),
+                    const void *context, bool markdown) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL) {
+        return NULL;
+    }
+    print(out, context, markdown);
+    const bool failed = ferror(out) != 0;
+    if (fclose(out) != 0 || failed) {
+        free(text);
+        return NULL;
+    }
+    return text;
 }

@@ -30,6 +30,10 @@ typedef struct cm_text_table {
 void cm_table_print_head(const cm_text_table *table);
 void cm_table_print_row(const cm_text_table *table, char cells[][CM_TABLE_CELL]);
 
+/** What `print` writes, as text; free() it. NULL: no memory. */
+char *cm_table_text(void (*print)(FILE *out, const void *context, bool markdown),
+                    const void *context, bool markdown);
+
 /** A count with commas: 1,234,567. */
 void cm_table_format_count(double value, char *text, size_t size);
 

@@ -68,6 +68,23 @@ cm_status cm_rounds_measure(const cm_rounds *rounds, cm_work *work, cm_error *er
     return status;
 }
 
+cm_status cm_check_list(const char *option, const int *values, int count, int limit,
+                        const char *why, cm_error *error) {
+    for (int i = 0; i < count; ++i) {
+        if (values[i] < 1 || values[i] > limit) {
+            return cm_fail(error, CM_USAGE, "--%s: %d is not accepted; give 1 to %d%s", option,
+                           values[i], limit, why);
+        }
+        for (int k = 0; k < i; ++k) {
+            if (values[k] == values[i]) {
+                return cm_fail(error, CM_USAGE, "--%s: %d is there twice; name each one once",
+                               option, values[i]);
+            }
+        }
+    }
+    return CM_OK;
+}
+
 double cm_training_work(const cm_network *network, const cm_train_options *options, int threads) {
     double macs = 0.0;
     for (int i = 0; i < network->layer_count; ++i) {

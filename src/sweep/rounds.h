@@ -39,6 +39,11 @@ void cm_rounds_plan(const cm_rounds *rounds, cm_work *work);
  * that was broken off are dropped. */
 cm_status cm_rounds_measure(const cm_rounds *rounds, cm_work *work, cm_error *error);
 
+/** CM_USAGE where a number of the option's list is not within 1 .. limit (`why` says more on it),
+ * or is there twice. */
+cm_status cm_check_list(const char *option, const int *values, int count, int limit,
+                        const char *why, cm_error *error);
+
 /** How much work a training run is, in the unit of the rounds' seconds: guessed from a rate of 30
  * GMAC/s a thread. */
 double cm_training_work(const cm_network *network, const cm_train_options *options, int threads);

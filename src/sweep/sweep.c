@@ -55,23 +55,6 @@ static void choose_cores(cm_sweep_options *options) {
     options->cores[options->core_count++] = all;
 }
 
-static cm_status check_list(const char *option, const int *values, int count, int limit,
-                            const char *why, cm_error *error) {
-    for (int i = 0; i < count; ++i) {
-        if (values[i] < 1 || values[i] > limit) {
-            return cm_fail(error, CM_USAGE, "--%s: %d is not accepted; give 1 to %d%s", option,
-                           values[i], limit, why);
-        }
-        for (int k = 0; k < i; ++k) {
-            if (values[k] == values[i]) {
-                return cm_fail(error, CM_USAGE, "--%s: %d is there twice; name each one once",
-                               option, values[i]);
-            }
-        }
-    }
-    return CM_OK;
-}
-
 static cm_status plan_options(cm_sweep *sweep, cm_error *error) {
     cm_sweep_options *options = &sweep->options;
     if (options->isa == CM_ISA_COUNT) {
@@ -91,11 +74,11 @@ static cm_status plan_options(cm_sweep *sweep, cm_error *error) {
                        sweep->dataset->name);
     }
     cm_status status =
-        check_list("cores", options->cores, options->core_count, options->topology->usable_pus,
-                   ": the CPUs that this process may use", error);
+        cm_check_list("cores", options->cores, options->core_count, options->topology->usable_pus,
+                      ": the CPUs that this process may use", error);
     if (status == CM_OK) {
-        status = check_list("batch", options->batches, options->batch_count, CM_SWEEP_MAX_BATCH, "",
-                            error);
+        status = cm_check_list("batch", options->batches, options->batch_count, CM_SWEEP_MAX_BATCH,
+                               "", error);
     }
     return status == CM_OK ? cm_train_options_check(&options->train, error) : status;
 }

@@ -9,14 +9,6 @@
 #include "statistics/samples.h"
 #include "sweep/sweep.h"
 
-static json_t *numbers_json(const int *values, int count) {
-    json_t *list = json_array();
-    for (int i = 0; i < count; ++i) {
-        json_array_append_new(list, json_integer(values[i]));
-    }
-    return list;
-}
-
 static json_t *names_json(const cm_sweep *sweep) {
     json_t *list = json_array();
     for (int i = 0; i < sweep->variant_count; ++i) {
@@ -28,13 +20,13 @@ static json_t *names_json(const cm_sweep *sweep) {
 /* Everything that decides what is measured: what two parts of one sweep must have in common. */
 static json_t *options_json(const cm_sweep *sweep) {
     const cm_sweep_options *options = &sweep->options;
-    return json_pack("{s:o, s:o, s:o, s:s, s:s, s:i, s:f, s:I, s:b, s:o}", "variants",
-                     names_json(sweep), "cores", numbers_json(options->cores, options->core_count),
-                     "batches", numbers_json(options->batches, options->batch_count), "pin",
-                     cm_pin_name(options->pin), "isa", cm_isa_name(options->isa), "rounds",
-                     options->rounds, "seconds", options->seconds, "order_seed",
-                     (json_int_t)options->seed, "accuracy", options->accuracy, "training",
-                     cm_train_options_json(&options->train));
+    return json_pack(
+        "{s:o, s:o, s:o, s:s, s:s, s:i, s:f, s:I, s:b, s:o}", "variants", names_json(sweep),
+        "cores", cm_json_integers(options->cores, options->core_count), "batches",
+        cm_json_integers(options->batches, options->batch_count), "pin", cm_pin_name(options->pin),
+        "isa", cm_isa_name(options->isa), "rounds", options->rounds, "seconds", options->seconds,
+        "order_seed", (json_int_t)options->seed, "accuracy", options->accuracy, "training",
+        cm_train_options_json(&options->train));
 }
 
 static json_t *finite_or_null(double value) {

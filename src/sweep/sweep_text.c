@@ -1,7 +1,6 @@
 /* The sweep's tables, as text and as Markdown. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "results/table.h"
@@ -110,30 +109,19 @@ static void print_accuracy(FILE *out, const cm_sweep *sweep, bool markdown) {
     print_until(out, sweep, markdown);
 }
 
-static char *print(const cm_sweep *sweep, bool markdown) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL) {
-        return NULL;
-    }
+static void print(FILE *out, const void *context, bool markdown) {
+    const cm_sweep *sweep = context;
     print_measurements(out, sweep, markdown);
     if (sweep->run_count > 0) {
         fputc('\n', out);
         print_accuracy(out, sweep, markdown);
     }
-    const bool failed = ferror(out) != 0;
-    if (fclose(out) != 0 || failed) {
-        free(text);
-        return NULL;
-    }
-    return text;
 }
 
 char *cm_sweep_text(const cm_sweep *sweep) {
-    return print(sweep, false);
+    return cm_table_text(print, sweep, false);
 }
 
 char *cm_sweep_markdown(const cm_sweep *sweep) {
-    return print(sweep, true);
+    return cm_table_text(print, sweep, true);
 }
