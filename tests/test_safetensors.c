@@ -114,6 +114,13 @@ static void test_refuses_headers(void **state) {
     assert_refused("{", 0, "header");
     assert_refused("{} x", 0, "header");
     assert_refused("{\"a\":" F32("[]", "[0,4]") ",\"a\":" F32("[]", "[4,8]") "}", 8, "duplicate");
+    assert_refused("{\"a\":" F32("[]", "[0,4]") ",\"\\u0061\":" F32("[]", "[4,8]") "}", 8,
+                   "duplicate");
+    assert_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"sh\\u0061pe\":[],"
+                   "\"data_offsets\":[0,4]}}",
+                   4, "duplicate");
+    assert_refused("{\"a\\u0000\":" F32("[]", "[0,4]") "}", 4, "NUL");
+    assert_refused("{\"__metadata__\":{},\"\\u005f_metadata__\":{}}", 0, "duplicate");
     assert_refused("{\"__metadata__\":[]}", 0, "__metadata__");
     assert_refused("{\"__metadata__\":{\"x\":{}}}", 0, "\"x\" is not text");
     assert_refused("{\"__metadata__\":{\"x\":1}}", 0, "\"x\" is not text");
@@ -137,6 +144,13 @@ static void test_refuses_tensors(void **state) {
     assert_refused("{\"a\":" F32("[[1]]", "[0,4]") "}", 4, "whole numbers");
     assert_refused("{\"a\":" F32("[4294967296,4294967296]", "[0,0]") "}", 0, "too many elements");
     assert_refused("{\"a\":" F32("[4611686018427387904]", "[0,0]") "}", 0, "too many elements");
+    /* Products that are small numbers modulo 2^64: 2^32 * 2^32, and (2^32 + 1) * (2^32 - 1) + 1. */
+    assert_refused("{\"a\":" F32("[4294967296,4294967296,1]", "[0,4]") "}", 4, "too many elements");
+    assert_refused("{\"a\":" F32("[6148914691236517206,3]", "[0,8]") "}", 8, "too many elements");
+    assert_refused("{\"a\":" F32("[18446744073709551617]", "[0,4]") "}", 4, "too big");
+    assert_refused("{\"a\":" F32("[1]", "[0,18446744073709551620]") "}", 4, "too big");
+    assert_refused("{\"a\":" F32("[1]", "[9223372036854775803,9223372036854775807]") "}", 4,
+                   "beyond the end");
     assert_refused("{\"a\":" F32("[1]", "[0,8]") "}", 8, "do not fit its shape");
     assert_refused("{\"a\":" ENTRY("\"I64\"", "[1]", "[0,4]") "}", 4, "do not fit its shape");
 }
@@ -206,7 +220,7 @@ static void test_refuses_lengths(void **state) {
 /* Values that would take a hundred times the header's memory are not parsed at all. */
 static void test_refuses_floods(void **state) {
     (void)state;
-    enum { VALUES = 1 << 19 };
+    enum { VALUES = 1 << 21 };
     char *header = malloc(2 * VALUES + 16);
     assert_non_null(header);
     strcpy(header, "{\"a\":[");
@@ -214,7 +228,49 @@ static void test_refuses_floods(void **state) {
         memcpy(header + 6 + 2 * i, "0,", 3);
     }
     strcat(header + 6 + 2 * VALUES - 2, "0]}");
-    assert_refused(header, 0, "more than 262144 values");
+    assert_refused(header, 0, "more than 1048576 values");
+    free(header);
+}
+
+/* As many tensors as no model has: each one is looked at a fixed number of times, but for a sort.
+ */
+static void test_many_tensors(void **state) {
+    (void)state;
+    enum { TENSORS = 100000, ROOM = 80 };
+    char *header = malloc((size_t)TENSORS * ROOM + 2);
+    float *data = calloc(TENSORS, sizeof *data);
+    assert_non_null(header);
+    assert_non_null(data);
+    size_t used = 0;
+    for (int i = 0; i < TENSORS; ++i) {
+        const int place = (int)(INT64_C(77777) * i % TENSORS); /* each one once, in no order */
+        used += (size_t)snprintf(header + used, ROOM, "%c\"%d\":" F32("[]", "[%d,%d]"),
+                                 i == 0 ? '{' : ',', i, 4 * place, 4 * place + 4);
+    }
+    strcpy(header + used, "}");
+    cm_safetensors *file = NULL;
+    cm_error error = {{0}};
+    if (parse(header, data, TENSORS * sizeof *data, &file, &error) != CM_OK) {
+        fail_msg("%s", error.message);
+    }
+    assert_int_equal(cm_safetensors_count(file), TENSORS);
+    assert_string_equal(cm_safetensors_at(file, 0)->name, "0");
+    assert_string_equal(cm_safetensors_at(file, 77777)->name, "1");
+    cm_safetensors_free(file);
+    free(header);
+    free(data);
+}
+
+/* Brackets in brackets to the depth that would exhaust the stack. */
+static void test_refuses_nesting(void **state) {
+    (void)state;
+    enum { DEPTH = 1 << 19 };
+    char *header = malloc(DEPTH + 6);
+    assert_non_null(header);
+    strcpy(header, "{\"a\":");
+    memset(header + 5, '[', DEPTH);
+    header[5 + DEPTH] = '\0';
+    assert_refused(header, 0, "depth");
     free(header);
 }
 
@@ -502,6 +558,8 @@ int main(void) {
         TEST(refuses_values),
         TEST(refuses_lengths),
         TEST(refuses_floods),
+        TEST(many_tensors),
+        TEST(refuses_nesting),
         TEST(damaged_files),
         TEST(round_trip),
         TEST(writer_refuses),

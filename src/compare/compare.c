@@ -131,34 +131,53 @@ static void summarize(cm_comparisons *result) {
     result->geometric_mean = known > 0 ? exp(sum / known) : NAN;
 }
 
+/* Of the measurements that are wanted, those of the first file with those of file `file`. */
+static void join_file(const cm_compare_options *options, const cm_results_file *files, int file,
+                      const cm_measurement *const *base, const cm_measurement *const *other,
+                      cm_comparisons *result) {
+    const cm_measurements *left = &files[0].measurements, *right = &files[file].measurements;
+    for (int i = 0; i < left->count; ++i) {
+        const cm_measurement *m = &left->items[i];
+        const cm_measurement *found =
+            wanted(options, m) ? cm_measurements_search(other, right->count, m) : NULL;
+        if (found != NULL) {
+            result->items[result->count++] = compare_one(m, found, file, options->level);
+        } else {
+            result->unmatched += wanted(options, m);
+        }
+    }
+    for (int i = 0; i < right->count; ++i) {
+        const cm_measurement *m = &right->items[i];
+        result->unmatched +=
+            wanted(options, m) && cm_measurements_search(base, left->count, m) == NULL;
+    }
+}
+
+/* In the order of the first file, then of the files. */
+static int by_place(const void *left, const void *right) {
+    const cm_comparison *a = left, *b = right;
+    return a->base != b->base ? (a->base > b->base) - (a->base < b->base) : a->file - b->file;
+}
+
 static cm_status join(const cm_compare_options *options, const cm_results_file *files, int count,
                       cm_comparisons *result, cm_error *error) {
-    const cm_measurements *base = &files[0].measurements;
-    result->items = calloc((size_t)base->count * (size_t)count + 1, sizeof *result->items);
-    if (result->items == NULL) {
+    const size_t rows = (size_t)files[0].measurements.count * (size_t)count;
+    const cm_measurement **base = cm_measurements_sort(&files[0].measurements);
+    result->items = calloc(rows + 1, sizeof *result->items);
+    bool ok = base != NULL && result->items != NULL;
+    for (int file = 1; ok && file < count; ++file) {
+        const cm_measurement **other = cm_measurements_sort(&files[file].measurements);
+        ok = other != NULL;
+        if (ok) {
+            join_file(options, files, file, base, other, result);
+        }
+        free(other);
+    }
+    free(base);
+    if (!ok) {
         return cm_fail(error, CM_FAILED, "compare: out of memory; close other programs");
     }
-    for (int i = 0; i < base->count; ++i) {
-        const cm_measurement *m = &base->items[i];
-        for (int file = 1; wanted(options, m) && file < count; ++file) {
-            const cm_measurements *list = &files[file].measurements;
-            const int found = cm_measurements_find(list, m->name, m->metric);
-            if (found >= 0) {
-                result->items[result->count++] =
-                    compare_one(m, &list->items[found], file, options->level);
-            } else {
-                ++result->unmatched;
-            }
-        }
-    }
-    for (int file = 1; file < count; ++file) {
-        const cm_measurements *list = &files[file].measurements;
-        for (int i = 0; i < list->count; ++i) {
-            const cm_measurement *m = &list->items[i];
-            result->unmatched +=
-                wanted(options, m) && cm_measurements_find(base, m->name, m->metric) < 0;
-        }
-    }
+    qsort(result->items, (size_t)result->count, sizeof *result->items, by_place);
     return CM_OK;
 }
 

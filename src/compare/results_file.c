@@ -30,26 +30,34 @@ static const char *text_of(const json_t *object, const char *key) {
     return json_string_value(json_object_get(object, key));
 }
 
-/* The measurement of a benchmark's name; a new one at the end if there is none. The repetitions of
- * one stand together but for random interleaving, so the search begins with the last one. */
-static cm_measurement *find_benchmark(cm_measurements *list, const char *name) {
-    for (int i = list->count - 1; i >= 0; --i) {
-        if (strcmp(list->items[i].name, name) == 0) {
-            return &list->items[i];
-        }
+/* A file of Google Benchmark as it is read; `places` is each name's index in the list. */
+typedef struct benchmarks {
+    cm_measurements *list;
+    json_t *places;
+} benchmarks;
+
+/* The measurement of a benchmark's name; a new one at the end if there is none. NULL: the name is
+ * too long, or no memory. */
+static cm_measurement *find_benchmark(const benchmarks *in, const char *name) {
+    const json_t *place = json_object_get(in->places, name);
+    if (place != NULL) {
+        return &in->list->items[json_integer_value(place)];
     }
-    cm_measurement *m = &list->items[list->count];
-    if (snprintf(m->name, sizeof m->name, "%s", name) >= (int)sizeof m->name) {
+    cm_measurement *m = &in->list->items[in->list->count];
+    if (strlen(name) >= sizeof m->name ||
+        json_object_set_new(in->places, name, json_integer(in->list->count)) != 0) {
         return NULL;
     }
+    snprintf(m->name, sizeof m->name, "%s", name);
     snprintf(m->metric, sizeof m->metric, "seconds");
     snprintf(m->unit, sizeof m->unit, "s");
     m->attributes = json_object();
-    ++list->count;
+    ++in->list->count;
     return m;
 }
 
-static cm_status add_benchmark(cm_results_file *file, const json_t *row, cm_error *error) {
+static cm_status add_benchmark(const benchmarks *in, const json_t *row, const char *path,
+                               cm_error *error) {
     const char *type = text_of(row, "run_type");
     if ((type != NULL && strcmp(type, "iteration") != 0) ||
         json_is_true(json_object_get(row, "error_occurred"))) {
@@ -59,16 +67,16 @@ static cm_status add_benchmark(cm_results_file *file, const json_t *row, cm_erro
         text_of(row, "run_name") != NULL ? text_of(row, "run_name") : text_of(row, "name");
     const json_t *time = json_object_get(row, "real_time");
     const double unit = seconds_per(text_of(row, "time_unit"));
-    cm_measurement *m = name == NULL ? NULL : find_benchmark(&file->measurements, name);
+    cm_measurement *m = name == NULL ? NULL : find_benchmark(in, name);
     if (m == NULL || !json_is_number(time) || !(unit > 0.0)) {
         return cm_fail(error, CM_BAD_INPUT,
-                       "%s: a benchmark has no name, \"real_time\" or \"time_unit\"; the file is "
-                       "damaged",
-                       file->path);
+                       "%s: a benchmark has no \"real_time\" or \"time_unit\", or a name that is "
+                       "missing or too long; the file is damaged",
+                       path);
     }
     double *samples = realloc(m->samples, ((size_t)m->n + 1) * sizeof *samples);
     if (samples == NULL) {
-        return out_of_memory(file->path, error);
+        return out_of_memory(path, error);
     }
     m->samples = samples;
     m->samples[m->n++] = json_number_value(time) * unit;
@@ -82,15 +90,15 @@ static cm_status read_benchmarks(cm_results_file *file, cm_error *error) {
         return cm_fail(error, CM_BAD_INPUT, "%s: more than %d benchmarks; use --benchmark_filter",
                        file->path, CM_MAX_MEASUREMENTS);
     }
-    file->measurements.items = calloc(count + 1, sizeof *file->measurements.items);
-    if (file->measurements.items == NULL) {
-        return out_of_memory(file->path, error);
-    }
     snprintf(file->kind, sizeof file->kind, "benchmark");
-    cm_status status = CM_OK;
+    const benchmarks in = {&file->measurements, json_object()};
+    in.list->items = calloc(count + 1, sizeof *in.list->items);
+    cm_status status =
+        in.list->items != NULL && in.places != NULL ? CM_OK : out_of_memory(file->path, error);
     for (size_t i = 0; status == CM_OK && i < count; ++i) {
-        status = add_benchmark(file, json_array_get(rows, i), error);
+        status = add_benchmark(&in, json_array_get(rows, i), file->path, error);
     }
+    json_decref(in.places);
     return status;
 }
 

@@ -19,9 +19,9 @@ enum { DTYPE_COUNT = sizeof DTYPES / sizeof *DTYPES };
 
 enum {
     LENGTH_SIZE = 8, /* bytes of the header's length */
-    /* More commas and brackets than any real header has: they bound the memory that a hostile one
-     * takes, which is some hundred times its length. */
-    MAX_SEPARATORS = 1 << 18
+    /* More commas and brackets than any real header has, enough for 100,000 tensors: they bound the
+     * memory that a hostile one takes, which is some hundred times its length. */
+    MAX_SEPARATORS = 1 << 20
 };
 
 static const char METADATA_KEY[] = "__metadata__";

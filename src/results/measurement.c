@@ -131,15 +131,29 @@ static int compare_keys(const void *left, const void *right) {
     return names != 0 ? names : strcmp(a->metric, b->metric);
 }
 
-static cm_status refuse_duplicates(const cm_measurements *list, const char *file, cm_error *error) {
+const cm_measurement **cm_measurements_sort(const cm_measurements *list) {
     const cm_measurement **ordered = malloc(((size_t)list->count + 1) * sizeof *ordered);
+    if (ordered != NULL) {
+        for (int i = 0; i < list->count; ++i) {
+            ordered[i] = &list->items[i];
+        }
+        qsort(ordered, (size_t)list->count, sizeof *ordered, compare_keys);
+    }
+    return ordered;
+}
+
+const cm_measurement *cm_measurements_search(const cm_measurement *const *ordered, int count,
+                                             const cm_measurement *key) {
+    const cm_measurement *const *found =
+        bsearch(&key, ordered, (size_t)count, sizeof *ordered, compare_keys);
+    return found == NULL ? NULL : *found;
+}
+
+static cm_status refuse_duplicates(const cm_measurements *list, const char *file, cm_error *error) {
+    const cm_measurement **ordered = cm_measurements_sort(list);
     if (ordered == NULL) {
         return cm_fail(error, CM_FAILED, "%s: out of memory; close other programs", file);
     }
-    for (int i = 0; i < list->count; ++i) {
-        ordered[i] = &list->items[i];
-    }
-    qsort(ordered, (size_t)list->count, sizeof *ordered, compare_keys);
     cm_status status = CM_OK;
     for (int i = 1; status == CM_OK && i < list->count; ++i) {
         if (compare_keys(&ordered[i - 1], &ordered[i]) == 0) {

@@ -65,6 +65,13 @@ bool cm_measurement_plan_throughput(cm_measurement *measurement, const char *mod
 cm_status cm_measurements_resume(cm_measurements *planned, int room, const json_t *array,
                                  const char *file, cm_error *error);
 
+/** The items in the order of (name, metric): what a search among many needs. NULL: no memory.
+ * free() it before the list. */
+const cm_measurement **cm_measurements_sort(const cm_measurements *list);
+/** The one of `count` sorted items with the name and metric of `key`; NULL: none. */
+const cm_measurement *cm_measurements_search(const cm_measurement *const *ordered, int count,
+                                             const cm_measurement *key);
+
 /** Index of the item with this name and metric; -1: none. */
 int cm_measurements_find(const cm_measurements *list, const char *name, const char *metric);
 
