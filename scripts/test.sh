@@ -4,7 +4,7 @@
 # Where the ARM libraries are missing, dpkg is told of the architecture arm64 to install them.
 # usage: scripts/test.sh [--quick | --all]
 #   --quick  gcc's optimised build only, nothing for clang or ARM is installed
-#   --all    thread sanitizer and a build without OpenMP as well
+#   --all    thread sanitizer and a build without OpenMP as well, and every fault there is
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT" || exit 1
@@ -17,6 +17,7 @@ case ${1:-} in
 *) fail "unknown option '$1' (try --help)" ;;
 esac
 
+[ $mode = all ] && export CONVMARK_FAULTS=full # tests/test_faults.py tries every point
 passed=0 failed=0 skipped=0
 failures=()
 
