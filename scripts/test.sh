@@ -4,7 +4,8 @@
 # Where the ARM libraries are missing, dpkg is told of the architecture arm64 to install them.
 # usage: scripts/test.sh [--quick | --all]
 #   --quick  gcc's optimised build only, nothing for clang or ARM is installed
-#   --all    thread sanitizer and a build without OpenMP as well, and fuzzing for longer
+#   --all    thread sanitizer and a build without OpenMP as well, every fault there is, and fuzzing
+#            for longer
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT" || exit 1
@@ -13,10 +14,11 @@ mode=normal
 case ${1:-} in
 '') ;;
 --quick | --all) mode=${1#--} ;;
---help | -h) sed -n '2,7s/^# //p' "$0" && exit 0 ;;
+--help | -h) sed -n '2,8s/^# //p' "$0" && exit 0 ;;
 *) fail "unknown option '$1' (try --help)" ;;
 esac
 
+[ $mode = all ] && export CONVMARK_FAULTS=full # tests/test_faults.py tries every point
 passed=0 failed=0 skipped=0
 failures=()
 

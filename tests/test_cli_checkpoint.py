@@ -2,15 +2,17 @@
 import os
 import signal
 import subprocess
+import tempfile
 import unittest
 
+import checkpoint_reader
 from cli_support import PROGRAM, CliTest, environment, needs_teams
 
 NETWORK = """input 1 28 28
-conv2d 4 kernel 5 stride 3
+conv2d 4 kernel 5 stride 3 padding 0
 batch_norm
 relu
-max_pool2d 3
+max_pool2d 3 stride 3
 flatten
 linear 16
 relu
@@ -32,7 +34,11 @@ class Checkpoints(CliTest):
              "--valid-steps", "3", "--batch", "8", "--quiet")
 
     def setUp(self):
-        super().setUp()
+        # Checkpoints wait for the disk: where there is a folder in memory there is none.
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        folder = tempfile.TemporaryDirectory(dir=memory)
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
         self.write("small.txt", NETWORK)
 
     def reference(self):
@@ -54,6 +60,21 @@ class Checkpoints(CliTest):
         self.assertEqual(self.files(), ["c", "c.previous"])
         self.succeed(*self.WORDS, "--resume", "c", "--json", "b.json", "--save", "b")
         self.assertEqual(self.compared("b"), whole)
+
+    def test_the_format_is_the_documented_one(self):
+        self.succeed(*self.WORDS, "--checkpoint", "c", "--json", "c.json")
+        values, result = checkpoint_reader.read(self.path("c")), self.read_json("c.json")
+        self.assertEqual((values["version"], values["network"]), (1, "small"))
+        self.assertEqual((values["network_text"], values["data_sha256"]),
+                         (NETWORK, result["data"]["sha256"]))
+        self.assertEqual((values["step_losses"], values["adam_steps"]),
+                         (result["step_losses"], 18))
+        self.assertEqual(values["epochs"], result["epochs"])
+        self.assertEqual(values["options"]["batch"], 8)
+        self.assertEqual(values["state"]["epoch"], 3)
+        self.assertEqual(values["valid_stream"], [0, 9 * 8])
+        self.assertEqual(len(values["tensors"]["conv.1.running_mean"]), 1)
+        self.assertEqual([len(v) for v in values["tensors"]["conv.0.weight"]], [4 * 4 * 25] * 3)
 
     @needs_teams
     def test_a_stopped_run_goes_on_to_the_same_bits(self):

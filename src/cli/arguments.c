@@ -155,6 +155,10 @@ static cm_status parse_options(const cm_command *command, const flat_options *fl
         char *text = poptGetOptArg(arguments->context);
         free(arguments->strings[value - 1]);
         arguments->strings[value - 1] = text;
+        if (text == NULL && row->option->argument != NULL) {
+            return cm_fail(error, CM_FAILED, "%s: out of memory; close other programs",
+                           command->name);
+        }
         const char *string = NULL;
         const cm_status status = store_value(row, text, &string, command->name, error);
         if (status != CM_OK) {

@@ -140,9 +140,12 @@ cm_status cm_topology_load(cm_topology **topology, cm_error *error) {
     read_cpu_model(to);
     read_caches(to);
     if (to->pus < 1 || !read_usable(to)) {
+        const bool no_memory = to->pus > 0 && to->pu_order == NULL;
         cm_topology_free(to);
         return cm_fail(error, CM_FAILED,
-                       "topology: no CPU that this process may use; check its affinity mask");
+                       no_memory ? "topology: out of memory; close some programs"
+                                 : "topology: no CPU that this process may use; check its affinity "
+                                   "mask");
     }
     to->cpu_quota = cm_cgroup_cpu_quota("");
 #ifdef _OPENMP
