@@ -3,7 +3,8 @@ import hashlib
 import struct
 
 MAGIC = b"\x89CMCKPT\n"
-EPOCH = ("train_loss", "test_loss", "accuracy", "learning_rate", "train_seconds", "valid_seconds")
+EPOCH = ("train_loss", "test_loss", "accuracy", "learning_rate", "train_seconds", "valid_seconds",
+         "joules")
 
 
 class Reader:
@@ -49,7 +50,7 @@ def read(path):
     for name in ("train_stream", "valid_stream"):
         values[name] = [reader.number(), reader.number()]
     values["step_losses"] = reader.doubles(reader.number())
-    values["epochs"] = [dict(zip(EPOCH, reader.doubles(6))) for _ in range(reader.number())]
+    values["epochs"] = [dict(zip(EPOCH, reader.doubles(len(EPOCH)))) for _ in range(reader.number())]
     values["adam_steps"] = reader.number()
     values["beta_powers"] = reader.doubles(2)
     values["tensors"] = dict(reader.tensor() for _ in range(reader.number()))
@@ -58,9 +59,9 @@ def read(path):
 
 
 def state_sha256(path):
-    """SHA-256 of all of it but the times."""
+    """SHA-256 of all of it but the times and the energy."""
     values = read(path)
     for part in (values["state"], *values["epochs"]):
-        for name in [name for name in part if name.endswith("seconds")]:
+        for name in [name for name in part if name.endswith(("seconds", "joules"))]:
             del part[name]
     return hashlib.sha256(repr(values).encode()).hexdigest()

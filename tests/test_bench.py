@@ -72,7 +72,7 @@ class BenchTest(CliTest):
                 self.assertAlmostEqual(row["images/s"], 64e9 / row["real_time"],
                                        delta=1e-6 * row["images/s"])
                 share = 100 * row["FLOP/s"] / row["fma_peak_FLOP/s"]
-                self.assertAlmostEqual(row["fma_peak%"] / share, 1, delta=0.5)
+                self.assertAlmostEqual(row["fma_peak%"] / share, 1, delta=1e-6)
         text = self.succeed("compare", "a.json", "b.json")
         for name in names:
             self.assertIn(name, text)

@@ -69,7 +69,10 @@ class Checkpoints(CliTest):
                          (NETWORK, result["data"]["sha256"]))
         self.assertEqual((values["step_losses"], values["adam_steps"]),
                          (result["step_losses"], 18))
-        self.assertEqual(values["epochs"], result["epochs"])
+        for mine, told in zip(values["epochs"], result["epochs"], strict=True):
+            joules = mine.pop("joules") # NaN there and null here where they cannot be measured
+            self.assertEqual(told.pop("joules"), joules if joules == joules else None)
+            self.assertEqual(mine, told)
         self.assertEqual(values["options"]["batch"], 8)
         self.assertEqual(values["state"]["epoch"], 3)
         self.assertEqual(values["valid_stream"], [0, 9 * 8])
@@ -138,20 +141,23 @@ class Checkpoints(CliTest):
         self.assertEqual({n: os.stat(self.path(n)).st_mtime_ns for n in self.files()}, before)
 
     def test_a_second_run_on_the_path_is_refused_while_the_first_one_lives(self):
+        # Without validation no early stopping ends it.
+        long = (*self.WORDS, "--epochs", "100000", "--valid-steps", "0")
         process = subprocess.Popen(
-            [PROGRAM, *self.WORDS, "--epochs", "100000", "--checkpoint", "c", "--every", "1"],
+            [PROGRAM, *long, "--checkpoint", "c", "--every", "1"],
             cwd=self.folder, stdin=subprocess.DEVNULL, env=environment())
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         while not os.path.exists(self.path("c.previous")):
             self.assertIsNone(process.poll())
-        words = (*self.WORDS, "--epochs", "100000", "--resume", "c")
-        self.assertRegex(self.fails(1, *words), "c: is in use by another run, which holds c.lock")
+        self.assertRegex(self.fails(1, *long, "--resume", "c"),
+                         "c: is in use by another run, which holds c.lock")
         process.kill()
         process.wait()
         short = ("--resume", "c", "--epochs", "99999") # refused, but not for the lock
-        self.assertIn("epochs (100000 there", self.fails(2, *self.WORDS, *short))
-        self.assertEqual(self.files(), ["c", "c.previous"])
+        self.assertIn("epochs (100000 there", self.fails(2, *long, *short))
+        # It may have been killed between the two renamings.
+        self.assertIn(self.files(), (["c", "c.previous"], ["c.previous"]))
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ class PagesTest(CliTest):
         self.assertIn("peers", Page(text).images)
         self.assertIn("<td>3,000</td><td>1,500</td><td>2.00</td>", text)
         self.draw("plot_peers.py", "p.png", "out/peers", "out/peers-again")
-        self.assertIn("profile-1.json", self.draw("plot_peers.py", "x.svg", "out", code=1))
+        self.assertIn("explore.json", self.draw("plot_peers.py", "x.svg", "out", code=1))
         self.draw("plot_peers.py", "x.svg", "nothing", code=2)
         self.assert_no_files("x.svg")
 
