@@ -50,7 +50,8 @@ def read(path):
     for name in ("train_stream", "valid_stream"):
         values[name] = [reader.number(), reader.number()]
     values["step_losses"] = reader.doubles(reader.number())
-    values["epochs"] = [dict(zip(EPOCH, reader.doubles(len(EPOCH)))) for _ in range(reader.number())]
+    values["epochs"] = [dict(zip(EPOCH, reader.doubles(len(EPOCH))))
+                        for _ in range(reader.number())]
     values["adam_steps"] = reader.number()
     values["beta_powers"] = reader.doubles(2)
     values["tensors"] = dict(reader.tensor() for _ in range(reader.number()))
