@@ -59,6 +59,13 @@ class SweepTest(CliTest):
         runs = self.read_json("convmark-sweep/sweep.json")["accuracy"]
         self.assertEqual([run["threads"] for run in runs], [2, 1])
         self.assertEqual(runs[0]["sha256"], runs[1]["sha256"])
+        # Other bits are told by every call, not only by the one that trained.
+        sweep = self.read_json("convmark-sweep/sweep.json")
+        sweep["accuracy"][1]["sha256"] = 64 * "0"
+        self.write("convmark-sweep/sweep.json", json.dumps(sweep))
+        for _ in range(2):
+            self.assertIn("tiny gives other bits", self.refused(1, "--cores", "2,1", "--pin",
+                                                                "scatter"))
 
     def test_goes_on_where_it_was_interrupted(self):
         words = ["sweep", *QUICK, "--variants", self.network, "--cores", "1", "--rounds", "60",
