@@ -238,6 +238,19 @@ static void print_tail(const train_run *run) {
     fprintf(run->text, "sha256 %s\n", run->result.sha256);
 }
 
+/* Whether a run that is complete has what --until-accuracy asks for. */
+static cm_status check_accuracy(const train_run *run, cm_error *error) {
+    const double until = run->options->train.until_accuracy;
+    if (until <= 0.0 || run->result.reached_accuracy) {
+        return CM_OK;
+    }
+    return cm_fail(error, CM_FAILED, "accuracy %.2f %% was not reached in %d epochs; %s",
+                   100 * until, run->result.epoch_count,
+                   run->result.early_stopped
+                       ? "the validation loss no longer fell: try another --lr or --schedule"
+                       : "give more with --epochs");
+}
+
 static cm_status run_all(train_run *run, const char *network, const char *data, int argc,
                          const char **argv, cm_error *error) {
     char started[24];
@@ -271,13 +284,7 @@ static cm_status run_all(train_run *run, const char *network, const char *data, 
                                             : "what was complete is written",
                          checkpoint != NULL ? checkpoint : "");
     }
-    const double until = run->options->train.until_accuracy;
-    if (status == CM_OK && run->complete && until > 0.0 && !run->result.reached_accuracy) {
-        status = cm_fail(error, CM_FAILED,
-                         "accuracy %.2f %% was not reached in %d epochs; give more with --epochs",
-                         100 * until, run->result.epoch_count);
-    }
-    return status;
+    return status == CM_OK && run->complete ? check_accuracy(run, error) : status;
 }
 
 cm_status cm_command_train(const cm_command *command, int argc, const char **argv,
