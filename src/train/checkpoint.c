@@ -345,19 +345,27 @@ static void same_text(reader *from, const char *field, const char *what, const c
     }
 }
 
-/* "seed: 1 there, 0 here": where a person can read the difference. */
-static void option_differs(reader *from, const value_row *row, uint64_t there, uint64_t here) {
-    char what[128];
-    double real_there, real_here;
-    memcpy(&real_there, &there, sizeof there);
-    memcpy(&real_here, &here, sizeof here);
+/* As a person reads it; reals with `digits`. */
+static void format_value(const value_row *row, uint64_t value, int digits, char text[40]) {
+    double real;
+    memcpy(&real, &value, sizeof real);
     if (row->kind == VALUE_DOUBLE) {
-        snprintf(what, sizeof what, "%s (%.17g there, %.17g here)", row->name, real_there,
-                 real_here);
+        snprintf(text, 40, "%.*g", digits, real);
+    } else if (row->offset == offsetof(cm_train_options, schedule) && value < CM_SCHEDULE_COUNT) {
+        snprintf(text, 40, "%s", cm_schedule_name((cm_schedule_kind)value));
     } else {
-        snprintf(what, sizeof what, "%s (%" PRIu64 " there, %" PRIu64 " here)", row->name, there,
-                 here);
+        snprintf(text, 40, "%" PRIu64, value);
     }
+}
+
+/* "seed (1 there, 0 here)"; reals with as many digits as show the difference. */
+static void option_differs(reader *from, const value_row *row, uint64_t there, uint64_t here) {
+    char what[160], left[40] = "", right[40] = "";
+    for (int digits = 6; digits <= 17 && strcmp(left, right) == 0; ++digits) {
+        format_value(row, there, digits, left);
+        format_value(row, here, digits, right);
+    }
+    snprintf(what, sizeof what, "%s (%s there, %s here)", row->name, left, right);
     differs(from, what);
 }
 
