@@ -33,6 +33,13 @@ class Results(CliTest):
         self.assertEqual(result["options"]["learning_rate"], 0.01)
 
     @needs_teams
+    def test_more_threads_than_cpus_are_not_pinned(self):
+        many = str(len(os.sched_getaffinity(0)) + 1)
+        for pinned, words in ((True, ("--threads", "1")), (False, ("--threads", many)),
+                              (False, ("--threads", "1", "--no-pin"))):
+            self.assertIs(self.train(*words)["pinned"], pinned)
+
+    @needs_teams
     def test_each_option_changes_the_result_and_repetition_does_not(self):
         reference = self.train()["sha256"]
         self.assertEqual(self.train()["sha256"], reference)
@@ -286,10 +293,10 @@ class Progress(CliTest):
 
 class Interrupts(CliTest):
     def start(self, *words):
-        process = subprocess.Popen([PROGRAM, "train", *words, "--data", "synthetic", "--save", "m",
-                                    "--json", "j"], stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                   env=environment(), cwd=self.folder)
+        process = subprocess.Popen([PROGRAM, "train", *words, "--data", "synthetic"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, env=environment(),
+                                   cwd=self.folder)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.wait)
@@ -297,15 +304,20 @@ class Interrupts(CliTest):
         return process
 
     def test_what_is_complete_is_written(self):
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number, outputs, says in (
+                (signal.SIGINT, ["--save", "m"], "what was complete is written"),
+                (signal.SIGINT, [], "nothing is written"),
+                (signal.SIGTERM, ["--save", "m", "--json", "j"], "what was complete is written")):
             process = self.start(self.network, "--epochs", "100000", "--steps", "8",
-                                 "--valid-steps", "1")
+                                 "--valid-steps", "1", *outputs)
             while "epoch 3/" not in process.stdout.readline():
                 pass
             process.send_signal(number)
             _, errors = process.communicate()
             self.assertEqual(process.returncode, 128 + number)
-            self.assertRegex(errors, r"\Aconvmark: interrupted [^\n]*\n\Z")
+            self.assertRegex(errors, rf"\Aconvmark: interrupted after \d+ steps; {says}\n\Z")
+            if "--json" not in outputs:
+                continue
             result = self.read_json("j")
             self.assertIs(result["complete"], False)
             self.assertGreaterEqual(len(result["step_losses"]), 17)
@@ -315,7 +327,8 @@ class Interrupts(CliTest):
 
     def test_a_second_signal_ends_at_once(self):
         # One step of this takes many seconds, so the second signal comes while it runs.
-        process = self.start("bn-16", "--isa", "scalar", "--threads", "1", "--batch", "300")
+        process = self.start("bn-16", "--isa", "scalar", "--threads", "1", "--batch", "300",
+                             "--save", "m", "--json", "j")
         self.assertIn("bn-16", process.stdout.readline())
         process.send_signal(signal.SIGINT)
         while process.poll() is None:

@@ -251,6 +251,18 @@ static cm_status check_accuracy(const train_run *run, cm_error *error) {
                        : "give more with --epochs");
 }
 
+static cm_status fail_interrupted(const train_run *run, cm_error *error) {
+    const train_options *options = run->options;
+    const char *checkpoint = checkpoint_path(options);
+    const bool written = options->save != NULL || options->json != NULL;
+    return cm_fail(error, CM_INTERRUPTED, "interrupted after %d steps; %s%s",
+                   run->result.step_count,
+                   checkpoint != NULL ? "the same command goes on with --resume "
+                   : written          ? "what was complete is written"
+                                      : "nothing is written",
+                   checkpoint != NULL ? checkpoint : "");
+}
+
 static cm_status run_all(train_run *run, const char *network, const char *data, int argc,
                          const char **argv, cm_error *error) {
     char started[24];
@@ -276,15 +288,10 @@ static cm_status run_all(train_run *run, const char *network, const char *data, 
     if (status == CM_OK && run->text != NULL) {
         print_tail(run);
     }
-    if (status == CM_OK && trained == CM_INTERRUPTED) {
-        const char *checkpoint = checkpoint_path(run->options);
-        status = cm_fail(error, CM_INTERRUPTED, "interrupted after %d steps; %s%s",
-                         run->result.step_count,
-                         checkpoint != NULL ? "the same command goes on with --resume "
-                                            : "what was complete is written",
-                         checkpoint != NULL ? checkpoint : "");
+    if (status != CM_OK) {
+        return status;
     }
-    return status == CM_OK && run->complete ? check_accuracy(run, error) : status;
+    return run->complete ? check_accuracy(run, error) : fail_interrupted(run, error);
 }
 
 cm_status cm_command_train(const cm_command *command, int argc, const char **argv,

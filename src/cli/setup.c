@@ -170,9 +170,9 @@ static cm_status prepare_threads(cm_machine_options *options, cm_error *error) {
     omp_set_dynamic(0); /* OMP_DYNAMIC would change the team with the machine's load */
 #endif
     /* More threads than PUs cannot be pinned; the warning above has said enough of it. */
-    const bool pin = options->pin && options->threads <= topology->usable_pus;
+    options->pin = options->pin && options->threads <= topology->usable_pus;
     cm_error warning = {""};
-    const int given = cm_threads_prepare(options->threads, pin, topology, &warning);
+    const int given = cm_threads_prepare(options->threads, options->pin, topology, &warning);
     if (given != options->threads) {
 #ifdef _OPENMP
         return cm_fail(error, CM_USAGE,
@@ -211,6 +211,19 @@ void cm_machine_release(cm_machine_options *options) {
     options->topology = NULL;
 }
 
+/* ---- Folders ---- */
+
+static cm_status interrupted(const cm_folder_output *output, cm_error *error) {
+    if (output->rounds == 0) {
+        return cm_fail(error, CM_INTERRUPTED,
+                       "interrupted in the first round; there is nothing to go on from");
+    }
+    return cm_fail(error, CM_INTERRUPTED,
+                   "interrupted after %d of %d rounds; the same command%s goes on from %s/%s.json",
+                   output->rounds, output->all_rounds, output->restart ? " without --restart" : "",
+                   output->folder, output->kind);
+}
+
 cm_status cm_show_folder(const cm_folder_output *output, json_t *json, char *tables,
                          cm_error *error) {
     cm_status status = CM_OK;
@@ -226,5 +239,5 @@ cm_status cm_show_folder(const cm_folder_output *output, json_t *json, char *tab
     }
     json_decref(json);
     free(tables);
-    return status;
+    return status == CM_OK && !output->complete ? interrupted(output, error) : status;
 }

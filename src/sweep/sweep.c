@@ -258,7 +258,7 @@ static cm_rounds rounds_of(sweeper *s) {
     return (cm_rounds){.measurements = &s->sweep->measurements,
                        .cells = s->sweep->measurements.count / CM_MODE_COUNT,
                        .rounds = s->sweep->options.rounds,
-                       .seed = s->sweep->options.seed,
+                       .seed = s->sweep->options.order_seed,
                        .seconds = s->sweep->options.seconds,
                        .measure = measure_cell,
                        .keep = keep_round,
