@@ -307,12 +307,3 @@ char *cm_measurements_csv(const cm_measurements *list) {
     }
     return text;
 }
-
-int cm_measurements_find(const cm_measurements *list, const char *name, const char *metric) {
-    for (int i = 0; i < list->count; ++i) {
-        if (strcmp(list->items[i].name, name) == 0 && strcmp(list->items[i].metric, metric) == 0) {
-            return i;
-        }
-    }
-    return -1;
-}
