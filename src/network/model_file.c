@@ -125,13 +125,15 @@ static cm_status check_values(const cm_tensor_spec *spec, const void *values, co
         const float *variances = values;
         for (bad = 0; bad < spec->count && variances[bad] >= 0; ++bad) {
         }
-    } else if (spec->kind == CM_TENSOR_NUM_BATCHES_TRACKED && *(const int64_t *)values < 0) {
-        bad = 0;
+    } else if (spec->kind == CM_TENSOR_NUM_BATCHES_TRACKED) {
+        const int64_t batches = *(const int64_t *)values;
+        bad = batches < 0 || batches > INT64_MAX / 2 ? 0 : 1; /* it is counted on from there */
     }
     if (bad < spec->count) {
         return cm_fail(error, CM_BAD_INPUT,
-                       "%s: tensor \"%s\": element %zu is negative; is the file damaged?", path,
-                       spec->name, bad);
+                       "%s: tensor \"%s\": element %zu is negative or too large; is the file "
+                       "damaged?",
+                       path, spec->name, bad);
     }
     return CM_OK;
 }
