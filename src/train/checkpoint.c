@@ -122,11 +122,11 @@ static bool set_value(const value_row *row, uint64_t value, void *structure) {
         memcpy(member, &value, sizeof value);
         return value <= INT64_MAX;
     case VALUE_DOUBLE:
-        memcpy(&real, &value, sizeof real);
-        memcpy(member, &value, sizeof value);
-        return is_valid(row->name, real);
+        break;
     }
-    return false;
+    memcpy(&real, &value, sizeof real);
+    memcpy(member, &value, sizeof value);
+    return is_valid(row->name, real);
 }
 
 /* ---- Writing ---- */
