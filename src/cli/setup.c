@@ -153,6 +153,16 @@ static cm_status refuse_binding(cm_error *error) {
     return CM_OK;
 }
 
+/* How many threads the runtime gives a team at most: asked before there is one, because LLVM's
+ * runtime prints lines of its own where it gives fewer. */
+static int openmp_limit(void) {
+#ifdef _OPENMP
+    return omp_get_max_active_levels() < 1 ? 1 : omp_get_thread_limit();
+#else
+    return 1;
+#endif
+}
+
 static cm_status prepare_threads(cm_machine_options *options, cm_error *error) {
     const cm_topology *topology = options->topology;
     if (options->threads == 0) {
@@ -172,7 +182,10 @@ static cm_status prepare_threads(cm_machine_options *options, cm_error *error) {
     /* More threads than PUs cannot be pinned; the warning above has said enough of it. */
     options->pin = options->pin && options->threads <= topology->usable_pus;
     cm_error warning = {""};
-    const int given = cm_threads_prepare(options->threads, options->pin, topology, &warning);
+    const int limit = openmp_limit();
+    const int given = options->threads > limit
+                          ? limit
+                          : cm_threads_prepare(options->threads, options->pin, topology, &warning);
     if (given != options->threads) {
 #ifdef _OPENMP
         return cm_fail(error, CM_USAGE,
