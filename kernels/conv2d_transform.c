@@ -1,8 +1,10 @@
 /* Convolution in a transform domain: transform the maps, multiply at every frequency, transform
- * back. Three phases with a barrier between them, each split by outputs: (image, vector of
- * channels), (frequency, panel of channels), (image, vector of channels). Kernels are transformed
- * in two halves: columns first, for all frequencies of a row at once, then each plane of kernels in
- * the L2 cache just before its product. */
+ * back. Three phases with a barrier between them, each split by outputs: (tile, vector of
+ * channels), (frequency, panel of channels), (tile, vector of channels). A whole map is one tile,
+ * or it is cut into tiles, and so many of them that the planes would not stay in the last cache are
+ * taken in blocks, one after the other. Kernels are transformed in two halves: columns first, for
+ * all frequencies of a row at once, then each plane of kernels in the L2 cache just before its
+ * product. */
 #include <assert.h>
 #include <string.h>
 
@@ -18,6 +20,8 @@ enum { TAPS = 9, PLANES_OF_COMPLEX = 3 };
 static const cm_domain *const domains[CM_CONV2D_ALGORITHM_COUNT] = {
     [CM_CONV2D_T4] = &CM_FN(t4_domain),
     [CM_CONV2D_DFT10] = &CM_FN(dft10_domain),
+    [CM_CONV2D_WINOGRAD3] = &CM_FN(winograd3_domain),
+    [CM_CONV2D_WINOGRAD4] = &CM_FN(winograd4_domain),
 };
 
 /* One call's constants. */
@@ -25,20 +29,24 @@ typedef struct transform_job {
     const cm_domain *domain;
     const cm_conv2d_shape *shape;
     cm_conv2d_layout layout;
+    cm_conv2d_tiles tiles;
     float *workspace;
     ptrdiff_t x_plane, y_plane; /* floats from plane to plane, of in_channels and out_channels */
     cm_frequency frequency[CM_MAX_FREQUENCIES];
 } transform_job;
 
 static transform_job make_job(const cm_conv2d_shape *shape, const cm_team *team, void *workspace) {
+    const cm_conv2d_tiles tiles = cm_conv2d_tiles_of(shape);
     transform_job job = {
         .domain = domains[shape->algorithm],
         .shape = shape,
         .layout = cm_conv2d_layout_of(shape, team->count),
+        .tiles = tiles,
         .workspace = workspace,
-        .x_plane = (ptrdiff_t)cm_conv2d_plane(shape->batch, shape->in_channels),
-        .y_plane = (ptrdiff_t)cm_conv2d_plane(shape->batch, shape->out_channels),
+        .x_plane = (ptrdiff_t)cm_conv2d_plane(tiles.largest, shape->in_channels),
+        .y_plane = (ptrdiff_t)cm_conv2d_plane(tiles.largest, shape->out_channels),
     };
+    assert(job.domain->side == tiles.side);
     assert(job.domain->kernel_rows <= CM_MAX_KERNEL_ROWS);
     assert(job.domain->frequencies <= CM_MAX_FREQUENCIES);
     assert(job.domain->scratch <= CM_MAX_FOLD_SUMS);
@@ -46,44 +54,63 @@ static transform_job make_job(const cm_conv2d_shape *shape, const cm_team *team,
     return job;
 }
 
-/* Maps to planes, or planes to maps: what one thread does of (image, vector of channels). */
+/* Maps to planes, or planes to maps: what one thread does of a block's (tile, vector of channels).
+ */
 typedef struct vector_item {
-    ptrdiff_t image;
+    ptrdiff_t map, plane; /* where its first float is in the maps, and in a plane */
     int channel, lanes;
+    cm_map_tile tile;
 } vector_item;
 
-static ptrdiff_t vector_items(const cm_conv2d_shape *shape, int channels) {
-    return shape->batch * (ptrdiff_t)((channels + VF_LANES - 1) / VF_LANES);
+static ptrdiff_t vector_items(cm_range block, int channels) {
+    return (block.end - block.begin) * (ptrdiff_t)((channels + VF_LANES - 1) / VF_LANES);
 }
 
-static vector_item vector_item_at(int channels, ptrdiff_t index) {
+static vector_item vector_item_at(const transform_job *job, cm_range block, int channels,
+                                  ptrdiff_t index) {
+    const cm_conv2d_shape *shape = job->shape;
+    const cm_conv2d_tiles *tiles = &job->tiles;
     const ptrdiff_t vectors = (channels + VF_LANES - 1) / VF_LANES;
     const int channel = (int)(index % vectors) * VF_LANES;
     const int left = channels - channel;
-    return (vector_item){index / vectors, channel, left < VF_LANES ? left : VF_LANES};
+    const ptrdiff_t tile = block.begin + index / vectors;
+    const ptrdiff_t image = tile / tiles->each;
+    const int place = (int)(tile % tiles->each);
+    const int h = place / tiles->across * tiles->side, w = place % tiles->across * tiles->side;
+    return (vector_item){
+        .map = ((image * shape->height + h) * shape->width + w) * channels + channel,
+        .plane = index / vectors * channels + channel,
+        .channel = channel,
+        .lanes = left < VF_LANES ? left : VF_LANES,
+        .tile = {.step = channels,
+                 .row = (ptrdiff_t)shape->width * channels,
+                 .above = h,
+                 .before = w,
+                 .height = shape->height - h,
+                 .width = shape->width - w},
+    };
 }
 
-static void transform_maps(const cm_team *team, const transform_job *job, const float *maps,
-                           int channels, cm_plane_kind kind, float *planes, ptrdiff_t plane) {
-    const ptrdiff_t map = (ptrdiff_t)job->domain->side * job->domain->side * channels;
-    const cm_range share = cm_team_share(team, vector_items(job->shape, channels));
+static void transform_maps(const cm_team *team, const transform_job *job, cm_range block,
+                           const float *maps, int channels, cm_plane_kind kind, float *planes,
+                           ptrdiff_t plane) {
+    const cm_range share = cm_team_share(team, vector_items(block, channels));
     for (ptrdiff_t i = share.begin; i < share.end; ++i) {
-        const vector_item item = vector_item_at(channels, i);
-        job->domain->transform(maps + item.image * map + item.channel, channels, item.lanes, kind,
-                               planes + item.image * channels + item.channel, plane);
+        const vector_item item = vector_item_at(job, block, channels, i);
+        job->domain->transform(maps + item.map, &item.tile, item.lanes, kind, planes + item.plane,
+                               plane);
     }
 }
 
-static void restore_maps(const cm_team *team, const transform_job *job, const float *planes,
-                         ptrdiff_t plane, int channels, const cm_conv2d_epilogue *epilogue,
-                         float *maps) {
-    const ptrdiff_t map = (ptrdiff_t)job->domain->side * job->domain->side * channels;
-    const cm_range share = cm_team_share(team, vector_items(job->shape, channels));
+static void restore_maps(const cm_team *team, const transform_job *job, cm_range block,
+                         const float *planes, ptrdiff_t plane, int channels,
+                         const cm_conv2d_epilogue *epilogue, float *maps) {
+    const cm_range share = cm_team_share(team, vector_items(block, channels));
     for (ptrdiff_t i = share.begin; i < share.end; ++i) {
-        const vector_item item = vector_item_at(channels, i);
+        const vector_item item = vector_item_at(job, block, channels, i);
         const cm_conv2d_epilogue here = cm_conv2d_epilogue_at(epilogue, item.channel);
-        job->domain->restore(planes + item.image * channels + item.channel, plane, item.lanes,
-                             &here, maps + item.image * map + item.channel, channels);
+        job->domain->restore(planes + item.plane, plane, item.lanes, &here, maps + item.map,
+                             &item.tile);
     }
 }
 
@@ -149,11 +176,10 @@ static int cost_of(const cm_frequency *frequency) {
     return frequency->complex ? PLANES_OF_COMPLEX : 1;
 }
 
-/* The products of one frequency and one panel, over all images. */
-static void multiply(const transform_job *job, const cm_frequency *frequency,
-                     const kernel_side *side, const float *left, ptrdiff_t left_plane, int panel,
-                     const float *kernels, float *results, ptrdiff_t result_plane) {
-    const ptrdiff_t batch = job->shape->batch;
+/* The products of one frequency and one panel, over `count` tiles. */
+static void multiply(const cm_frequency *frequency, const kernel_side *side, ptrdiff_t count,
+                     const float *left, ptrdiff_t left_plane, int panel, const float *kernels,
+                     float *results, ptrdiff_t result_plane) {
     const ptrdiff_t kernel_plane = (ptrdiff_t)side->depth * CM_TILE_COLUMNS;
     const cm_gemm_tap tap = {0, 0};
     const int first = panel * CM_TILE_COLUMNS;
@@ -161,8 +187,8 @@ static void multiply(const transform_job *job, const cm_frequency *frequency,
     const float *a = left + frequency->plane * left_plane;
     float *re = results + frequency->result * result_plane + first;
     float *im = re + result_plane;
-    for (ptrdiff_t part = 0; part < cm_even_parts(batch, VF_TILE_ROWS); ++part) {
-        const cm_range rows = cm_even_part(batch, VF_TILE_ROWS, part);
+    for (ptrdiff_t part = 0; part < cm_even_parts(count, VF_TILE_ROWS); ++part) {
+        const cm_range rows = cm_even_part(count, VF_TILE_ROWS, part);
         const int height = (int)(rows.end - rows.begin);
         cm_gemm_tile tile = {
             .a = a + rows.begin * side->depth,
@@ -203,9 +229,9 @@ static void multiply(const transform_job *job, const cm_frequency *frequency,
 }
 
 /* All products: the items (frequency, panel), in order, are dealt out by their cost. */
-static void multiply_all(const cm_team *team, const transform_job *job, const kernel_side *side,
-                         const float *columns, const float *left, ptrdiff_t left_plane,
-                         float *results, ptrdiff_t result_plane) {
+static void multiply_all(const cm_team *team, const transform_job *job, cm_range block,
+                         const kernel_side *side, const float *columns, const float *left,
+                         ptrdiff_t left_plane, float *results, ptrdiff_t result_plane) {
     const cm_domain *domain = job->domain;
     const ptrdiff_t panels = panel_count(side->columns);
     const ptrdiff_t stride = (ptrdiff_t)side->depth * CM_TILE_COLUMNS;
@@ -219,8 +245,8 @@ static void multiply_all(const cm_team *team, const transform_job *job, const ke
                 domain->kernel_planes(frequency, side->transposed,
                                       columns + panel * domain->kernel_rows * 3 * stride, stride,
                                       stride, kernels);
-                multiply(job, frequency, side, left, left_plane, (int)panel, kernels, results,
-                         result_plane);
+                multiply(frequency, side, block.end - block.begin, left, left_plane, (int)panel,
+                         kernels, results, result_plane);
             }
             cost += cost_of(frequency);
         }
@@ -233,26 +259,41 @@ void CM_FN(transform_pack)(const cm_team *team, const cm_conv2d_shape *shape, co
     transform_columns(team, domains[shape->algorithm], &side, packed);
 }
 
+/* A convolution, or with transposed kernels its backward pass by data: maps of side->depth channels
+ * to maps of side->columns. `columns`: of the kernels, transformed; or NULL, then they are first.
+ */
+static void convolve(const cm_team *team, const transform_job *job, const float *maps,
+                     cm_plane_kind kind, const kernel_side *side, const float *columns,
+                     const cm_conv2d_epilogue *epilogue, float *to) {
+    float *left = job->workspace + job->layout.left,
+          *results = job->workspace + job->layout.results;
+    const ptrdiff_t left_plane = side->transposed ? job->y_plane : job->x_plane;
+    const ptrdiff_t result_plane = side->transposed ? job->x_plane : job->y_plane;
+    for (ptrdiff_t i = 0; i < job->tiles.blocks; ++i) {
+        const cm_range block = cm_conv2d_block(&job->tiles, i);
+        cm_trace_phase(team, CM_PHASE_TRANSFORM);
+        transform_maps(team, job, block, maps, side->depth, kind, left, left_plane);
+        if (columns == NULL) {
+            float *made = job->workspace + job->layout.kernels;
+            cm_trace_phase(team, CM_PHASE_KERNELS);
+            transform_columns(team, job->domain, side, made);
+            columns = made;
+        }
+        cm_team_barrier(team);
+        cm_trace_phase(team, CM_PHASE_MULTIPLY);
+        multiply_all(team, job, block, side, columns, left, left_plane, results, result_plane);
+        cm_team_barrier(team);
+        cm_trace_phase(team, CM_PHASE_RESTORE);
+        restore_maps(team, job, block, results, result_plane, side->columns, epilogue, to);
+    }
+}
+
 void CM_FN(transform_forward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                               const float *weight, const float *packed,
                               const cm_conv2d_epilogue *epilogue, float *y, void *workspace) {
     const transform_job job = make_job(shape, team, workspace);
     const kernel_side side = {weight, shape->in_channels, shape->out_channels, false};
-    float *left = job.workspace + job.layout.left, *results = job.workspace + job.layout.results;
-    cm_trace_phase(team, CM_PHASE_TRANSFORM);
-    transform_maps(team, &job, x, shape->in_channels, CM_PLANES_X, left, job.x_plane);
-    if (packed == NULL) {
-        float *columns = job.workspace + job.layout.kernels;
-        cm_trace_phase(team, CM_PHASE_KERNELS);
-        transform_columns(team, job.domain, &side, columns);
-        packed = columns;
-    }
-    cm_team_barrier(team);
-    cm_trace_phase(team, CM_PHASE_MULTIPLY);
-    multiply_all(team, &job, &side, packed, left, job.x_plane, results, job.y_plane);
-    cm_team_barrier(team);
-    cm_trace_phase(team, CM_PHASE_RESTORE);
-    restore_maps(team, &job, results, job.y_plane, shape->out_channels, epilogue, y);
+    convolve(team, &job, x, CM_PLANES_X, &side, packed, epilogue, y);
 }
 
 /* A tile of the weights' gradient: rows of input channels, columns of output channels. */
@@ -269,9 +310,10 @@ static weight_tile weight_tile_at(const cm_conv2d_shape *shape, ptrdiff_t index)
     };
 }
 
-/* conj(X) D at one frequency for one tile, summed over the images: re and im of the tile. */
+/* conj(X) D at one frequency for one tile of weights, summed over `count` tiles of maps: re and im
+ * of the tile. */
 static void multiply_weights(const transform_job *job, const cm_frequency *frequency,
-                             const weight_tile *where, float *re, float *im) {
+                             ptrdiff_t count, const weight_tile *where, float *re, float *im) {
     const cm_gemm_tap tap = {0, 0};
     const int height = (int)(where->in_channels.end - where->in_channels.begin);
     const float *x = job->workspace + job->layout.left + frequency->plane * job->x_plane +
@@ -287,7 +329,7 @@ static void multiply_weights(const transform_job *job, const cm_frequency *frequ
         .b_depth = job->shape->out_channels,
         .tap = &tap,
         .taps = 1,
-        .depth = job->shape->batch,
+        .depth = (int)count,
         .c = re,
         .c_row = CM_TILE_COLUMNS,
         .columns = (int)(where->out_channels.end - where->out_channels.begin),
@@ -319,16 +361,21 @@ static void multiply_weights(const transform_job *job, const cm_frequency *frequ
     CM_FN(gemm_tile)(height, &tile); /* re = k1 + (d - c) g */
 }
 
-static void store_taps(const cm_conv2d_shape *shape, const weight_tile *where, const float *taps,
-                       float *dweight) {
+/* A tile's taps to their place; after the first block added to what is there. */
+static void store_taps(const cm_conv2d_shape *shape, const weight_tile *where, bool add,
+                       const float *taps, float *dweight) {
     const ptrdiff_t rows = where->in_channels.end - where->in_channels.begin;
     const ptrdiff_t columns = where->out_channels.end - where->out_channels.begin;
     for (int tap = 0; tap < TAPS; ++tap) {
         for (ptrdiff_t i = 0; i < rows; ++i) {
             const ptrdiff_t channel = where->in_channels.begin + i;
-            memcpy(dweight + (tap * (ptrdiff_t)shape->in_channels + channel) * shape->out_channels +
-                       where->out_channels.begin,
-                   taps + (tap * rows + i) * CM_TILE_COLUMNS, (size_t)columns * sizeof(float));
+            const float *from = taps + (tap * rows + i) * CM_TILE_COLUMNS;
+            float *to = dweight +
+                        (tap * (ptrdiff_t)shape->in_channels + channel) * shape->out_channels +
+                        where->out_channels.begin;
+            for (ptrdiff_t j = 0; j < columns; ++j) {
+                to[j] = add ? to[j] + from[j] : from[j];
+            }
         }
     }
 }
@@ -336,18 +383,20 @@ static void store_taps(const cm_conv2d_shape *shape, const weight_tile *where, c
 /* The end of the group of frequencies that begins at `begin`: frequencies of one row, so few that
  * their planes of X stay in the L2 cache while the tiles of all panels pass. */
 static int group_end(const transform_job *job, int begin) {
-    enum { GROUP = 5 };
-    int end = begin + 1;
-    while (end < job->domain->frequencies && end < begin + GROUP &&
-           job->frequency[end].row == job->frequency[begin].row) {
-        ++end;
+    enum { GROUP_PLANES = 15 };
+    const cm_frequency *frequency = job->frequency;
+    int end = begin, planes = 0;
+    while (end < job->domain->frequencies && frequency[end].row == frequency[begin].row &&
+           planes + cost_of(&frequency[end]) <= GROUP_PLANES) {
+        planes += cost_of(&frequency[end++]);
     }
     return end;
 }
 
-/* Groups of frequencies outside, tiles inside. Each tile's sums over a row, and its taps, wait in
- * the workspace from group to group. */
-static void backward_weights(const cm_team *team, const transform_job *job, float *dweight) {
+/* What one block adds to the weights' gradient. Groups of frequencies outside, tiles inside; each
+ * tile's sums over a row, and its taps, wait in the workspace from group to group. */
+static void backward_weights(const cm_team *team, const transform_job *job, cm_range block,
+                             float *dweight) {
     enum { TILE = VF_TILE_ROWS * CM_TILE_COLUMNS };
     const cm_conv2d_shape *shape = job->shape;
     const cm_domain *domain = job->domain;
@@ -369,13 +418,71 @@ static void backward_weights(const cm_team *team, const transform_job *job, floa
             float *taps = job->workspace + job->layout.taps + TAPS * at;
             float *sums = job->workspace + job->layout.sums + domain->scratch * at;
             for (int f = begin; f < end; ++f) {
-                multiply_weights(job, &job->frequency[f], &where, re, im);
+                multiply_weights(job, &job->frequency[f], block.end - block.begin, &where, re, im);
                 domain->fold(&job->frequency[f], re, im, count, sums, taps);
             }
             if (end == domain->frequencies) {
-                store_taps(shape, &where, taps, dweight);
+                store_taps(shape, &where, block.begin > 0, taps, dweight);
             }
         }
+    }
+}
+
+/* Whole maps, all at once: the planes of dy are for both passes. */
+static void backward_of_maps(const cm_team *team, const transform_job *job, const float *x,
+                             const float *dy, const kernel_side *side, float *dx, float *dweight) {
+    const cm_conv2d_shape *shape = job->shape;
+    const cm_range all = cm_conv2d_block(&job->tiles, 0);
+    float *right = job->workspace + job->layout.right,
+          *results = job->workspace + job->layout.results;
+    cm_trace_phase(team, CM_PHASE_TRANSFORM);
+    transform_maps(team, job, all, dy, shape->out_channels, CM_PLANES_D, right, job->y_plane);
+    if (dweight != NULL) {
+        transform_maps(team, job, all, x, shape->in_channels, CM_PLANES_X,
+                       job->workspace + job->layout.left, job->x_plane);
+    }
+    float *columns = job->workspace + job->layout.kernels;
+    if (dx != NULL) {
+        cm_trace_phase(team, CM_PHASE_KERNELS);
+        transform_columns(team, job->domain, side, columns);
+    }
+    cm_team_barrier(team);
+    if (dx != NULL) {
+        cm_trace_phase(team, CM_PHASE_MULTIPLY);
+        multiply_all(team, job, all, side, columns, right, job->y_plane, results, job->x_plane);
+    }
+    if (dweight != NULL) {
+        cm_trace_phase(team, CM_PHASE_WEIGHTS);
+        backward_weights(team, job, all, dweight);
+    }
+    if (dx != NULL) {
+        const cm_conv2d_epilogue nothing = {.relu = false};
+        cm_team_barrier(team);
+        cm_trace_phase(team, CM_PHASE_RESTORE);
+        restore_maps(team, job, all, results, job->x_plane, shape->in_channels, &nothing, dx);
+    }
+}
+
+/* Tiles: by data, dy has the positions around a tile as well; by weights it has not. */
+static void backward_of_tiles(const cm_team *team, const transform_job *job, const float *x,
+                              const float *dy, const kernel_side *side, float *dx, float *dweight) {
+    const cm_conv2d_shape *shape = job->shape;
+    float *left = job->workspace + job->layout.left, *right = job->workspace + job->layout.right;
+    if (dx != NULL) {
+        const cm_conv2d_epilogue nothing = {.relu = false};
+        convolve(team, job, dy, CM_PLANES_X, side, NULL, &nothing, dx);
+    }
+    for (ptrdiff_t i = 0; dweight != NULL && i < job->tiles.blocks; ++i) {
+        const cm_range block = cm_conv2d_block(&job->tiles, i);
+        if (i > 0) {
+            cm_team_barrier(team); /* the planes of the last block are read until here */
+        }
+        cm_trace_phase(team, CM_PHASE_TRANSFORM);
+        transform_maps(team, job, block, dy, shape->out_channels, CM_PLANES_D, right, job->y_plane);
+        transform_maps(team, job, block, x, shape->in_channels, CM_PLANES_X, left, job->x_plane);
+        cm_team_barrier(team);
+        cm_trace_phase(team, CM_PHASE_WEIGHTS);
+        backward_weights(team, job, block, dweight);
     }
 }
 
@@ -384,31 +491,9 @@ void CM_FN(transform_backward)(const cm_team *team, const cm_conv2d_shape *shape
                                void *workspace) {
     const transform_job job = make_job(shape, team, workspace);
     const kernel_side side = {weight, shape->out_channels, shape->in_channels, true};
-    float *right = job.workspace + job.layout.right, *results = job.workspace + job.layout.results;
-    cm_trace_phase(team, CM_PHASE_TRANSFORM);
-    transform_maps(team, &job, dy, shape->out_channels, CM_PLANES_D, right, job.y_plane);
-    if (dweight != NULL) {
-        transform_maps(team, &job, x, shape->in_channels, CM_PLANES_X,
-                       job.workspace + job.layout.left, job.x_plane);
-    }
-    float *columns = job.workspace + job.layout.kernels;
-    if (dx != NULL) {
-        cm_trace_phase(team, CM_PHASE_KERNELS);
-        transform_columns(team, job.domain, &side, columns);
-    }
-    cm_team_barrier(team);
-    if (dx != NULL) {
-        cm_trace_phase(team, CM_PHASE_MULTIPLY);
-        multiply_all(team, &job, &side, columns, right, job.y_plane, results, job.x_plane);
-    }
-    if (dweight != NULL) {
-        cm_trace_phase(team, CM_PHASE_WEIGHTS);
-        backward_weights(team, &job, dweight);
-    }
-    if (dx != NULL) {
-        const cm_conv2d_epilogue nothing = {.relu = false};
-        cm_team_barrier(team);
-        cm_trace_phase(team, CM_PHASE_RESTORE);
-        restore_maps(team, &job, results, job.x_plane, shape->in_channels, &nothing, dx);
+    if (job.domain->tiled) {
+        backward_of_tiles(team, &job, x, dy, &side, dx, dweight);
+    } else {
+        backward_of_maps(team, &job, x, dy, &side, dx, dweight);
     }
 }

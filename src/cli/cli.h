@@ -155,6 +155,14 @@ cm_machine_options cm_machine_options_default(void);
 cm_status cm_machine_prepare(cm_machine_options *options, cm_error *error);
 void cm_machine_release(cm_machine_options *options);
 
+/** The help of --conv-algorithm. */
+#define CM_CONV_ALGORITHM_HELP \
+    "auto (default), direct, t4, dft10, winograd3, winograd4: where it fits"
+
+/** The algorithm called `name` (NULL: AUTO). CM_USAGE when there is none. */
+cm_status cm_parse_conv_algorithm(const char *name, cm_conv2d_algorithm *algorithm,
+                                  cm_error *error);
+
 /** --data */
 typedef struct cm_data_options {
     const char *data; /* NULL: search, as cm_dataset_open() does */

@@ -40,8 +40,7 @@ static const cm_option option_table[] = {
      0, 0},
     {"until-accuracy", CM_OPTION_DOUBLE, MEMBER(train.until_accuracy), "X",
      "end after the epoch whose validation reaches it; exit code 1 if none does", 0, 1},
-    {"conv-algorithm", CM_OPTION_STRING, MEMBER(algorithm), "NAME",
-     "auto, direct, t4 or dft10: for the convolutions it fits (default: auto)", 0, 0},
+    {"conv-algorithm", CM_OPTION_STRING, MEMBER(algorithm), "NAME", CM_CONV_ALGORITHM_HELP, 0, 0},
     {"save", CM_OPTION_STRING, MEMBER(save), "FILE", "write the model as safetensors", 0, 0},
     {"load", CM_OPTION_STRING, MEMBER(load), "FILE",
      "start from a safetensors file instead of random values", 0, 0},
@@ -121,22 +120,11 @@ static void warn_of_damage(const char *message, void *context) {
     cm_warn("%s", message);
 }
 
-static cm_status choose_algorithm(const char *name, cm_conv2d_algorithm *algorithm,
-                                  cm_error *error) {
-    *algorithm = name == NULL ? CM_CONV2D_AUTO : cm_conv2d_algorithm_from_name(name);
-    if (*algorithm == CM_CONV2D_ALGORITHM_COUNT) {
-        return cm_fail(
-            error, CM_USAGE,
-            "--conv-algorithm '%s' is not an algorithm; choose auto, direct, t4 or dft10", name);
-    }
-    return CM_OK;
-}
-
 /* Everything that can be wrong with the input is found here, before the first step. */
 static cm_status open_run(train_run *run, const char *network, const char *data, cm_error *error) {
     const train_options *options = run->options;
     cm_conv2d_algorithm algorithm;
-    cm_status status = choose_algorithm(options->algorithm, &algorithm, error);
+    cm_status status = cm_parse_conv_algorithm(options->algorithm, &algorithm, error);
     if (status == CM_OK) {
         status = cm_network_open(network, &run->network, error);
     }

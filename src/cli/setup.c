@@ -254,3 +254,22 @@ cm_status cm_show_folder(const cm_folder_output *output, json_t *json, char *tab
     free(tables);
     return status == CM_OK && !output->complete ? interrupted(output, error) : status;
 }
+
+cm_status cm_parse_conv_algorithm(const char *name, cm_conv2d_algorithm *algorithm,
+                                  cm_error *error) {
+    *algorithm = name == NULL ? CM_CONV2D_AUTO : cm_conv2d_algorithm_from_name(name);
+    if (*algorithm != CM_CONV2D_ALGORITHM_COUNT) {
+        return CM_OK;
+    }
+    char names[160] = "";
+    for (cm_conv2d_algorithm a = 0; a < CM_CONV2D_ALGORITHM_COUNT; ++a) {
+        const size_t length = strlen(names);
+        snprintf(names + length, sizeof names - length, "%s%s",
+                 a == 0                               ? ""
+                 : a == CM_CONV2D_ALGORITHM_COUNT - 1 ? " or "
+                                                      : ", ",
+                 cm_conv2d_algorithm_name(a));
+    }
+    return cm_fail(error, CM_USAGE, "--conv-algorithm '%s' is not an algorithm; choose %s", name,
+                   names);
+}
