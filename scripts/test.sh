@@ -5,7 +5,7 @@
 # usage: scripts/test.sh [--quick | --all]
 #   --quick  gcc's optimised build only, nothing for clang or ARM is installed
 #   --all    thread and memory sanitizer and a build without OpenMP as well, every fault there is,
-#            and fuzzing for longer
+#            coverage, and fuzzing for longer
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT" || exit 1
@@ -108,6 +108,7 @@ if [ $mode = all ]; then
     build_and_test tsan
     build_and_test msan
     build_and_test no-openmp
+    check "coverage" scripts/coverage.sh
 fi
 
 for failure in ${failures+"${failures[@]}"}; do

@@ -382,6 +382,46 @@ static void test_forged_numbers(void **state) {
     free(bytes);
 }
 
+/* Where the value behind a name is: the last one, if a name is the end of several. */
+static size_t value_of(const char *bytes, size_t size, const char *name) {
+    const uint64_t length = strlen(name);
+    size_t found = 0;
+    for (size_t at = 0; at + sizeof length + length < size; ++at) {
+        if (memcmp(bytes + at, &length, sizeof length) == 0 &&
+            memcmp(bytes + at + sizeof length, name, length) == 0) {
+            found = at + sizeof length + length;
+        }
+    }
+    assert_true(found > 0);
+    return found;
+}
+
+/* Counts that training would go on from: the field is named. */
+static void test_forged_counts_are_named(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        size_t skip; /* a tensor's number of elements */
+        uint64_t value;
+        const char *mentions;
+    } rows[] = {{"schedule.step", 0, INT64_MAX, "field schedule.step: is not the number of steps"},
+                {"schedule.plateau.bad_epochs", 0, INT32_MAX, "field schedule.plateau: counts"},
+                {"schedule.plateau.since_best", 0, 2, "field schedule.plateau: counts"},
+                {"epoch", 0, EPOCHS + 1, "field epoch: is beyond"},
+                {"correct", 0, 1, "field correct: is more"},
+                {"conv.1.num_batches_tracked", 8, INT64_MAX, "tracked: is out of range"},
+                {"conv.1.num_batches_tracked", 8, UINT64_MAX, "tracked: is out of range"}};
+    size_t size = 0;
+    char *bytes = stopped_run(&size);
+    assert_int_equal(remove(previous), 0);
+    for (size_t i = 0; i < CM_COUNT(rows); ++i) {
+        forge(bytes, size, value_of(bytes, size, rows[i].name) + rows[i].skip, rows[i].value);
+        trial it = trial_of(NULL, path);
+        assert_fails(&it, CM_BAD_INPUT, rows[i].mentions);
+    }
+    free(bytes);
+}
+
 static void test_another_run_is_refused(void **state) {
     (void)state;
     size_t size = 0;
@@ -464,6 +504,7 @@ int main(void) {
         cmocka_unit_test_teardown(test_damage, clean),
         cmocka_unit_test_teardown(test_the_one_before_is_used, clean),
         cmocka_unit_test_teardown(test_forged_numbers, clean),
+        cmocka_unit_test_teardown(test_forged_counts_are_named, clean),
         cmocka_unit_test_teardown(test_another_run_is_refused, clean),
         cmocka_unit_test_teardown(test_two_runs_on_one_path, clean),
         cmocka_unit_test_teardown(test_not_finite_keeps_the_last_finite_one, clean),
