@@ -11,8 +11,11 @@
 #include "kernels/micro/gemm_tile.h"
 #include "kernels/trace.h"
 #include "kernels/transform/domain.h"
+#include "kernels/transpose.h"
 
-enum { TAPS = 9, PLANES_OF_COMPLEX = 3 };
+enum { TAPS = 9, PLANES_OF_COMPLEX = 3, MAX_BLOCKS = 128 };
+
+_Static_assert(VF_PLANE_BLOCK % CM_TILE_COLUMNS == 0, "a panel's columns lie in one block");
 
 /* The domain of each algorithm that has one. */
 static const cm_domain *const domains[CM_CONV2D_ALGORITHM_COUNT] = {
@@ -29,6 +32,22 @@ typedef struct transform_job {
     ptrdiff_t x_plane, y_plane; /* floats from plane to plane, of in_channels and out_channels */
     cm_frequency frequency[CM_MAX_FREQUENCIES];
 } transform_job;
+
+/* Channels of a block of planes of so many: planes are [block][image][channel of the block]. A
+ * block is one piece of memory whatever the number of channels, so that it fills the sets of a
+ * small first cache evenly. It is all channels where the instruction set asks for no smaller one,
+ * or where they are not whole blocks. */
+static ptrdiff_t plane_block(int channels) {
+    enum { BLOCK = VF_PLANE_BLOCK };
+    const bool fits = BLOCK > 0 && channels % BLOCK == 0 && channels <= BLOCK * MAX_BLOCKS;
+    return fits ? BLOCK : channels;
+}
+
+static ptrdiff_t plane_at(const cm_conv2d_shape *shape, int channels, ptrdiff_t image,
+                          ptrdiff_t channel) {
+    const ptrdiff_t block = plane_block(channels);
+    return (channel / block * shape->batch + image) * block + channel % block;
+}
 
 static transform_job make_job(const cm_conv2d_shape *shape, const cm_team *team, void *workspace) {
     transform_job job = {
@@ -70,7 +89,8 @@ static void transform_maps(const cm_team *team, const transform_job *job, const 
     for (ptrdiff_t i = share.begin; i < share.end; ++i) {
         const vector_item item = vector_item_at(channels, i);
         job->domain->transform(maps + item.image * map + item.channel, channels, item.lanes, kind,
-                               planes + item.image * channels + item.channel, plane);
+                               planes + plane_at(job->shape, channels, item.image, item.channel),
+                               plane);
     }
 }
 
@@ -82,8 +102,9 @@ static void restore_maps(const cm_team *team, const transform_job *job, const fl
     for (ptrdiff_t i = share.begin; i < share.end; ++i) {
         const vector_item item = vector_item_at(channels, i);
         const cm_conv2d_epilogue here = cm_conv2d_epilogue_at(epilogue, item.channel);
-        job->domain->restore(planes + item.image * channels + item.channel, plane, item.lanes,
-                             &here, maps + item.image * map + item.channel, channels);
+        job->domain->restore(planes + plane_at(job->shape, channels, item.image, item.channel),
+                             plane, item.lanes, &here, maps + item.image * map + item.channel,
+                             channels);
     }
 }
 
@@ -99,41 +120,56 @@ static ptrdiff_t panel_count(int columns) {
     return (columns + CM_TILE_COLUMNS - 1) / CM_TILE_COLUMNS;
 }
 
-/* The nine taps of kernels [columns from `first` on] at depth d, one row of CM_TILE_COLUMNS each.
- */
-static void gather_taps(const kernel_side *side, int first, int d, float *rows) {
-    const int left = side->columns - first;
-    const int count = left < CM_TILE_COLUMNS ? left : CM_TILE_COLUMNS;
+/* Steps of the depth whose kernels are gathered at a time: whole blocks of a transpose. */
+enum { DEPTH_GROUP = 8 };
+_Static_assert(DEPTH_GROUP % VB_SIDE == 0, "transposes have no rest in the middle of a depth");
+
+/* The nine taps of kernels [columns from `first` on] at `count` depths from d on:
+ * rows[tap][DEPTH_GROUP][CM_TILE_COLUMNS]. */
+static void gather_taps(const kernel_side *side, ptrdiff_t first, ptrdiff_t d, ptrdiff_t count,
+                        float *rows) {
+    const ptrdiff_t left = side->columns - first;
+    const ptrdiff_t columns = left < CM_TILE_COLUMNS ? left : CM_TILE_COLUMNS;
     const ptrdiff_t tap_size = (ptrdiff_t)side->depth * side->columns;
-    const ptrdiff_t step = side->transposed ? side->depth : 1;
-    const ptrdiff_t begin = side->transposed ? (ptrdiff_t)first * side->depth + d
-                                             : (ptrdiff_t)d * side->columns + first;
+    if (columns < CM_TILE_COLUMNS) {
+        memset(rows, 0, sizeof(float) * TAPS * DEPTH_GROUP * CM_TILE_COLUMNS);
+    }
     for (int tap = 0; tap < TAPS; ++tap) {
-        const float *from = side->weight + tap * tap_size + begin;
-        float *row = rows + tap * CM_TILE_COLUMNS;
-        for (int j = 0; j < count; ++j) {
-            row[j] = from[j * step];
+        const float *from = side->weight + tap * tap_size;
+        float *to = rows + tap * DEPTH_GROUP * CM_TILE_COLUMNS;
+        if (side->transposed) {
+            cm_transpose(from + first * side->depth + d, side->depth, columns, count, to,
+                         CM_TILE_COLUMNS);
+            continue;
         }
-        for (int j = count; j < CM_TILE_COLUMNS; ++j) {
-            row[j] = 0.0F;
+        for (ptrdiff_t i = 0; i < count; ++i, to += CM_TILE_COLUMNS) {
+            memcpy(to, from + (d + i) * side->columns + first, (size_t)columns * sizeof *to);
         }
     }
+}
+
+/* Floats from one row of the kernels' columns to the next, and from plane to plane of a panel: one
+ * step of the depth more than they have, against powers of two (cm_conv2d_plane()). */
+static ptrdiff_t kernel_stride(const kernel_side *side) {
+    return ((ptrdiff_t)side->depth + 1) * CM_TILE_COLUMNS;
 }
 
 /* First half of the kernels' transform: [panel][row][3][depth][CM_TILE_COLUMNS]. */
 static void transform_columns(const cm_team *team, const cm_domain *domain, const kernel_side *side,
                               float *columns) {
     const int rows = domain->kernel_rows;
-    const ptrdiff_t stride = (ptrdiff_t)side->depth * CM_TILE_COLUMNS;
-    const cm_range share = cm_team_share(team, panel_count(side->columns) * side->depth);
+    const ptrdiff_t stride = kernel_stride(side);
+    const ptrdiff_t groups = cm_even_parts(side->depth, DEPTH_GROUP);
+    const cm_range share = cm_team_share(team, panel_count(side->columns) * groups);
     for (ptrdiff_t i = share.begin; i < share.end; ++i) {
-        const ptrdiff_t panel = i / side->depth, d = i % side->depth;
-        float taps[TAPS * CM_TILE_COLUMNS];
-        gather_taps(side, (int)panel * CM_TILE_COLUMNS, (int)d, taps);
-        for (int v = 0; v < CM_TILE_COLUMNS; v += VF_LANES) {
+        const ptrdiff_t panel = i / groups, d = i % groups * DEPTH_GROUP;
+        const ptrdiff_t count = side->depth - d < DEPTH_GROUP ? side->depth - d : DEPTH_GROUP;
+        float taps[TAPS * DEPTH_GROUP * CM_TILE_COLUMNS];
+        gather_taps(side, panel * CM_TILE_COLUMNS, d, count, taps);
+        for (ptrdiff_t v = 0; v < count * CM_TILE_COLUMNS; v += VF_LANES) {
             vf w[3][3], u[CM_MAX_KERNEL_ROWS][3];
             for (int tap = 0; tap < TAPS; ++tap) {
-                w[tap / 3][tap % 3] = vf_load(taps + tap * CM_TILE_COLUMNS + v);
+                w[tap / 3][tap % 3] = vf_load(taps + tap * DEPTH_GROUP * CM_TILE_COLUMNS + v);
             }
             domain->kernel_columns(w, side->transposed && domain->flips, u);
             float *to = columns + panel * rows * 3 * stride + d * CM_TILE_COLUMNS + v;
@@ -149,78 +185,146 @@ static int cost_of(const cm_frequency *frequency) {
     return frequency->complex ? PLANES_OF_COMPLEX : 1;
 }
 
+/* Lines that are fetched into the second cache a few at a time, beside other work: `runs` pieces of
+ * `floats`, `step` apart. */
+typedef struct line_stream {
+    const float *run;
+    ptrdiff_t step, floats, at;
+    int runs;
+} line_stream;
+
+static void fetch_lines(line_stream *stream, ptrdiff_t lines) {
+    for (; lines > 0 && stream->runs > 0; --lines) {
+        __builtin_prefetch(stream->run + stream->at, 0, CM_PREFETCH_L2);
+        stream->at += CM_LINE_FLOATS;
+        if (stream->at >= stream->floats) {
+            stream->at = 0;
+            stream->run += stream->step;
+            --stream->runs;
+        }
+    }
+}
+
+/* What is fetched while the tiles of a frequency pass, so many lines for each: with blocks, the
+ * next frequency's planes. Without them each tile fetches its successor's operands (gemm_tile.h).
+ */
+typedef struct fetch_ahead {
+    line_stream stream;
+    ptrdiff_t lines;
+} fetch_ahead;
+
+static fetch_ahead fetch_planes(const transform_job *job, int next, const float *planes,
+                                ptrdiff_t plane, int channels, ptrdiff_t tiles) {
+    fetch_ahead ahead = {.lines = 0};
+    if (next < job->domain->frequencies && plane_block(channels) < channels) {
+        const cm_frequency *frequency = &job->frequency[next];
+        ahead.stream.run = planes + frequency->plane * plane;
+        ahead.stream.floats = cost_of(frequency) * plane;
+        ahead.stream.runs = 1;
+        ahead.lines = ahead.stream.floats / CM_LINE_FLOATS / tiles + 1;
+    }
+    return ahead;
+}
+
+/* The taps of a tile whose depth is the channels of one image: a block is one tap. */
+static int plane_taps(const cm_conv2d_shape *shape, int channels, cm_gemm_tap *tap) {
+    const ptrdiff_t block = plane_block(channels);
+    const int taps = (int)(channels / block);
+    for (int t = 0; t < taps; ++t) {
+        tap[t] = (cm_gemm_tap){t * shape->batch * block, t * block * CM_TILE_COLUMNS};
+    }
+    return taps;
+}
+
+/* Where the products of a pass come from and go to. */
+typedef struct product_planes {
+    const float *left;
+    ptrdiff_t left_plane;
+    float *results;
+    ptrdiff_t result_plane;
+} product_planes;
+
 /* The products of one frequency and one panel, over all images. */
 static void multiply(const transform_job *job, const cm_frequency *frequency,
-                     const kernel_side *side, const float *left, ptrdiff_t left_plane, int panel,
-                     const float *kernels, float *results, ptrdiff_t result_plane) {
-    const ptrdiff_t batch = job->shape->batch;
-    const ptrdiff_t kernel_plane = (ptrdiff_t)side->depth * CM_TILE_COLUMNS;
-    const cm_gemm_tap tap = {0, 0};
+                     const kernel_side *side, const product_planes *planes, int panel,
+                     const float *kernels, fetch_ahead *ahead) {
+    const ptrdiff_t batch = job->shape->batch, left_plane = planes->left_plane;
+    const ptrdiff_t block = plane_block(side->depth), row = plane_block(side->columns);
     const int first = panel * CM_TILE_COLUMNS;
     const int rest = side->columns - first;
-    const float *a = left + frequency->plane * left_plane;
-    float *re = results + frequency->result * result_plane + first;
-    float *im = re + result_plane;
+    const bool blocks = block < side->depth;
+    const float *a = planes->left + frequency->plane * left_plane;
+    float *re = planes->results + frequency->result * planes->result_plane +
+                plane_at(job->shape, side->columns, 0, first);
+    float *im = re + planes->result_plane;
+    cm_gemm_tap tap[MAX_BLOCKS];
+    const int taps = plane_taps(job->shape, side->depth, tap);
     for (ptrdiff_t part = 0; part < cm_even_parts(batch, VF_TILE_ROWS); ++part) {
         const cm_range rows = cm_even_part(batch, VF_TILE_ROWS, part);
         const int height = (int)(rows.end - rows.begin);
         cm_gemm_tile tile = {
-            .a = a + rows.begin * side->depth,
-            .a_row = side->depth,
+            .a = a + rows.begin * block,
+            .a_row = block,
             .a_depth = 1,
             .b = kernels,
             .b_depth = CM_TILE_COLUMNS,
-            .tap = &tap,
-            .taps = 1,
-            .depth = side->depth,
-            .c = re + rows.begin * side->columns,
-            .c_row = side->columns,
+            .tap = tap,
+            .taps = taps,
+            .depth = (int)block,
+            .c = re + rows.begin * row,
+            .c_row = row,
             .columns = rest < CM_TILE_COLUMNS ? rest : CM_TILE_COLUMNS,
-            .base = re + rows.begin * side->columns,
-            .base_row = side->columns,
+            .base = re + rows.begin * row,
+            .base_row = row,
             .mode = CM_GEMM_STORE,
         };
         tile.next_a_step = CM_LINE_FLOATS; /* a tile's rows of a plane are one piece of memory */
         tile.next_b = kernels;             /* near */
-        tile.next_a = frequency->complex ? tile.a + left_plane : tile.a + height * side->depth;
+        tile.next_a = blocks               ? NULL
+                      : frequency->complex ? tile.a + left_plane
+                                           : tile.a + height * block;
+        fetch_lines(&ahead->stream, ahead->lines);
         CM_FN(gemm_tile)(height, &tile); /* k1 */
         if (!frequency->complex) {
             continue;
         }
         tile.a += left_plane;
-        tile.next_a = tile.a + left_plane;
-        tile.b += kernel_plane;
-        tile.c = im + rows.begin * side->columns;
+        tile.next_a = blocks ? NULL : tile.a + left_plane;
+        tile.b += kernel_stride(side);
+        tile.c = im + rows.begin * row;
         tile.mode = side->transposed ? CM_GEMM_SUBTRACT : CM_GEMM_ADD;
+        fetch_lines(&ahead->stream, ahead->lines);
         CM_FN(gemm_tile)(height, &tile); /* im = k1 +- k2 */
         tile.a += left_plane;
-        tile.b += kernel_plane;
-        tile.c = re + rows.begin * side->columns;
-        tile.next_a = a + rows.end * side->depth;
+        tile.b += kernel_stride(side);
+        tile.c = re + rows.begin * row;
+        tile.next_a = blocks ? NULL : a + rows.end * block;
         tile.mode = side->transposed ? CM_GEMM_ADD : CM_GEMM_SUBTRACT;
+        fetch_lines(&ahead->stream, ahead->lines);
         CM_FN(gemm_tile)(height, &tile); /* re = k1 -+ k3 */
     }
 }
 
 /* All products: the items (frequency, panel), in order, are dealt out by their cost. */
 static void multiply_all(const cm_team *team, const transform_job *job, const kernel_side *side,
-                         const float *columns, const float *left, ptrdiff_t left_plane,
-                         float *results, ptrdiff_t result_plane) {
+                         const float *columns, const product_planes *planes) {
     const cm_domain *domain = job->domain;
     const ptrdiff_t panels = panel_count(side->columns);
-    const ptrdiff_t stride = (ptrdiff_t)side->depth * CM_TILE_COLUMNS;
+    const ptrdiff_t stride = kernel_stride(side);
+    const ptrdiff_t tiles = panels * cm_even_parts(job->shape->batch, VF_TILE_ROWS);
     float *kernels = job->workspace + job->layout.panels + (size_t)team->index * job->layout.panel;
     const cm_range share = cm_team_share(team, panels * domain->planes);
     ptrdiff_t cost = 0;
     for (int f = 0; f < domain->frequencies; ++f) {
         const cm_frequency *frequency = &job->frequency[f];
+        fetch_ahead ahead = fetch_planes(job, f + 1, planes->left, planes->left_plane, side->depth,
+                                         tiles * cost_of(frequency));
         for (ptrdiff_t panel = 0; panel < panels; ++panel) {
             if (cost >= share.begin && cost < share.end) {
                 domain->kernel_planes(frequency, side->transposed,
                                       columns + panel * domain->kernel_rows * 3 * stride, stride,
-                                      stride, kernels);
-                multiply(job, frequency, side, left, left_plane, (int)panel, kernels, results,
-                         result_plane);
+                                      (ptrdiff_t)side->depth * CM_TILE_COLUMNS, kernels);
+                multiply(job, frequency, side, planes, (int)panel, kernels, &ahead);
             }
             cost += cost_of(frequency);
         }
@@ -249,7 +353,8 @@ void CM_FN(transform_forward)(const cm_team *team, const cm_conv2d_shape *shape,
     }
     cm_team_barrier(team);
     cm_trace_phase(team, CM_PHASE_MULTIPLY);
-    multiply_all(team, &job, &side, packed, left, job.x_plane, results, job.y_plane);
+    const product_planes planes = {left, job.x_plane, results, job.y_plane};
+    multiply_all(team, &job, &side, packed, &planes);
     cm_team_barrier(team);
     cm_trace_phase(team, CM_PHASE_RESTORE);
     restore_maps(team, &job, results, job.y_plane, shape->out_channels, epilogue, y);
@@ -260,11 +365,20 @@ typedef struct weight_tile {
     cm_range in_channels, out_channels;
 } weight_tile;
 
+/* Tiles of one panel: a tile's rows lie in one block. */
+static ptrdiff_t tiles_of_panel(const cm_conv2d_shape *shape) {
+    const ptrdiff_t block = plane_block(shape->in_channels);
+    return shape->in_channels / block * cm_even_parts(block, VF_TILE_ROWS);
+}
+
 static weight_tile weight_tile_at(const cm_conv2d_shape *shape, ptrdiff_t index) {
-    const ptrdiff_t parts = cm_even_parts(shape->in_channels, VF_TILE_ROWS);
-    const ptrdiff_t begin = index / parts * CM_TILE_COLUMNS, end = begin + CM_TILE_COLUMNS;
+    const ptrdiff_t block = plane_block(shape->in_channels);
+    const ptrdiff_t parts = cm_even_parts(block, VF_TILE_ROWS), tiles = tiles_of_panel(shape);
+    const ptrdiff_t channel = index % tiles / parts * block;
+    const cm_range rows = cm_even_part(block, VF_TILE_ROWS, index % parts);
+    const ptrdiff_t begin = index / tiles * CM_TILE_COLUMNS, end = begin + CM_TILE_COLUMNS;
     return (weight_tile){
-        cm_even_part(shape->in_channels, VF_TILE_ROWS, index % parts),
+        {channel + rows.begin, channel + rows.end},
         {begin, end < shape->out_channels ? end : shape->out_channels},
     };
 }
@@ -275,16 +389,17 @@ static void multiply_weights(const transform_job *job, const cm_frequency *frequ
     const cm_gemm_tap tap = {0, 0};
     const int height = (int)(where->in_channels.end - where->in_channels.begin);
     const float *x = job->workspace + job->layout.left + frequency->plane * job->x_plane +
-                     where->in_channels.begin;
+                     plane_at(job->shape, job->shape->in_channels, 0, where->in_channels.begin);
     const float *d = job->workspace + job->layout.right +
                      job->domain->partner(frequency->plane) * job->y_plane +
-                     where->out_channels.begin;
+                     plane_at(job->shape, job->shape->out_channels, 0, where->out_channels.begin);
+    const bool far = plane_block(job->shape->in_channels) == job->shape->in_channels;
     cm_gemm_tile tile = {
         .a = x,
         .a_row = 1,
-        .a_depth = job->shape->in_channels,
+        .a_depth = plane_block(job->shape->in_channels),
         .b = d,
-        .b_depth = job->shape->out_channels,
+        .b_depth = plane_block(job->shape->out_channels),
         .tap = &tap,
         .taps = 1,
         .depth = job->shape->batch,
@@ -297,20 +412,20 @@ static void multiply_weights(const transform_job *job, const cm_frequency *frequ
     };
     tile.next_a_step = tile.a_depth;
     tile.next_b_step = tile.b_depth;
-    tile.next_a = x + (frequency->complex ? 2 : 1) * job->x_plane;
+    tile.next_a = !far ? NULL : x + (frequency->complex ? 2 : 1) * job->x_plane;
     tile.next_b = d + job->y_plane;
     CM_FN(gemm_tile)(height, &tile); /* k1 = c (e + g) */
     if (!frequency->complex) {
         return;
     }
-    tile.next_a = x + job->x_plane;
+    tile.next_a = !far ? NULL : x + job->x_plane;
     tile.next_b = d + 2 * job->y_plane;
     tile.a = x + 2 * job->x_plane;
     tile.b = d + job->y_plane;
     tile.c = im;
     tile.mode = CM_GEMM_SUBTRACT;
     CM_FN(gemm_tile)(height, &tile); /* im = k1 - (c + d) e */
-    tile.next_a = x + 3 * job->x_plane;
+    tile.next_a = !far ? NULL : x + 3 * job->x_plane;
     tile.next_b = d + 3 * job->y_plane;
     tile.a = x + job->x_plane;
     tile.b = d + 2 * job->y_plane;
@@ -333,47 +448,61 @@ static void store_taps(const cm_conv2d_shape *shape, const weight_tile *where, c
     }
 }
 
-/* The end of the group of frequencies that begins at `begin`: frequencies of one row, so few that
- * their planes of X stay in the L2 cache while the tiles of all panels pass. */
-static int group_end(const transform_job *job, int begin) {
-    enum { GROUP = 5 };
+/* One tile at one frequency: its products, folded into its sums. */
+static void weights_of_tile(const transform_job *job, ptrdiff_t index, int f, float *re, float *im,
+                            float *dweight) {
+    const cm_conv2d_shape *shape = job->shape;
+    const cm_domain *domain = job->domain;
+    const weight_tile where = weight_tile_at(shape, index);
+    const ptrdiff_t count = (where.in_channels.end - where.in_channels.begin) * CM_TILE_COLUMNS;
+    const ptrdiff_t at =
+        where.in_channels.begin * CM_TILE_COLUMNS + where.out_channels.begin * shape->in_channels;
+    float *taps = job->workspace + job->layout.taps + TAPS * at;
+    float *sums = job->workspace + job->layout.sums + domain->scratch * at;
+    multiply_weights(job, &job->frequency[f], &where, re, im);
+    domain->fold(&job->frequency[f], re, im, count, sums, taps);
+    if (f == domain->frequencies - 1) {
+        store_taps(shape, &where, taps, dweight);
+    }
+}
+
+/* The end of the frequencies from `begin` on that are in the same row, `most` at most. */
+static int group_end(const transform_job *job, int begin, int most) {
     int end = begin + 1;
-    while (end < job->domain->frequencies && end < begin + GROUP &&
+    while (end < job->domain->frequencies && end < begin + most &&
            job->frequency[end].row == job->frequency[begin].row) {
         ++end;
     }
     return end;
 }
 
-/* Groups of frequencies outside, tiles inside. Each tile's sums over a row, and its taps, wait in
- * the workspace from group to group. */
+/* With blocks: frequencies outside, tiles inside, while the next frequency's planes are fetched.
+ * Without: groups of frequencies of a row, so few that their planes of X stay in the second cache
+ * while the tiles of all panels pass. Each tile's sums over a row, and its taps, wait in the
+ * workspace from visit to visit. */
 static void backward_weights(const cm_team *team, const transform_job *job, float *dweight) {
-    enum { TILE = VF_TILE_ROWS * CM_TILE_COLUMNS };
+    enum { TILE = VF_TILE_ROWS * CM_TILE_COLUMNS, GROUP = 5 };
     const cm_conv2d_shape *shape = job->shape;
-    const cm_domain *domain = job->domain;
-    float re[TILE], im[TILE];
+    const int frequencies = job->domain->frequencies;
+    const bool blocks = plane_block(shape->in_channels) < shape->in_channels;
+    _Alignas(64) float re[TILE];
+    _Alignas(64) float im[TILE];
     memset(re, 0, sizeof re); /* columns beyond the last channel are folded too */
     memset(im, 0, sizeof im);
-    const ptrdiff_t tiles =
-        cm_even_parts(shape->in_channels, VF_TILE_ROWS) * panel_count(shape->out_channels);
-    const cm_range share = cm_team_share(team, tiles);
+    const cm_range share =
+        cm_team_share(team, tiles_of_panel(shape) * panel_count(shape->out_channels));
     int end = 0;
-    for (int begin = 0; begin < domain->frequencies; begin = end) {
-        end = group_end(job, begin);
+    for (int begin = 0; begin < frequencies; begin = end) {
+        end = blocks ? begin + 1 : group_end(job, begin, GROUP);
+        fetch_ahead x = fetch_planes(job, end, job->workspace + job->layout.left, job->x_plane,
+                                     shape->in_channels, share.end - share.begin + 1);
+        fetch_ahead d = fetch_planes(job, end, job->workspace + job->layout.right, job->y_plane,
+                                     shape->out_channels, share.end - share.begin + 1);
         for (ptrdiff_t i = share.begin; i < share.end; ++i) {
-            const weight_tile where = weight_tile_at(shape, i);
-            const ptrdiff_t count =
-                (where.in_channels.end - where.in_channels.begin) * CM_TILE_COLUMNS;
-            const ptrdiff_t at = where.in_channels.begin * CM_TILE_COLUMNS +
-                                 where.out_channels.begin * shape->in_channels;
-            float *taps = job->workspace + job->layout.taps + TAPS * at;
-            float *sums = job->workspace + job->layout.sums + domain->scratch * at;
+            fetch_lines(&x.stream, x.lines);
+            fetch_lines(&d.stream, d.lines);
             for (int f = begin; f < end; ++f) {
-                multiply_weights(job, &job->frequency[f], &where, re, im);
-                domain->fold(&job->frequency[f], re, im, count, sums, taps);
-            }
-            if (end == domain->frequencies) {
-                store_taps(shape, &where, taps, dweight);
+                weights_of_tile(job, i, f, re, im, dweight);
             }
         }
     }
@@ -399,7 +528,8 @@ void CM_FN(transform_backward)(const cm_team *team, const cm_conv2d_shape *shape
     cm_team_barrier(team);
     if (dx != NULL) {
         cm_trace_phase(team, CM_PHASE_MULTIPLY);
-        multiply_all(team, &job, &side, columns, right, job.y_plane, results, job.x_plane);
+        const product_planes planes = {right, job.y_plane, results, job.x_plane};
+        multiply_all(team, &job, &side, columns, &planes);
     }
     if (dweight != NULL) {
         cm_trace_phase(team, CM_PHASE_WEIGHTS);
