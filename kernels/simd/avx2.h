@@ -10,7 +10,7 @@
 #define VF_ISA CM_ISA_AVX2
 #define VF_LANES 8
 #define VF_TILE_ROWS 6
-#define VF_PLANE_BLOCK 16
+#define VF_PLANE_STRIP 16
 
 #define VD_LANES 4
 

@@ -8,7 +8,7 @@
 #define VF_ISA CM_ISA_AVX512
 #define VF_LANES 16
 #define VF_TILE_ROWS 14
-#define VF_PLANE_BLOCK 0
+#define VF_PLANE_STRIP 0
 
 #define VD_LANES 8
 

@@ -10,7 +10,7 @@
 #define VF_ISA CM_ISA_NEON
 #define VF_LANES 4
 #define VF_TILE_ROWS 12
-#define VF_PLANE_BLOCK 0
+#define VF_PLANE_STRIP 0
 
 #define VD_LANES 2
 

@@ -10,7 +10,7 @@
 #define VF_ISA CM_ISA_SCALAR
 #define VF_LANES 1
 #define VF_TILE_ROWS 4
-#define VF_PLANE_BLOCK 0
+#define VF_PLANE_STRIP 0
 
 #define VD_LANES 1
 

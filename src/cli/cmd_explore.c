@@ -102,15 +102,13 @@ static cm_status read_list(const char *option, const char *text, int limit, int 
                            cm_explore_options *explore, cm_error *error) {
     const char *items[CM_EXPLORE_MAX_LIST];
     int item_count = 0;
-    char *copy = strdup(text);
-    cm_status status =
-        copy == NULL ? cm_fail(error, CM_FAILED, "explore: out of memory; close other programs")
-                     : cm_split_list(option, copy, items, limit, &item_count, error);
+    char *list = NULL;
+    cm_status status = cm_split_list(option, text, &list, items, limit, &item_count, error);
     *count = 0;
     for (int i = 0; status == CM_OK && i < item_count; ++i) {
         status = take(items[i], explore, error);
     }
-    free(copy);
+    free(list);
     return status;
 }
 
@@ -149,6 +147,9 @@ static cm_status show(const explore_options *options, const cm_explore *explore,
                                      .folder = options->explore.output,
                                      .json = options->json,
                                      .complete = explore->complete,
+                                     .restart = options->explore.restart,
+                                     .rounds = explore->measurements.items[0].n,
+                                     .all_rounds = options->explore.rounds,
                                      .text = text};
     return cm_show_folder(&output,
                           options->json != NULL ? cm_explore_to_json(explore, error) : NULL,
@@ -159,17 +160,11 @@ static cm_status make(const explore_options *options, const cm_dataset *dataset,
                       cm_error *error) {
     cm_explore explore;
     cm_progress progress = cm_progress_start(text != NULL ? text : stdout, text == NULL);
-    const cm_status made = cm_explore_make(&options->explore, dataset, cm_progress_observe_work,
-                                           &progress, cm_interrupt_flag(), &explore, error);
+    cm_status status = cm_explore_make(&options->explore, dataset, cm_progress_observe_work,
+                                       &progress, cm_interrupt_flag(), &explore, error);
     cm_progress_end(&progress);
-    cm_status status = made;
-    if (made == CM_OK || made == CM_INTERRUPTED) {
+    if (status == CM_OK || status == CM_INTERRUPTED) {
         status = show(options, &explore, text, error);
-        if (status == CM_OK && made == CM_INTERRUPTED) {
-            status = cm_fail(error, CM_INTERRUPTED,
-                             "interrupted; the same command goes on from %s/explore.json",
-                             options->explore.output);
-        }
     }
     cm_explore_free(&explore);
     return status;

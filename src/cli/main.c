@@ -1,6 +1,7 @@
 /* convmark: finds the command, prints its error, and turns its status into the exit code. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -95,6 +96,9 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file above the limit is an error like a full disk */
     cm_interrupt_install();
+    /* --threads decides. LLVM's runtime, which reads this when it is first used, aborts the process
+     * where the value is empty or huge. */
+    unsetenv("OMP_NUM_THREADS");
 
     cm_error error = {""};
     cm_status status = cm_stack_check(&error);

@@ -67,23 +67,29 @@ static recipe draw_recipe(const cm_random_key *key) {
     };
 }
 
+static void draw_noise(const cm_random_key *key, uint8_t noise[SIDE * SIDE]) {
+    for (uint32_t block = 0; block < NOISE_BLOCKS; ++block) {
+        uint32_t words[4];
+        cm_philox4x32(key, block, words);
+        for (int i = 0; i < 16; ++i) {
+            noise[block * 16 + (uint32_t)i] = (uint8_t)(words[i / 4] >> (8 * (i % 4)));
+        }
+    }
+}
+
 static void draw_image(const cm_random_key *key, const recipe *made_of,
                        const pattern patterns[CM_SYNTHETIC_CLASSES], uint8_t *pixels) {
-    const pattern *own = &patterns[made_of->class];
-    const pattern *other = &patterns[made_of->other];
-    uint32_t noise[4] = {0};
-    for (int i = 0; i < SIDE * SIDE; ++i) {
-        if (i % 16 == 0) {
-            cm_philox4x32(key, (uint32_t)i / 16, noise);
+    uint8_t noise[SIDE * SIDE];
+    draw_noise(key, noise);
+    for (int y = 0; y < SIDE; ++y) {
+        const uint8_t *own = &patterns[made_of->class][made_of->y + y][made_of->x];
+        const uint8_t *other = &patterns[made_of->other][made_of->other_y + y][made_of->other_x];
+        for (int x = 0; x < SIDE; ++x) {
+            const int value = (own[x] * made_of->contrast + other[x] * made_of->other_contrast +
+                               (noise[y * SIDE + x] - 128) * 96) /
+                              256;
+            pixels[y * SIDE + x] = (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
         }
-        const int y = i / SIDE, x = i % SIDE;
-        const int grain = (int)(noise[i % 16 / 4] >> (8 * (i % 4)) & 0xFF);
-        const int value =
-            ((*own)[made_of->y + y][made_of->x + x] * made_of->contrast +
-             (*other)[made_of->other_y + y][made_of->other_x + x] * made_of->other_contrast +
-             (grain - 128) * 96) /
-            256;
-        pixels[i] = (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
     }
 }
 

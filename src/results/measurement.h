@@ -72,9 +72,6 @@ const cm_measurement **cm_measurements_sort(const cm_measurements *list);
 const cm_measurement *cm_measurements_search(const cm_measurement *const *ordered, int count,
                                              const cm_measurement *key);
 
-/** Index of the item with this name and metric; -1: none. */
-int cm_measurements_find(const cm_measurements *list, const char *name, const char *metric);
-
 #ifdef __cplusplus
 }
 #endif

@@ -94,10 +94,16 @@ static int start_together(int wanted, const pthread_attr_t *attributes, pthread_
     return started;
 }
 
-cm_status cm_threads_check(int threads, cm_error *error) {
+/* Without OpenMP every team is the caller alone. */
 #ifdef _OPENMP
+enum { HAVE_TEAMS = 1 };
+#else
+enum { HAVE_TEAMS = 0 };
+#endif
+
+cm_status cm_threads_check(int threads, cm_error *error) {
     const int present = atomic_load(&prepared_threads);
-    const int wanted = threads - present;
+    const int wanted = HAVE_TEAMS ? threads - present : 0;
     if (wanted <= 0) {
         return CM_OK;
     }
@@ -119,11 +125,6 @@ cm_status cm_threads_check(int threads, cm_error *error) {
     pthread_attr_destroy(&attributes);
     free(started);
     return status;
-#else
-    (void)threads;
-    (void)error;
-    return CM_OK; /* every team is the caller alone */
-#endif
 }
 
 /* ---- Floating-point modes and places ---- */
