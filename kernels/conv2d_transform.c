@@ -13,8 +13,11 @@
 #include "kernels/micro/gemm_tile.h"
 #include "kernels/trace.h"
 #include "kernels/transform/domain.h"
+#include "kernels/transform/kernel_side.h"
 
-enum { TAPS = 9, PLANES_OF_COMPLEX = 3 };
+enum { PLANES_OF_COMPLEX = 3, MAX_STRIPS = 128 };
+
+_Static_assert(VF_PLANE_STRIP % CM_TILE_COLUMNS == 0, "a panel's columns lie in one strip");
 
 /* The domain of each algorithm that has one. */
 static const cm_domain *const domains[CM_CONV2D_ALGORITHM_COUNT] = {
@@ -34,6 +37,22 @@ typedef struct transform_job {
     ptrdiff_t x_plane, y_plane; /* floats from plane to plane, of in_channels and out_channels */
     cm_frequency frequency[CM_MAX_FREQUENCIES];
 } transform_job;
+
+/* Channels of a strip: planes of a block's tiles are [strip][tile][channel of the strip]. A strip
+ * is one piece of memory whatever the number of channels, so that it fills the sets of a small
+ * first cache evenly. It is all channels where the instruction set asks for no narrower one, or
+ * where they are not whole strips. */
+static ptrdiff_t strip_of(int channels) {
+    enum { STRIP = VF_PLANE_STRIP };
+    const bool fits = STRIP > 0 && channels % STRIP == 0 && channels <= STRIP * MAX_STRIPS;
+    return fits ? STRIP : channels;
+}
+
+/* Where a channel of a tile is in a plane of `count` tiles. */
+static ptrdiff_t plane_at(ptrdiff_t count, int channels, ptrdiff_t tile, ptrdiff_t channel) {
+    const ptrdiff_t strip = strip_of(channels);
+    return (channel / strip * count + tile) * strip + channel % strip;
+}
 
 static transform_job make_job(const cm_conv2d_shape *shape, const cm_team *team, void *workspace) {
     const cm_conv2d_tiles tiles = cm_conv2d_tiles_of(shape);
@@ -79,7 +98,7 @@ static vector_item vector_item_at(const transform_job *job, cm_range block, int 
     const int h = place / tiles->across * tiles->side, w = place % tiles->across * tiles->side;
     return (vector_item){
         .map = ((image * shape->height + h) * shape->width + w) * channels + channel,
-        .plane = index / vectors * channels + channel,
+        .plane = plane_at(block.end - block.begin, channels, index / vectors, channel),
         .channel = channel,
         .lanes = left < VF_LANES ? left : VF_LANES,
         .tile = {.step = channels,
@@ -114,139 +133,153 @@ static void restore_maps(const cm_team *team, const transform_job *job, cm_range
     }
 }
 
-/* Kernels as the right-hand side of a product: `depth` channels summed over, `columns` produced.
- * Transposed: weight[tap][column][depth], as backward by data needs them. */
-typedef struct kernel_side {
-    const float *weight;
-    int depth, columns;
-    bool transposed;
-} kernel_side;
-
-static ptrdiff_t panel_count(int columns) {
-    return (columns + CM_TILE_COLUMNS - 1) / CM_TILE_COLUMNS;
-}
-
-/* The nine taps of kernels [columns from `first` on] at depth d, one row of CM_TILE_COLUMNS each.
- */
-static void gather_taps(const kernel_side *side, int first, int d, float *rows) {
-    const int left = side->columns - first;
-    const int count = left < CM_TILE_COLUMNS ? left : CM_TILE_COLUMNS;
-    const ptrdiff_t tap_size = (ptrdiff_t)side->depth * side->columns;
-    const ptrdiff_t step = side->transposed ? side->depth : 1;
-    const ptrdiff_t begin = side->transposed ? (ptrdiff_t)first * side->depth + d
-                                             : (ptrdiff_t)d * side->columns + first;
-    for (int tap = 0; tap < TAPS; ++tap) {
-        const float *from = side->weight + tap * tap_size + begin;
-        float *row = rows + tap * CM_TILE_COLUMNS;
-        for (int j = 0; j < count; ++j) {
-            row[j] = from[j * step];
-        }
-        for (int j = count; j < CM_TILE_COLUMNS; ++j) {
-            row[j] = 0.0F;
-        }
-    }
-}
-
-/* First half of the kernels' transform: [panel][row][3][depth][CM_TILE_COLUMNS]. */
-static void transform_columns(const cm_team *team, const cm_domain *domain, const kernel_side *side,
-                              float *columns) {
-    const int rows = domain->kernel_rows;
-    const ptrdiff_t stride = (ptrdiff_t)side->depth * CM_TILE_COLUMNS;
-    const cm_range share = cm_team_share(team, panel_count(side->columns) * side->depth);
-    for (ptrdiff_t i = share.begin; i < share.end; ++i) {
-        const ptrdiff_t panel = i / side->depth, d = i % side->depth;
-        float taps[TAPS * CM_TILE_COLUMNS];
-        gather_taps(side, (int)panel * CM_TILE_COLUMNS, (int)d, taps);
-        for (int v = 0; v < CM_TILE_COLUMNS; v += VF_LANES) {
-            vf w[3][3], u[CM_MAX_KERNEL_ROWS][3];
-            for (int tap = 0; tap < TAPS; ++tap) {
-                w[tap / 3][tap % 3] = vf_load(taps + tap * CM_TILE_COLUMNS + v);
-            }
-            domain->kernel_columns(w, side->transposed && domain->flips, u);
-            float *to = columns + panel * rows * 3 * stride + d * CM_TILE_COLUMNS + v;
-            for (int row = 0; row < rows * 3; ++row) {
-                vf_store(to + row * stride, u[row / 3][row % 3]);
-            }
-        }
-    }
-}
-
 /* Cost of a frequency in real products. */
 static int cost_of(const cm_frequency *frequency) {
     return frequency->complex ? PLANES_OF_COMPLEX : 1;
 }
 
+/* Lines that are fetched into the second cache a few at a time, beside other work: `runs` pieces of
+ * `floats`, `step` apart. */
+typedef struct line_stream {
+    const float *run;
+    ptrdiff_t step, floats, at;
+    int runs;
+} line_stream;
+
+static void fetch_lines(line_stream *stream, ptrdiff_t lines) {
+    for (; lines > 0 && stream->runs > 0; --lines) {
+        __builtin_prefetch(stream->run + stream->at, 0, CM_PREFETCH_L2);
+        stream->at += CM_LINE_FLOATS;
+        if (stream->at >= stream->floats) {
+            stream->at = 0;
+            stream->run += stream->step;
+            --stream->runs;
+        }
+    }
+}
+
+/* What is fetched while the tiles of a frequency pass, so many lines for each: with strips, the
+ * next frequency's planes. Without them each tile fetches its successor's operands (gemm_tile.h).
+ */
+typedef struct fetch_ahead {
+    line_stream stream;
+    ptrdiff_t lines;
+} fetch_ahead;
+
+static fetch_ahead fetch_planes(const transform_job *job, int next, const float *planes,
+                                ptrdiff_t plane, int channels, ptrdiff_t tiles) {
+    fetch_ahead ahead = {.lines = 0};
+    if (next < job->domain->frequencies && strip_of(channels) < channels) {
+        const cm_frequency *frequency = &job->frequency[next];
+        ahead.stream.run = planes + frequency->plane * plane;
+        ahead.stream.floats = cost_of(frequency) * plane;
+        ahead.stream.runs = 1;
+        ahead.lines = ahead.stream.floats / CM_LINE_FLOATS / tiles + 1;
+    }
+    return ahead;
+}
+
+/* The taps of a tile whose depth is the channels of one map: a strip is one tap. */
+static int plane_taps(ptrdiff_t count, int channels, cm_gemm_tap *tap) {
+    const ptrdiff_t strip = strip_of(channels);
+    const int taps = (int)(channels / strip);
+    for (int t = 0; t < taps; ++t) {
+        tap[t] = (cm_gemm_tap){t * count * strip, t * strip * CM_TILE_COLUMNS};
+    }
+    return taps;
+}
+
+/* Where the products of a pass come from and go to. */
+typedef struct product_planes {
+    const float *left;
+    ptrdiff_t left_plane;
+    float *results;
+    ptrdiff_t result_plane;
+} product_planes;
+
 /* The products of one frequency and one panel, over `count` tiles. */
 static void multiply(const cm_frequency *frequency, const kernel_side *side, ptrdiff_t count,
-                     const float *left, ptrdiff_t left_plane, int panel, const float *kernels,
-                     float *results, ptrdiff_t result_plane) {
-    const ptrdiff_t kernel_plane = (ptrdiff_t)side->depth * CM_TILE_COLUMNS;
-    const cm_gemm_tap tap = {0, 0};
+                     const product_planes *planes, int panel, const float *kernels,
+                     fetch_ahead *ahead) {
+    const ptrdiff_t left_plane = planes->left_plane;
+    const ptrdiff_t strip = strip_of(side->depth), row = strip_of(side->columns);
     const int first = panel * CM_TILE_COLUMNS;
     const int rest = side->columns - first;
-    const float *a = left + frequency->plane * left_plane;
-    float *re = results + frequency->result * result_plane + first;
-    float *im = re + result_plane;
+    const bool strips = strip < side->depth;
+    const float *a = planes->left + frequency->plane * left_plane;
+    float *re = planes->results + frequency->result * planes->result_plane +
+                plane_at(count, side->columns, 0, first);
+    float *im = re + planes->result_plane;
+    cm_gemm_tap tap[MAX_STRIPS];
+    const int taps = plane_taps(count, side->depth, tap);
     for (ptrdiff_t part = 0; part < cm_even_parts(count, VF_TILE_ROWS); ++part) {
         const cm_range rows = cm_even_part(count, VF_TILE_ROWS, part);
         const int height = (int)(rows.end - rows.begin);
         cm_gemm_tile tile = {
-            .a = a + rows.begin * side->depth,
-            .a_row = side->depth,
+            .a = a + rows.begin * strip,
+            .a_row = strip,
             .a_depth = 1,
             .b = kernels,
             .b_depth = CM_TILE_COLUMNS,
-            .tap = &tap,
-            .taps = 1,
-            .depth = side->depth,
-            .c = re + rows.begin * side->columns,
-            .c_row = side->columns,
+            .tap = tap,
+            .taps = taps,
+            .depth = (int)strip,
+            .c = re + rows.begin * row,
+            .c_row = row,
             .columns = rest < CM_TILE_COLUMNS ? rest : CM_TILE_COLUMNS,
-            .base = re + rows.begin * side->columns,
-            .base_row = side->columns,
+            .base = re + rows.begin * row,
+            .base_row = row,
             .mode = CM_GEMM_STORE,
         };
         tile.next_a_step = CM_LINE_FLOATS; /* a tile's rows of a plane are one piece of memory */
         tile.next_b = kernels;             /* near */
-        tile.next_a = frequency->complex ? tile.a + left_plane : tile.a + height * side->depth;
+        tile.next_a = strips               ? NULL
+                      : frequency->complex ? tile.a + left_plane
+                                           : tile.a + height * strip;
+        fetch_lines(&ahead->stream, ahead->lines);
         CM_FN(gemm_tile)(height, &tile); /* k1 */
         if (!frequency->complex) {
             continue;
         }
         tile.a += left_plane;
-        tile.next_a = tile.a + left_plane;
-        tile.b += kernel_plane;
-        tile.c = im + rows.begin * side->columns;
+        tile.next_a = strips ? NULL : tile.a + left_plane;
+        tile.b += kernel_stride(side);
+        tile.c = im + rows.begin * row;
         tile.mode = side->transposed ? CM_GEMM_SUBTRACT : CM_GEMM_ADD;
+        fetch_lines(&ahead->stream, ahead->lines);
         CM_FN(gemm_tile)(height, &tile); /* im = k1 +- k2 */
         tile.a += left_plane;
-        tile.b += kernel_plane;
-        tile.c = re + rows.begin * side->columns;
-        tile.next_a = a + rows.end * side->depth;
+        tile.b += kernel_stride(side);
+        tile.c = re + rows.begin * row;
+        tile.next_a = strips ? NULL : a + rows.end * strip;
         tile.mode = side->transposed ? CM_GEMM_ADD : CM_GEMM_SUBTRACT;
+        fetch_lines(&ahead->stream, ahead->lines);
         CM_FN(gemm_tile)(height, &tile); /* re = k1 -+ k3 */
     }
 }
 
 /* All products: the items (frequency, panel), in order, are dealt out by their cost. */
 static void multiply_all(const cm_team *team, const transform_job *job, cm_range block,
-                         const kernel_side *side, const float *columns, const float *left,
-                         ptrdiff_t left_plane, float *results, ptrdiff_t result_plane) {
+                         const kernel_side *side, const float *columns,
+                         const product_planes *planes) {
     const cm_domain *domain = job->domain;
     const ptrdiff_t panels = panel_count(side->columns);
-    const ptrdiff_t stride = (ptrdiff_t)side->depth * CM_TILE_COLUMNS;
+    const ptrdiff_t stride = kernel_stride(side);
+    const ptrdiff_t tiles = panels * cm_even_parts(block.end - block.begin, VF_TILE_ROWS);
     float *kernels = job->workspace + job->layout.panels + (size_t)team->index * job->layout.panel;
     const cm_range share = cm_team_share(team, panels * domain->planes);
     ptrdiff_t cost = 0;
     for (int f = 0; f < domain->frequencies; ++f) {
         const cm_frequency *frequency = &job->frequency[f];
+        fetch_ahead ahead = fetch_planes(job, f + 1, planes->left, planes->left_plane, side->depth,
+                                         tiles * cost_of(frequency));
         for (ptrdiff_t panel = 0; panel < panels; ++panel) {
             if (cost >= share.begin && cost < share.end) {
                 domain->kernel_planes(frequency, side->transposed,
                                       columns + panel * domain->kernel_rows * 3 * stride, stride,
-                                      stride, kernels);
-                multiply(frequency, side, block.end - block.begin, left, left_plane, (int)panel,
-                         kernels, results, result_plane);
+                                      (ptrdiff_t)side->depth * CM_TILE_COLUMNS, kernels);
+                multiply(frequency, side, block.end - block.begin, planes, (int)panel, kernels,
+                         &ahead);
             }
             cost += cost_of(frequency);
         }
@@ -281,7 +314,8 @@ static void convolve(const cm_team *team, const transform_job *job, const float 
         }
         cm_team_barrier(team);
         cm_trace_phase(team, CM_PHASE_MULTIPLY);
-        multiply_all(team, job, block, side, columns, left, left_plane, results, result_plane);
+        const product_planes planes = {left, left_plane, results, result_plane};
+        multiply_all(team, job, block, side, columns, &planes);
         cm_team_barrier(team);
         cm_trace_phase(team, CM_PHASE_RESTORE);
         restore_maps(team, job, block, results, result_plane, side->columns, epilogue, to);
@@ -301,11 +335,20 @@ typedef struct weight_tile {
     cm_range in_channels, out_channels;
 } weight_tile;
 
+/* Tiles of one panel: a tile's rows lie in one strip. */
+static ptrdiff_t tiles_of_panel(const cm_conv2d_shape *shape) {
+    const ptrdiff_t strip = strip_of(shape->in_channels);
+    return shape->in_channels / strip * cm_even_parts(strip, VF_TILE_ROWS);
+}
+
 static weight_tile weight_tile_at(const cm_conv2d_shape *shape, ptrdiff_t index) {
-    const ptrdiff_t parts = cm_even_parts(shape->in_channels, VF_TILE_ROWS);
-    const ptrdiff_t begin = index / parts * CM_TILE_COLUMNS, end = begin + CM_TILE_COLUMNS;
+    const ptrdiff_t strip = strip_of(shape->in_channels);
+    const ptrdiff_t parts = cm_even_parts(strip, VF_TILE_ROWS), tiles = tiles_of_panel(shape);
+    const ptrdiff_t channel = index % tiles / parts * strip;
+    const cm_range rows = cm_even_part(strip, VF_TILE_ROWS, index % parts);
+    const ptrdiff_t begin = index / tiles * CM_TILE_COLUMNS, end = begin + CM_TILE_COLUMNS;
     return (weight_tile){
-        cm_even_part(shape->in_channels, VF_TILE_ROWS, index % parts),
+        {channel + rows.begin, channel + rows.end},
         {begin, end < shape->out_channels ? end : shape->out_channels},
     };
 }
@@ -317,16 +360,17 @@ static void multiply_weights(const transform_job *job, const cm_frequency *frequ
     const cm_gemm_tap tap = {0, 0};
     const int height = (int)(where->in_channels.end - where->in_channels.begin);
     const float *x = job->workspace + job->layout.left + frequency->plane * job->x_plane +
-                     where->in_channels.begin;
+                     plane_at(count, job->shape->in_channels, 0, where->in_channels.begin);
     const float *d = job->workspace + job->layout.right +
                      job->domain->partner(frequency->plane) * job->y_plane +
-                     where->out_channels.begin;
+                     plane_at(count, job->shape->out_channels, 0, where->out_channels.begin);
+    const bool far = strip_of(job->shape->in_channels) == job->shape->in_channels;
     cm_gemm_tile tile = {
         .a = x,
         .a_row = 1,
-        .a_depth = job->shape->in_channels,
+        .a_depth = strip_of(job->shape->in_channels),
         .b = d,
-        .b_depth = job->shape->out_channels,
+        .b_depth = strip_of(job->shape->out_channels),
         .tap = &tap,
         .taps = 1,
         .depth = (int)count,
@@ -339,20 +383,20 @@ static void multiply_weights(const transform_job *job, const cm_frequency *frequ
     };
     tile.next_a_step = tile.a_depth;
     tile.next_b_step = tile.b_depth;
-    tile.next_a = x + (frequency->complex ? 2 : 1) * job->x_plane;
+    tile.next_a = !far ? NULL : x + (frequency->complex ? 2 : 1) * job->x_plane;
     tile.next_b = d + job->y_plane;
     CM_FN(gemm_tile)(height, &tile); /* k1 = c (e + g) */
     if (!frequency->complex) {
         return;
     }
-    tile.next_a = x + job->x_plane;
+    tile.next_a = !far ? NULL : x + job->x_plane;
     tile.next_b = d + 2 * job->y_plane;
     tile.a = x + 2 * job->x_plane;
     tile.b = d + job->y_plane;
     tile.c = im;
     tile.mode = CM_GEMM_SUBTRACT;
     CM_FN(gemm_tile)(height, &tile); /* im = k1 - (c + d) e */
-    tile.next_a = x + 3 * job->x_plane;
+    tile.next_a = !far ? NULL : x + 3 * job->x_plane;
     tile.next_b = d + 3 * job->y_plane;
     tile.a = x + job->x_plane;
     tile.b = d + 2 * job->y_plane;
@@ -393,36 +437,52 @@ static int group_end(const transform_job *job, int begin) {
     return end;
 }
 
-/* What one block adds to the weights' gradient. Groups of frequencies outside, tiles inside; each
- * tile's sums over a row, and its taps, wait in the workspace from group to group. */
+/* One tile at one frequency: its products, folded into its sums. */
+static void weights_of_tile(const transform_job *job, cm_range block, ptrdiff_t index, int f,
+                            float *re, float *im, float *dweight) {
+    const cm_conv2d_shape *shape = job->shape;
+    const cm_domain *domain = job->domain;
+    const weight_tile where = weight_tile_at(shape, index);
+    const ptrdiff_t count = (where.in_channels.end - where.in_channels.begin) * CM_TILE_COLUMNS;
+    const ptrdiff_t at =
+        where.in_channels.begin * CM_TILE_COLUMNS + where.out_channels.begin * shape->in_channels;
+    float *taps = job->workspace + job->layout.taps + TAPS * at;
+    float *sums = job->workspace + job->layout.sums + domain->scratch * at;
+    multiply_weights(job, &job->frequency[f], block.end - block.begin, &where, re, im);
+    domain->fold(&job->frequency[f], re, im, count, sums, taps);
+    if (f == domain->frequencies - 1) {
+        store_taps(shape, &where, block.begin > 0, taps, dweight);
+    }
+}
+
+/* What one block adds to the weights' gradient. With strips: frequencies outside, tiles inside,
+ * while the next frequency's planes are fetched. Without: groups of frequencies of a row, so few
+ * that their planes of X stay in the second cache while the tiles of all panels pass. Each tile's
+ * sums over a row, and its taps, wait in the workspace from visit to visit. */
 static void backward_weights(const cm_team *team, const transform_job *job, cm_range block,
                              float *dweight) {
     enum { TILE = VF_TILE_ROWS * CM_TILE_COLUMNS };
     const cm_conv2d_shape *shape = job->shape;
-    const cm_domain *domain = job->domain;
-    float re[TILE], im[TILE];
+    const int frequencies = job->domain->frequencies;
+    const bool strips = strip_of(shape->in_channels) < shape->in_channels;
+    _Alignas(64) float re[TILE];
+    _Alignas(64) float im[TILE];
     memset(re, 0, sizeof re); /* columns beyond the last channel are folded too */
     memset(im, 0, sizeof im);
-    const ptrdiff_t tiles =
-        cm_even_parts(shape->in_channels, VF_TILE_ROWS) * panel_count(shape->out_channels);
-    const cm_range share = cm_team_share(team, tiles);
+    const cm_range share =
+        cm_team_share(team, tiles_of_panel(shape) * panel_count(shape->out_channels));
     int end = 0;
-    for (int begin = 0; begin < domain->frequencies; begin = end) {
-        end = group_end(job, begin);
+    for (int begin = 0; begin < frequencies; begin = end) {
+        end = strips ? begin + 1 : group_end(job, begin);
+        fetch_ahead x = fetch_planes(job, end, job->workspace + job->layout.left, job->x_plane,
+                                     shape->in_channels, share.end - share.begin + 1);
+        fetch_ahead d = fetch_planes(job, end, job->workspace + job->layout.right, job->y_plane,
+                                     shape->out_channels, share.end - share.begin + 1);
         for (ptrdiff_t i = share.begin; i < share.end; ++i) {
-            const weight_tile where = weight_tile_at(shape, i);
-            const ptrdiff_t count =
-                (where.in_channels.end - where.in_channels.begin) * CM_TILE_COLUMNS;
-            const ptrdiff_t at = where.in_channels.begin * CM_TILE_COLUMNS +
-                                 where.out_channels.begin * shape->in_channels;
-            float *taps = job->workspace + job->layout.taps + TAPS * at;
-            float *sums = job->workspace + job->layout.sums + domain->scratch * at;
+            fetch_lines(&x.stream, x.lines);
+            fetch_lines(&d.stream, d.lines);
             for (int f = begin; f < end; ++f) {
-                multiply_weights(job, &job->frequency[f], block.end - block.begin, &where, re, im);
-                domain->fold(&job->frequency[f], re, im, count, sums, taps);
-            }
-            if (end == domain->frequencies) {
-                store_taps(shape, &where, block.begin > 0, taps, dweight);
+                weights_of_tile(job, block, i, f, re, im, dweight);
             }
         }
     }
@@ -449,7 +509,8 @@ static void backward_of_maps(const cm_team *team, const transform_job *job, cons
     cm_team_barrier(team);
     if (dx != NULL) {
         cm_trace_phase(team, CM_PHASE_MULTIPLY);
-        multiply_all(team, job, all, side, columns, right, job->y_plane, results, job->x_plane);
+        const product_planes planes = {right, job->y_plane, results, job->x_plane};
+        multiply_all(team, job, all, side, columns, &planes);
     }
     if (dweight != NULL) {
         cm_trace_phase(team, CM_PHASE_WEIGHTS);

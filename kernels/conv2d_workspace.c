@@ -113,7 +113,7 @@ static size_t packed_floats(const cm_conv2d_shape *shape) {
     const size_t taps = (size_t)shape->kernel_h * (size_t)shape->kernel_w;
     return shape->algorithm == CM_CONV2D_DIRECT
                ? taps * in * padded
-               : algorithm_table[shape->algorithm].kernel_rows * 3 * in * padded;
+               : algorithm_table[shape->algorithm].kernel_rows * 3 * (in + 1) * padded;
 }
 
 size_t cm_conv2d_packed(const cm_conv2d_shape *shape) {
@@ -141,10 +141,10 @@ static void transform_layout(const cm_conv2d_shape *shape, int threads, cm_conv2
     layout->left = reserve(layout, row->planes * plane);
     layout->right = reserve(layout, row->planes * plane);
     layout->results = reserve(layout, row->results * plane);
-    layout->kernels = reserve(layout, row->kernel_rows * 3 * widest * padded);
+    layout->kernels = reserve(layout, row->kernel_rows * 3 * (widest + 1) * padded);
     layout->taps = reserve(layout, taps * widest * padded);
     layout->sums = reserve(layout, row->sums * widest * padded);
-    layout->panel = round_up(3 * widest * CM_MAX_TILE_COLUMNS, CM_SCRATCH_ALIGNMENT);
+    layout->panel = round_up(3 * (widest + 1) * CM_MAX_TILE_COLUMNS, CM_SCRATCH_ALIGNMENT);
     layout->panels = reserve(layout, (size_t)threads * layout->panel);
 }
 
