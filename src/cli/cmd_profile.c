@@ -38,12 +38,10 @@ static const cm_option option_table[] = {
 #undef MEMBER
 
 static cm_status check_outputs(const profile_options *options, cm_error *error) {
-    cm_status status = cm_check_output("json", options->json, true, error);
-    if (status == CM_OK) {
-        status = cm_check_output("trace", options->trace, false, error);
-    }
-    return status == CM_OK ? cm_check_output("flamegraph", options->flamegraph, false, error)
-                           : status;
+    const cm_output outputs[] = {{"json", options->json, true},
+                                 {"trace", options->trace, false},
+                                 {"flamegraph", options->flamegraph, false}};
+    return cm_check_outputs("profile", outputs, 3, error);
 }
 
 static cm_status write_json(const profile_options *options, const cm_profile *profile,
@@ -93,8 +91,10 @@ static cm_status open_model(const profile_options *options, const cm_machine_opt
                                 ? CM_CONV2D_AUTO
                                 : cm_conv2d_algorithm_from_name(options->algorithm);
     if (wanted.conv_algorithm == CM_CONV2D_ALGORITHM_COUNT) {
-        return cm_fail(error, CM_USAGE, "--conv-algorithm '%s' is not an algorithm",
-                       options->algorithm);
+        return cm_fail(
+            error, CM_USAGE,
+            "--conv-algorithm '%s' is not an algorithm; choose auto, direct, t4 or dft10",
+            options->algorithm);
     }
     const cm_status status = cm_model_create(network, &wanted, model, error);
     if (status == CM_OK) {
