@@ -28,8 +28,41 @@ cm_status cm_json_load(const char *path, size_t limit, json_t **value, cm_error 
     return status;
 }
 
+typedef struct growing_text {
+    char *bytes;
+    size_t size, room;
+    bool failed; /* what comes after is not looked at */
+} growing_text;
+
+static int append(const char *bytes, size_t size, void *context) {
+    growing_text *text = context;
+    if (!text->failed && size >= text->room - text->size) { /* one more for the end of the text */
+        const size_t room = 2 * text->room + size + 1;
+        char *grown = realloc(text->bytes, room);
+        text->failed = grown == NULL;
+        text->bytes = grown != NULL ? grown : text->bytes;
+        text->room = grown != NULL ? room : text->room;
+    }
+    if (text->failed) {
+        return -1;
+    }
+    memcpy(text->bytes + text->size, bytes, size);
+    text->size += size;
+    text->bytes[text->size] = '\0';
+    return 0;
+}
+
+char *cm_json_text(const json_t *value, size_t flags) {
+    growing_text text = {NULL, 0, 0, false};
+    if (json_dump_callback(value, append, &text, flags) != 0 || text.failed) {
+        free(text.bytes);
+        return NULL;
+    }
+    return text.bytes;
+}
+
 cm_status cm_json_dump(const json_t *value, char **text, size_t *size, cm_error *error) {
-    *text = value == NULL ? NULL : json_dumps(value, CM_JSON_DUMP_FLAGS);
+    *text = value == NULL ? NULL : cm_json_text(value, CM_JSON_DUMP_FLAGS);
     const size_t length = *text == NULL ? 0 : strlen(*text);
     char *grown = *text == NULL ? NULL : realloc(*text, length + 2);
     if (grown == NULL) {

@@ -63,7 +63,7 @@ static char *header_text(const cm_safetensor *tensors, int count,
         cm_fail(error, CM_FAILED, "two tensors have the same name");
         ok = false;
     }
-    char *text = ok ? json_dumps(header, JSON_COMPACT) : NULL;
+    char *text = ok ? cm_json_text(header, JSON_COMPACT) : NULL;
     json_decref(header);
     if (ok && text == NULL) {
         cm_fail(error, CM_FAILED, "out of memory; close some programs");

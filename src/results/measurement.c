@@ -268,7 +268,7 @@ static void print_attribute(FILE *out, const json_t *attributes, const char *key
 /* A number as JSON has it: with '.', whatever the locale. */
 static void print_number(FILE *out, double value) {
     json_t *number = json_real(value);
-    char *text = json_dumps(number, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+    char *text = cm_json_text(number, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
     fputs(text != NULL ? text : "", out);
     free(text);
     json_decref(number);
