@@ -159,6 +159,39 @@ static void test_order_of_insertion(void **state) {
     json_decref(object);
 }
 
+static long allocations_left;
+
+static void *allocate_or_fail(size_t size) {
+    return --allocations_left == 0 ? NULL : malloc(size);
+}
+
+/* One allocation of Jansson's fails: the text is whole, or there is none. */
+static void test_no_text_without_a_key(void **state) {
+    (void)state;
+    json_t *object = json_object();
+    cm_error error = {{0}};
+    for (int i = 0; i < 40; ++i) {
+        char key[64];
+        snprintf(key, sizeof key, "a key that takes some room, number %d of them", i);
+        assert_true(cm_json_set(object, key, json_integer(i), &error));
+    }
+    char *whole = NULL;
+    assert_int_equal(cm_json_dump(object, &whole, NULL, &error), CM_OK);
+    for (long point = 1; point <= 20; ++point) {
+        char *text = NULL;
+        allocations_left = point;
+        json_set_alloc_funcs(allocate_or_fail, free);
+        const cm_status status = cm_json_dump(object, &text, NULL, &error);
+        json_set_alloc_funcs(malloc, free);
+        if (status == CM_OK) {
+            assert_string_equal(text, whole);
+        }
+        free(text);
+    }
+    free(whole);
+    json_decref(object);
+}
+
 static void assert_string_becomes(const char *bytes, const char *text) {
     json_t *string = cm_json_string(bytes);
     assert_non_null(string);
@@ -209,6 +242,7 @@ int main(void) {
         cmocka_unit_test(test_locale),
         cmocka_unit_test(test_not_finite_is_refused),
         cmocka_unit_test(test_order_of_insertion),
+        cmocka_unit_test(test_no_text_without_a_key),
         cmocka_unit_test(test_strings_of_any_bytes),
         cmocka_unit_test(test_files),
     };
