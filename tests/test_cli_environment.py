@@ -12,6 +12,7 @@ import unittest
 
 from cli_support import PROGRAM, TINY_NETWORK, CliTest, environment, needs_teams
 
+ALL = os.environ.get("CONVMARK_FAULTS", "").startswith("full")
 SANITIZER = "CONVMARK_CHECK_CASES" in os.environ
 RUN = ("--data", "synthetic", "--epochs", "1", "--steps", "2", "--valid-steps", "1")
 TRAIN = ("train", "tiny.txt", *RUN)
@@ -246,6 +247,7 @@ class OlderProcessors(EnvironmentTest):
     PROCESSORS = (("Opteron_G1", "scalar"), ("Nehalem", "scalar"), ("SandyBridge", "scalar"),
                   ("Haswell,-fma", "scalar"), ("max,-xsave", "scalar"), ("Haswell", "avx2"),
                   ("Skylake-Server", "avx2"), ("EPYC", "avx2"))
+    TRAINED = ("Opteron_G1", "SandyBridge", "Haswell") # the first one of each kind, if not ALL
     NETWORK = TINY_NETWORK.replace("max_pool2d", "conv2d 4 kernel 3\nbatch_norm\nmax_pool2d", 1)
 
     def emulate(self, processor):
@@ -257,11 +259,13 @@ class OlderProcessors(EnvironmentTest):
         for processor, isa in self.PROCESSORS:
             program = self.emulate(processor)
             with self.subTest(processor):
-                text = self.run_in(*TRAIN, "--threads", "1", program=program).stdout.decode()
-                self.assertIn(f" {isa}, 1 thread,", text)
-                self.assertIn(f"sha256 {expected}\n", text)
-                for words in (("variants",), ("info", "--no-measure")):
-                    self.assertEqual(self.run_in(*words, program=program).returncode, 0)
+                result = self.run_in("info", "--no-measure", program=program)
+                self.assertEqual(result.returncode, 0)
+                self.assertRegex(result.stdout.decode(), rf"\ninstruction sets .*\b{isa}\*")
+                if processor in self.TRAINED or ALL:
+                    text = self.run_in(*TRAIN, "--threads", "1", program=program).stdout.decode()
+                    self.assertIn(f" {isa}, 1 thread,", text)
+                    self.assertIn(f"sha256 {expected}\n", text)
 
     def test_forced_set_that_is_not_there(self):
         for processor, isa in (("Opteron_G1", "avx2"), ("SandyBridge", "avx2"),

@@ -46,5 +46,15 @@ class Numerics(unittest.TestCase):
             self.assertTrue((ROOT / name).exists(), name)
 
 
+class Reliability(unittest.TestCase):
+    def test_names_tests_that_exist(self):
+        named = re.findall(r"`(test_\w+)\.([\w.]+)`", read("docs/reliability.md"))
+        self.assertGreater(len(named), 30)
+        for file, names in named:
+            path = next((ROOT / "tests").glob(f"{file}.*"))
+            for name in names.split("."):
+                self.assertRegex(path.read_text(encoding="utf-8"), rf"\b{name}\b", file)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -93,7 +93,8 @@ static void print_machine(FILE *out, const cm_report *report) {
     json_t *value;
     fputs("| | |\n|---|---|\n", out);
     json_object_foreach(report->machine, key, value) {
-        char *text = cm_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        size_t size = 0;
+        char *text = cm_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT, &size);
         fputs("| ", out);
         print_escaped(out, key);
         fputs(" | ", out);
