@@ -91,8 +91,8 @@ check "rules" python3 scripts/check_rules.py
 build_and_test release
 if [ $mode != quick ]; then
     check "format" scripts/check_format.sh
-    build_and_test clang
-    build_and_test asan-ubsan
+    build_and_test clang -LE 'outside|commands' # labels: tests/CMakeLists.txt
+    build_and_test asan-ubsan -LE outside
     # Their committed inputs are among the tests of every build; this looks for new ones.
     check "fuzz targets" scripts/fuzz.sh "$([ $mode = all ] && echo 60 || echo 8)"
     [ $cross = yes ] && build_and_test aarch64
@@ -105,9 +105,9 @@ if [ $mode = all ]; then
     export TSAN_OPTIONS=ignore_noninstrumented_modules=1
     # Archer, beside the OpenMP runtime, tells the sanitizer of its forks and joins.
     export OMP_TOOL_LIBRARIES=$(dirname "$(readlink -f "$(command -v clang)")")/../lib/libarcher.so
-    build_and_test tsan
+    build_and_test tsan -LE outside
     build_and_test msan
-    build_and_test no-openmp
+    build_and_test no-openmp -LE outside
     check "coverage" scripts/coverage.sh
 fi
 

@@ -51,14 +51,21 @@ def png(width, height):
 
 
 class Streams(CliTest):
+    prepared = {} # files that every test begins with, made by the first one
+
     def setUp(self):
         super().setUp()
         self.write("picture.png", png(28, 28))
-        self.succeed("sweep", *WORDS["sweep"], "--quiet")
-        os.rename(self.path("sweep/sweep.json"), self.path("sweep.json"))
-        self.succeed("train", *WORDS["train"], "--quiet")
-        with open(self.path("model"), "rb") as file:
-            self.model = file.read()
+        if not self.prepared:
+            self.succeed("sweep", *WORDS["sweep"], "--quiet")
+            os.rename(self.path("sweep/sweep.json"), self.path("sweep.json"))
+            self.succeed("train", *WORDS["train"], "--quiet")
+            for name in ("sweep.json", "model"):
+                with open(self.path(name), "rb") as file:
+                    self.prepared[name] = file.read()
+        for name, content in self.prepared.items():
+            self.write(name, content)
+        self.model = self.prepared["model"]
 
     def run_with(self, command, closed=(), words=None, **streams):
         """Runs a command with these descriptors closed or replaced; (exit code, errors)."""

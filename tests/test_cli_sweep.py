@@ -153,6 +153,7 @@ class SweepTest(CliTest):
                             (["--batch", "99999"], "99999"), (["--pin", "tight"], "tight"),
                             (["--rounds", "0"], "--rounds"), (["--threads", "1"], "--threads"),
                             (["--variants", "bn-3,bn-3"], "twice"),
+                            (["--no-accuracy", "--until-accuracy", "0.5"], "--no-accuracy"),
                             (["--output", "/nonexistent/x"], "--output")]:
             self.assertIn(part, self.refused(2, *words), words)
         for name in ("csv", "md", "json"):
@@ -230,11 +231,16 @@ class CompareTest(CliTest):
         other = measurements({"x": self.samples(100)})
         other["machine"]["cpu"]["model"] = "B"
         self.write("machine.json", json.dumps(other))
+        for what, value in (("isas", ["scalar"]), ("caches", [])):
+            other = measurements({"x": self.samples(100)})
+            other["machine"]["cpu"][what] = value
+            self.write(f"{what}.json", json.dumps(other))
         self.put("kind.json", {"x": self.samples(100)}, kind="profile")
         self.put("data.json", {"x": self.samples(100)}, data={"sha256": "1"})
         self.put("bare.json", {"x": self.samples(100)}, machine={})
         for name, reason in [("debug", "build types"), ("machine", "another CPU"),
-                             ("kind", "kinds"), ("data", "data set"), ("bare", "another CPU")]:
+                             ("kind", "kinds"), ("data", "data set"), ("bare", "another CPU"),
+                             ("isas", "instruction sets"), ("caches", "caches differ")]:
             line = self.fails(3, "compare", "a.json", f"{name}.json")
             self.assertIn(reason, line)
             self.assertIn("--force", line)

@@ -86,6 +86,9 @@ class Results(CliTest):
         self.succeed(*words, "--quiet")
         self.assertIsNone(self.read_json("out.json")["reached_accuracy"])
         self.fails(2, *words, "--until-accuracy", "1.5")
+        for without in ("--epochs", "--steps", "--valid-steps"):
+            line = self.fails(2, *words, without, "0", "--until-accuracy", "0.5")
+            self.assertIn("--until-accuracy needs training and validation", line)
 
     def test_schedules(self):
         hashes = {self.train("--epochs", "3")["sha256"]}

@@ -235,6 +235,12 @@ class Outputs(CliTest):
         self.fails(2, "train", self.network, "--save", "same", "--json", "same")
         self.assert_no_files("same")
 
+    def test_each_command_that_writes(self):
+        self.assertIn("both 'x'", self.fails(2, "profile", "bn-3", "--json", "x", "--trace", "x"))
+        self.assertIn("both '-'", self.fails(2, "export", "m", "--csv", "-", "--markdown", "-"))
+        for words in (("variants",), ("describe", "bn-3")):
+            self.assertIn("--json", self.fails(2, *words, "--json", "missing/file"))
+
     def test_check_leaves_nothing_behind(self):
         before = sorted(os.listdir(self.folder))
         self.fails(3, "train", self.network, "--data", "missing", "--save", "m", "--json", "j")

@@ -191,6 +191,17 @@ void cm_warn(const char *format, ...) CM_PRINTF(1, 2);
 /** Warns of everything that spoils measurements here (measure/conditions.h). */
 void cm_warn_of_conditions(const cm_machine_options *options);
 
+/** An option that names a file to write. */
+typedef struct cm_output {
+    const char *option, *path; /* path NULL: not given */
+    bool allow_stdout;
+} cm_output;
+
+/** Checks them all as cm_check_output() does, and that no two are the same. `command` is named in
+ * the message. */
+cm_status cm_check_outputs(const char *command, const cm_output *outputs, int count,
+                           cm_error *error);
+
 /** Checks an output path before work starts (NULL: nothing to check; "-" is standard output, if
  * allowed). `option` names it in the message. The status is CM_USAGE or CM_FAILED. */
 cm_status cm_check_output(const char *option, const char *path, bool allow_stdout, cm_error *error);

@@ -156,10 +156,12 @@ static cm_status show(const explore_options *options, const cm_explore *explore,
                           text != NULL ? cm_explore_text(explore) : NULL, error);
 }
 
-static cm_status make(const explore_options *options, const cm_dataset *dataset, FILE *text,
-                      cm_error *error) {
+static cm_status make(const explore_options *options, const cm_dataset *dataset,
+                      const cm_machine_options *machine, cm_error *error) {
+    FILE *text = machine->quiet ? NULL : cm_is_stdout(options->json) ? stderr : stdout;
     cm_explore explore;
     cm_progress progress = cm_progress_start(text != NULL ? text : stdout, text == NULL);
+    progress.machine = machine;
     cm_status status = cm_explore_make(&options->explore, dataset, cm_progress_observe_work,
                                        &progress, cm_interrupt_flag(), &explore, error);
     cm_progress_end(&progress);
@@ -182,15 +184,13 @@ static cm_status run(explore_options *options, const char *data, cm_machine_opti
     }
     if (status == CM_OK) {
         cm_energy energy;
-        FILE *text = cm_is_stdout(options->json) ? stderr : stdout;
         cm_energy_open("", &energy);
         options->explore.train.energy = &energy;
         options->explore.isa = machine->chosen_isa;
         options->explore.threads = machine->threads;
         options->explore.pinned = machine->pin;
         options->explore.topology = machine->topology;
-        cm_warn_of_conditions(machine);
-        status = make(options, dataset, machine->quiet ? NULL : text, error);
+        status = make(options, dataset, machine, error);
     }
     cm_dataset_close(dataset);
     return status;

@@ -37,12 +37,10 @@ static const cm_option option_table[] = {
 #undef MEMBER
 
 static cm_status check_outputs(const profile_options *options, cm_error *error) {
-    cm_status status = cm_check_output("json", options->json, true, error);
-    if (status == CM_OK) {
-        status = cm_check_output("trace", options->trace, false, error);
-    }
-    return status == CM_OK ? cm_check_output("flamegraph", options->flamegraph, false, error)
-                           : status;
+    const cm_output outputs[] = {{"json", options->json, true},
+                                 {"trace", options->trace, false},
+                                 {"flamegraph", options->flamegraph, false}};
+    return cm_check_outputs("profile", outputs, 3, error);
 }
 
 static cm_status write_json(const profile_options *options, const cm_profile *profile,

@@ -73,6 +73,11 @@ static cm_status read_options(sweep_options *options, cm_error *error) {
         status = cm_parse_int_list("batch", options->batches, sweep->batches, CM_SWEEP_MAX_LIST,
                                    &sweep->batch_count, error);
     }
+    if (status == CM_OK && !sweep->accuracy && sweep->train.until_accuracy > 0.0) {
+        status = cm_fail(error, CM_USAGE,
+                         "sweep: --until-accuracy says nothing with --no-accuracy; leave one of "
+                         "them out");
+    }
     if (status == CM_OK) {
         status = cm_check_output("json", options->json, true, error);
     }
@@ -93,10 +98,12 @@ static cm_status show(const sweep_options *options, const cm_sweep *sweep, FILE 
                           text != NULL ? cm_sweep_text(sweep) : NULL, error);
 }
 
-static cm_status make_sweep(const sweep_options *options, const cm_dataset *dataset, FILE *text,
-                            cm_error *error) {
+static cm_status make_sweep(const sweep_options *options, const cm_dataset *dataset,
+                            const cm_machine_options *machine, cm_error *error) {
+    FILE *text = machine->quiet ? NULL : cm_is_stdout(options->json) ? stderr : stdout;
     cm_sweep sweep;
     cm_progress progress = cm_progress_start(text != NULL ? text : stdout, text == NULL);
+    progress.machine = machine;
     cm_status status = cm_sweep_make(&options->sweep, dataset, cm_progress_observe_work, &progress,
                                      cm_interrupt_flag(), &sweep, error);
     cm_progress_end(&progress);
@@ -118,11 +125,9 @@ static cm_status run(sweep_options *options, const char *data, cm_machine_option
         status = cm_dataset_open(data, &dataset, error);
     }
     if (status == CM_OK) {
-        FILE *text = cm_is_stdout(options->json) ? stderr : stdout;
         options->sweep.isa = machine->chosen_isa;
         options->sweep.topology = machine->topology;
-        cm_warn_of_conditions(machine);
-        status = make_sweep(options, dataset, machine->quiet ? NULL : text, error);
+        status = make_sweep(options, dataset, machine, error);
     }
     cm_dataset_close(dataset);
     return status;

@@ -77,26 +77,20 @@ static const char *checkpoint_path(const train_options *options) {
 }
 
 static cm_status check_outputs(const train_options *options, cm_error *error) {
-    const struct {
-        const char *option, *path;
-        bool allow_stdout;
-    } outputs[] = {{"save", options->save, false},
-                   {options->checkpoint.path != NULL ? "checkpoint" : "resume",
-                    checkpoint_path(options), false},
-                   {"json", options->json, true}};
-    cm_status status = CM_OK;
-    for (int i = 0; status == CM_OK && i < 3; ++i) {
-        status =
-            cm_check_output(outputs[i].option, outputs[i].path, outputs[i].allow_stdout, error);
-        for (int k = 0; status == CM_OK && outputs[i].path != NULL && k < i; ++k) {
-            if (outputs[k].path != NULL && strcmp(outputs[i].path, outputs[k].path) == 0) {
-                status =
-                    cm_fail(error, CM_USAGE, "train: --%s and --%s are both '%s'; give two files",
-                            outputs[k].option, outputs[i].option, outputs[i].path);
-            }
-        }
-    }
-    return status;
+    const cm_output outputs[] = {{"save", options->save, false},
+                                 {options->checkpoint.path != NULL ? "checkpoint" : "resume",
+                                  checkpoint_path(options), false},
+                                 {"json", options->json, true}};
+    return cm_check_outputs("train", outputs, 3, error);
+}
+
+static cm_status check_until_accuracy(const train_options *options, cm_error *error) {
+    const cm_train_options *train = &options->train;
+    return train->until_accuracy > 0.0 && (!trains(options) || train->valid_steps == 0)
+               ? cm_fail(error, CM_USAGE,
+                         "train: --until-accuracy needs training and validation; give --epochs, "
+                         "--steps and --valid-steps of at least 1")
+               : CM_OK;
 }
 
 static cm_status check_checkpoint(train_options *options, cm_error *error) {
@@ -306,6 +300,9 @@ cm_status cm_command_train(const cm_command *command, int argc, const char **arg
         status = cm_rate_options_apply(&rate, &options.train, error);
         if (status == CM_OK) {
             status = cm_train_options_check(&options.train, error);
+        }
+        if (status == CM_OK) {
+            status = check_until_accuracy(&options, error);
         }
         if (status == CM_OK) {
             status = check_checkpoint(&options, error);

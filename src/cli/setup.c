@@ -107,6 +107,23 @@ cm_status cm_check_output(const char *option, const char *path, bool allow_stdou
     return cm_fail(error, CM_USAGE, "--%s: %s", option, cause.message);
 }
 
+cm_status cm_check_outputs(const char *command, const cm_output *outputs, int count,
+                           cm_error *error) {
+    cm_status status = CM_OK;
+    for (int i = 0; status == CM_OK && i < count; ++i) {
+        const cm_output *a = &outputs[i];
+        status = cm_check_output(a->option, a->path, a->allow_stdout, error);
+        for (int k = 0; status == CM_OK && a->path != NULL && k < i; ++k) {
+            const cm_output *b = &outputs[k];
+            if (b->path != NULL && strcmp(a->path, b->path) == 0) {
+                status = cm_fail(error, CM_USAGE, "%s: --%s and --%s are both '%s'; give two files",
+                                 command, b->option, a->option, a->path);
+            }
+        }
+    }
+    return status;
+}
+
 /* ---- Instruction set ---- */
 
 static cm_status choose_isa(cm_machine_options *options, cm_error *error) {

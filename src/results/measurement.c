@@ -173,7 +173,7 @@ cm_status cm_measurements_read(const json_t *array, const char *file, cm_measure
     if (!json_is_array(array) || count > CM_MAX_MEASUREMENTS) {
         return cm_fail(error, CM_BAD_INPUT,
                        "%s: \"measurements\" is not a list of at most %d objects; give a file of "
-                       "sweep, profile, peers.sh or convmark-bench",
+                       "sweep, explore, profile, peers.sh or convmark-bench",
                        file, CM_MAX_MEASUREMENTS);
     }
     list->items = calloc(count + 1, sizeof *list->items);

@@ -1,6 +1,6 @@
 /**
- * Measurements: what `sweep`, `profile` and the peers' scripts write as the member "measurements"
- * of their files, and what `compare` and the plots read (docs/results-schema.md).
+ * Measurements: what `sweep`, `explore`, `profile` and the peers' scripts write as the member
+ * "measurements" of their files, and what `compare` and the plots read (docs/results-schema.md).
  */
 #ifndef CM_RESULTS_MEASUREMENT_H
 #define CM_RESULTS_MEASUREMENT_H

@@ -291,8 +291,8 @@ static void refuse_if(reader *from, bool wrong, const char *field, const char *w
 }
 
 /* NULL when fewer bytes are left. */
-static const uint8_t *take(reader *from, const char *field, size_t size) {
-    if (from->status == CM_OK && size > (size_t)(from->end - from->next)) {
+static const uint8_t *take(reader *from, const char *field, uint64_t size) {
+    if (from->status == CM_OK && size > (uint64_t)(from->end - from->next)) {
         refuse(from, field, "reaches beyond the end of the file");
     }
     if (from->status != CM_OK) {
@@ -325,10 +325,7 @@ static void expect_number(reader *from, const char *field, uint64_t expected) {
 /* Whether the text that comes next is this one. */
 static bool take_text(reader *from, const char *field, const char *expected) {
     const uint64_t length = take_number(from, field);
-    if (from->status == CM_OK && length > (uint64_t)(from->end - from->next)) {
-        refuse(from, field, "reaches beyond the end of the file");
-    }
-    const uint8_t *bytes = take(from, field, from->status == CM_OK ? (size_t)length : 0);
+    const uint8_t *bytes = take(from, field, length);
     return bytes != NULL && length == strlen(expected) && memcmp(bytes, expected, length) == 0;
 }
 
