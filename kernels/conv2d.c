@@ -32,6 +32,10 @@ static const algorithm algorithms[CM_CONV2D_ALGORITHM_COUNT] = {
     [CM_CONV2D_T4] = {CM_FN(transform_pack), CM_FN(transform_forward), CM_FN(transform_backward)},
     [CM_CONV2D_DFT10] = {CM_FN(transform_pack), CM_FN(transform_forward),
                          CM_FN(transform_backward)},
+    [CM_CONV2D_WINOGRAD3] = {CM_FN(transform_pack), CM_FN(transform_forward),
+                             CM_FN(transform_backward)},
+    [CM_CONV2D_WINOGRAD4] = {CM_FN(transform_pack), CM_FN(transform_forward),
+                             CM_FN(transform_backward)},
 };
 
 /* dbias: sums over the positions of an image by the image's owner, then over the images. */

@@ -6,6 +6,7 @@
 #include "kernels/conv2d_internal.h"
 #include "kernels/micro/gemm_tile.h"
 #include "kernels/trace.h"
+#include "kernels/transpose.h"
 
 #include <string.h>
 
@@ -101,11 +102,11 @@ static void pack_backward(const cm_team *team, const cm_conv2d_shape *shape, con
         const int first = (int)(i / taps) * CM_TILE_COLUMNS;
         const float *from = weight + (i % taps) * columns * depth;
         float *to = panels + i * depth * CM_TILE_COLUMNS;
-        for (int j = 0; j < CM_TILE_COLUMNS; ++j) {
-            const bool valid = first + j < columns;
-            for (int d = 0; d < depth; ++d) {
-                to[(ptrdiff_t)d * CM_TILE_COLUMNS + j] =
-                    valid ? from[(ptrdiff_t)(first + j) * depth + d] : 0.0F;
+        const int valid = columns - first < CM_TILE_COLUMNS ? columns - first : CM_TILE_COLUMNS;
+        cm_transpose(from + (ptrdiff_t)first * depth, depth, valid, depth, to, CM_TILE_COLUMNS);
+        for (int d = 0; valid < CM_TILE_COLUMNS && d < depth; ++d) {
+            for (int j = valid; j < CM_TILE_COLUMNS; ++j) {
+                to[(ptrdiff_t)d * CM_TILE_COLUMNS + j] = 0.0F;
             }
         }
     }

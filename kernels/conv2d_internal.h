@@ -83,10 +83,22 @@ static inline int cm_conv2d_patch(const cm_conv2d_shape *conv) {
 /** The algorithm that CM_CONV2D_AUTO stands for. */
 cm_conv2d_algorithm cm_conv2d_choose(const cm_conv2d_shape *shape);
 
-/** Floats from one plane [batch][channels] to the next: 64 bytes more than a plane has, because
+/** How a transform domain cuts maps: into tiles of side x side positions, the last of a row or
+ * column perhaps with fewer; a whole map may be one tile. The tiles of all images, in order, are
+ * taken in blocks. */
+typedef struct cm_conv2d_tiles {
+    int side, across;          /* positions of a tile; tiles of a row */
+    ptrdiff_t each, all;       /* tiles of an image, of the batch */
+    ptrdiff_t largest, blocks; /* tiles of a block at most; number of blocks */
+} cm_conv2d_tiles;
+
+/** A fixed rule: the weights' gradient is summed up block by block. */
+cm_conv2d_tiles cm_conv2d_tiles_of(const cm_conv2d_shape *shape);
+
+/** Floats from one plane [tiles][channels] to the next: 64 bytes more than a plane has, because
  * planes a power of two apart fall into the same cache sets (measured: 3 times as slow). */
-static inline size_t cm_conv2d_plane(int batch, int channels) {
-    const size_t count = (size_t)batch * (size_t)channels;
+static inline size_t cm_conv2d_plane(ptrdiff_t tiles, int channels) {
+    const size_t count = (size_t)tiles * (size_t)channels;
     return (count + CM_SCRATCH_ALIGNMENT - 1) / CM_SCRATCH_ALIGNMENT * CM_SCRATCH_ALIGNMENT +
            CM_SCRATCH_ALIGNMENT;
 }
@@ -123,6 +135,11 @@ static inline cm_range cm_even_part(ptrdiff_t items, ptrdiff_t largest, ptrdiff_
 
 static inline ptrdiff_t cm_even_parts(ptrdiff_t items, ptrdiff_t largest) {
     return (items + largest - 1) / largest;
+}
+
+/** The tiles of block `index`. */
+static inline cm_range cm_conv2d_block(const cm_conv2d_tiles *tiles, ptrdiff_t index) {
+    return (cm_range){tiles->all * index / tiles->blocks, tiles->all * (index + 1) / tiles->blocks};
 }
 
 /** Copies the patches of output row p of one image: patches[q][r][s][c], 0 outside the map. */

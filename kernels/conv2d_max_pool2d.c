@@ -259,12 +259,12 @@ CM_ALWAYS_INLINE void backward_3x3(const backward_task *task, ptrdiff_t c, int n
         const vf g = cm_load_gradient(task->dy, task->y, at, n);
         const vx output =
             n == VF_LANES ? vx_from_u16(task->argmax + at) : vx_from_u16_n(task->argmax + at, n);
-        const vx index = vx_from_whole(vt_lookup(first, output));
+        const vx index = vx_from_whole(vt_lookup(first, output, 0));
         const vt numbers = vt_load(table);
         sum_g = vf_add(sum_g, g);
 #pragma GCC unroll 9
         for (int t = 0; t < TAPS; ++t) {
-            const vf x = vt_lookup(numbers, vx_add(index, t / SIDE * READ_SIDE + t % SIDE));
+            const vf x = vt_lookup(numbers, index, t / SIDE * READ_SIDE + t % SIDE);
             sum[t] = vf_fma(g, x, sum[t]);
         }
     }

@@ -12,41 +12,49 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-/* One row an algorithm. A transform domain takes square maps of one size, 3x3 kernels, stride 1,
- * padding 1; with few channels its transforms cost more than they save, so that AUTO leaves these
- * to CM_CONV2D_DIRECT (the border is the width of a vector on AVX-512), and so for a single image
- * (bn-3, inference, 1 thread: direct is 1.45 times as fast; with two images it is slower). Planes,
- * results and kernel rows are those of its cm_domain (transform/domain.h). */
+/* One row an algorithm. A transform domain takes 3x3 kernels, stride 1, padding 1, and square maps
+ * of one size or tiles of any map. With few channels its transforms cost more than they save, so
+ * that AUTO leaves these to CM_CONV2D_DIRECT (the border is the width of a vector on AVX-512), and
+ * so for a single image (bn-3, inference, 1 thread: direct is 1.45 times as fast; with two images
+ * it is slower). AUTO never takes tiles: they are there by name. Planes, results and kernel rows
+ * are those of its cm_domain (transform/domain.h). */
 typedef struct algorithm_row {
     const char *name;
-    int side; /* 0: any shape */
+    int map;  /* the side of the maps; 0: any */
+    int side; /* of a tile; 0: no domain */
     size_t planes, results, kernel_rows, sums;
 } algorithm_row;
 
 static const algorithm_row algorithm_table[CM_CONV2D_ALGORITHM_COUNT] = {
-    [CM_CONV2D_AUTO] = {"auto", 0, 0, 0, 0, 0},
-    [CM_CONV2D_DIRECT] = {"direct", 0, 0, 0, 0, 0},
-    [CM_CONV2D_T4] = {"t4", 3, 16, 16, 4, 3},
-    [CM_CONV2D_DFT10] = {"dft10", 9, 148, 100, 10, 6},
+    [CM_CONV2D_AUTO] = {"auto", 0, 0, 0, 0, 0, 0},
+    [CM_CONV2D_DIRECT] = {"direct", 0, 0, 0, 0, 0, 0},
+    [CM_CONV2D_T4] = {"t4", 3, 3, 16, 16, 4, 3},
+    [CM_CONV2D_DFT10] = {"dft10", 9, 9, 148, 100, 10, 6},
+    [CM_CONV2D_WINOGRAD3] = {"winograd3", 0, 3, 25, 25, 5, 3},
+    [CM_CONV2D_WINOGRAD4] = {"winograd4", 0, 4, 36, 36, 6, 3},
 };
 
 enum { MIN_TRANSFORM_CHANNELS = 16, MIN_TRANSFORM_BATCH = 2 };
+
+/* Floats of a block's widest plane, and tiles of a block at least. */
+enum { BLOCK_FLOATS = 32768, MIN_BLOCK = 64 };
 
 bool cm_conv2d_algorithm_fits(cm_conv2d_algorithm algorithm, const cm_conv2d_shape *shape) {
     if (algorithm >= CM_CONV2D_ALGORITHM_COUNT) {
         return false;
     }
-    const int side = algorithm_table[algorithm].side;
-    return side == 0 || (shape->height == side && shape->width == side && shape->kernel_h == 3 &&
-                         shape->kernel_w == 3 && shape->stride_h == 1 && shape->stride_w == 1 &&
-                         shape->padding_h == 1 && shape->padding_w == 1);
+    const algorithm_row *row = &algorithm_table[algorithm];
+    const bool map = row->map == 0 || (shape->height == row->map && shape->width == row->map);
+    return row->side == 0 ||
+           (map && shape->kernel_h == 3 && shape->kernel_w == 3 && shape->stride_h == 1 &&
+            shape->stride_w == 1 && shape->padding_h == 1 && shape->padding_w == 1);
 }
 
 cm_conv2d_algorithm cm_conv2d_choose(const cm_conv2d_shape *shape) {
     if (shape->batch >= MIN_TRANSFORM_BATCH && shape->in_channels >= MIN_TRANSFORM_CHANNELS &&
         shape->out_channels >= MIN_TRANSFORM_CHANNELS) {
         for (cm_conv2d_algorithm a = CM_CONV2D_DIRECT + 1; a < CM_CONV2D_ALGORITHM_COUNT; ++a) {
-            if (cm_conv2d_algorithm_fits(a, shape)) {
+            if (algorithm_table[a].map > 0 && cm_conv2d_algorithm_fits(a, shape)) {
                 return a;
             }
         }
@@ -64,6 +72,21 @@ cm_conv2d_algorithm cm_conv2d_algorithm_from_name(const char *name) {
         ++a;
     }
     return a;
+}
+
+cm_conv2d_tiles cm_conv2d_tiles_of(const cm_conv2d_shape *shape) {
+    const algorithm_row *row = &algorithm_table[shape->algorithm];
+    const int side = row->side;
+    cm_conv2d_tiles tiles = {.side = side, .across = (shape->width + side - 1) / side};
+    tiles.each = (ptrdiff_t)tiles.across * ((shape->height + side - 1) / side);
+    tiles.all = tiles.each * shape->batch;
+    /* Whole maps: all of them at once. */
+    const int widest =
+        shape->in_channels > shape->out_channels ? shape->in_channels : shape->out_channels;
+    const ptrdiff_t fitting = BLOCK_FLOATS / widest > MIN_BLOCK ? BLOCK_FLOATS / widest : MIN_BLOCK;
+    tiles.blocks = row->map > 0 ? 1 : cm_even_parts(tiles.all, fitting);
+    tiles.largest = (tiles.all + tiles.blocks - 1) / tiles.blocks;
+    return tiles;
 }
 
 bool cm_conv2d_uses_patches(const cm_conv2d_shape *shape) {
@@ -90,7 +113,7 @@ static size_t packed_floats(const cm_conv2d_shape *shape) {
     const size_t taps = (size_t)shape->kernel_h * (size_t)shape->kernel_w;
     return shape->algorithm == CM_CONV2D_DIRECT
                ? taps * in * padded
-               : algorithm_table[shape->algorithm].kernel_rows * 3 * in * padded;
+               : algorithm_table[shape->algorithm].kernel_rows * 3 * (in + 1) * padded;
 }
 
 size_t cm_conv2d_packed(const cm_conv2d_shape *shape) {
@@ -114,14 +137,14 @@ static void transform_layout(const cm_conv2d_shape *shape, int threads, cm_conv2
     const size_t taps = (size_t)shape->kernel_h * (size_t)shape->kernel_w;
     const size_t widest = larger((size_t)shape->in_channels, (size_t)shape->out_channels);
     const size_t padded = round_up(widest, CM_MAX_TILE_COLUMNS);
-    const size_t plane = cm_conv2d_plane(shape->batch, (int)widest);
+    const size_t plane = cm_conv2d_plane(cm_conv2d_tiles_of(shape).largest, (int)widest);
     layout->left = reserve(layout, row->planes * plane);
     layout->right = reserve(layout, row->planes * plane);
     layout->results = reserve(layout, row->results * plane);
-    layout->kernels = reserve(layout, row->kernel_rows * 3 * widest * padded);
+    layout->kernels = reserve(layout, row->kernel_rows * 3 * (widest + 1) * padded);
     layout->taps = reserve(layout, taps * widest * padded);
     layout->sums = reserve(layout, row->sums * widest * padded);
-    layout->panel = round_up(3 * widest * CM_MAX_TILE_COLUMNS, CM_SCRATCH_ALIGNMENT);
+    layout->panel = round_up(3 * (widest + 1) * CM_MAX_TILE_COLUMNS, CM_SCRATCH_ALIGNMENT);
     layout->panels = reserve(layout, (size_t)threads * layout->panel);
 }
 
@@ -198,15 +221,16 @@ static double valid_taps(int in, int out, int kernel, int stride, int padding) {
 
 cm_conv2d_cost cm_conv2d_cost_of(const cm_conv2d_shape *shape) {
     const algorithm_row *row = &algorithm_table[shape->algorithm];
+    const bool direct = row->side == 0;
+    const double tiles = direct ? 0.0 : (double)cm_conv2d_tiles_of(shape).each;
     const double channels = (double)shape->in_channels * shape->out_channels;
-    const double products = shape->algorithm == CM_CONV2D_DIRECT
-                                ? valid_taps(shape->height, shape->out_height, shape->kernel_h,
-                                             shape->stride_h, shape->padding_h) *
-                                      valid_taps(shape->width, shape->out_width, shape->kernel_w,
-                                                 shape->stride_w, shape->padding_w)
-                                : (double)row->planes;
+    const double products = direct ? valid_taps(shape->height, shape->out_height, shape->kernel_h,
+                                                shape->stride_h, shape->padding_h) *
+                                         valid_taps(shape->width, shape->out_width, shape->kernel_w,
+                                                    shape->stride_w, shape->padding_w)
+                                   : tiles * (double)row->planes;
     return (cm_conv2d_cost){.multiply_adds = products * channels * shape->batch,
-                            .planes = (double)row->planes,
-                            .results = (double)row->results,
+                            .planes = tiles * (double)row->planes,
+                            .results = tiles * (double)row->results,
                             .kernel_floats = (double)packed_floats(shape)};
 }

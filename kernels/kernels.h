@@ -46,10 +46,12 @@ typedef struct cm_map_shape {
  * same on every machine, because it decides the bits of the result.
  */
 typedef enum cm_conv2d_algorithm {
-    CM_CONV2D_AUTO,   /* what the table says */
-    CM_CONV2D_DIRECT, /* any shape: padding is skipped */
-    CM_CONV2D_T4,     /* 3x3 maps: 16 products instead of 49 */
-    CM_CONV2D_DFT10,  /* 9x9 maps: 148 products instead of 625 */
+    CM_CONV2D_AUTO,      /* what the table says */
+    CM_CONV2D_DIRECT,    /* any shape: padding is skipped */
+    CM_CONV2D_T4,        /* 3x3 maps: 16 products instead of 49 */
+    CM_CONV2D_DFT10,     /* 9x9 maps: 148 products instead of 625 */
+    CM_CONV2D_WINOGRAD3, /* tiles of 3x3 outputs: 25 products instead of 81 */
+    CM_CONV2D_WINOGRAD4, /* tiles of 4x4 outputs: 36 products instead of 144 */
     CM_CONV2D_ALGORITHM_COUNT
 } cm_conv2d_algorithm;
 

@@ -52,6 +52,8 @@ links    clang,-fopenmp         libomp-dev          libomp-devel
 command  clang-format-14        clang-format-14     clang-tools-extra'
 NEEDS_TSAN='
 links    clang,-fsanitize=thread  libclang-rt-14-dev  compiler-rt'
+NEEDS_MSAN='
+links    clang,-fsanitize=memory  libclang-rt-14-dev  compiler-rt'
 NEEDS_FUZZ='
 command  clang                  clang               clang
 links    clang,-fopenmp         libomp-dev          libomp-devel

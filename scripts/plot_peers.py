@@ -61,7 +61,12 @@ def table(works: Works) -> tuple[list[str], list[list[str]]]:
                      *(f"{row[name]['median']:,.0f}" if name in row else "" for name in names),
                      f"{speedup:.2f}" if speedup else ""])
     return (["variant", "mode", "threads", *(TITLES[name] for name in names),
-             "ratio to the fastest"], rows)
+             "ratio"], rows)
+
+
+def top(measurement: dict) -> float:
+    """The upper end of a bar with its interval."""
+    return (measurement["confidence_interval"] or [0, measurement["median"]])[1]
 
 
 def draw_panel(axes, works: Works, mode: str, threads: int) -> None:
@@ -78,9 +83,8 @@ def draw_panel(axes, works: Works, mode: str, threads: int) -> None:
     for x, row in enumerate(rows.values()):
         speedup = ratio(row)
         if speedup:
-            axes.annotate(f"{speedup:.1f}x", (x - (len(names) - 1) / 2 * width,
-                                              row[OURS]["median"]), ha="center", fontsize=7,
-                          textcoords="offset points", xytext=(0, 5))
+            axes.annotate(f"{speedup:.2f}x", (x - (len(names) - 1) / 2 * width, top(row[OURS])),
+                          ha="center", fontsize=7, textcoords="offset points", xytext=(0, 3))
     axes.set_xticks(range(len(rows)), list(rows), fontsize=8)
     axes.set_title(f"{plot_sweep.MODES[mode]}, {threads} thread{'s' if threads > 1 else ''}",
                    fontsize=10)
@@ -95,6 +99,7 @@ def draw(works: Works, picture: str) -> None:
     figure, axes = pyplot.subplots(len(modes), len(teams), figsize=(4.6 * len(teams),
                                                                     3.4 * len(modes)),
                                    squeeze=False, constrained_layout=True)
+    figure.get_layout_engine().set(h_pad=0.1)
     labels: dict[str, object] = {}
     for row, mode in zip(axes, modes):
         for panel, threads in zip(row, teams):

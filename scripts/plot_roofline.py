@@ -53,13 +53,13 @@ def draw_ceilings(axes, profile: dict, low: float, high: float, row: int) -> Non
                   linestyle=style)
         axes.annotate(f"{level['name']} {bandwidth / 1e9:.0f} GB/s",
                       (start, start * bandwidth / 1e9), textcoords="offset points", xytext=(4, 3),
-                      fontsize=7, color=CEILING, rotation=31, rotation_mode="anchor")
+                      fontsize=7, color=CEILING, rotation=34, rotation_mode="anchor")
     for peak in peaks.values():
         axes.plot([low, high], [peak / 1e9] * 2, color=CEILING, linewidth=1, linestyle=style)
     label = " = ".join(sorted(peaks)) if len({round(p / 1e10) for p in peaks.values()}) == 1 \
         else ", ".join(f"{isa} {peak / 1e9:.0f}" for isa, peak in sorted(peaks.items()))
-    axes.annotate(f"fma {label}, {threads}: {best / 1e9:.0f} GFLOP/s", (high, best / 1e9),
-                  ha="right", textcoords="offset points", xytext=(-4, 4), fontsize=7,
+    axes.annotate(f"{best / 1e9:.0f} GFLOP/s\nfma, {threads}\n{label}", (high, best / 1e9),
+                  va="center", textcoords="offset points", xytext=(4, 0), fontsize=7,
                   color=CEILING)
 
 
@@ -73,7 +73,8 @@ def name_largest(axes, parts: list[dict], colour: str, column: int) -> None:
                       (part["flops"] / part["bytes"], part["flops"] / part["median"] / 1e9),
                       textcoords="axes fraction", xytext=(0.985, 0.62 - 0.045 * (row + 4 * column)),
                       fontsize=7, ha="right", color=colour,
-                      arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.4, "alpha": 0.6})
+                      arrowprops={"arrowstyle": "-", "relpos": (0, 0.5), "color": colour,
+                                  "lw": 0.4, "alpha": 0.6})
 
 
 def name(profile: dict) -> str:

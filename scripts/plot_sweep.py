@@ -7,6 +7,7 @@ Needs matplotlib (Debian: apt install python3-matplotlib).
 """
 
 import json
+import math
 import sys
 
 import matplotlib
@@ -77,17 +78,34 @@ def draw_efficiency(axes, sweep: dict) -> None:
     clean(axes)
 
 
+def name_points(axes, points: list[tuple[float, float, str, str]]) -> None:
+    """Names right of their points, one over the other where they would meet; left of a point that
+    has others on its right."""
+    width = axes.get_xlim()[1]
+    line = 0.055 * (axes.get_ylim()[1] - axes.get_ylim()[0])
+    below = -math.inf
+    for y, x, name, colour in sorted(points):
+        left = any(0.05 < (other[1] - x) / width < 0.35 and abs(other[0] - y) < 3 * line
+                   for other in points)
+        if not left:
+            below = max(y, below + line)
+        axes.annotate(name, (x, y if left else below), fontsize=8, textcoords="offset points",
+                      xytext=(-6 if left else 6, 0), ha="right" if left else "left", va="center",
+                      color=colour)
+
+
 def draw_accuracy(axes, sweep: dict) -> None:
     cores = max(sweep["options"]["cores"])
+    points = []
     for variant, colour in zip(sweep["options"]["variants"], COLOURS * 8):
         speed = [m["median"] for m in of(sweep, "train", variant) if m["threads"] == cores]
         runs = [r for r in sweep["accuracy"] if r["variant"] == variant and r["threads"] == cores]
         if speed and runs:
-            axes.plot(speed, [100 * runs[0]["accuracy"]], "o", color=colour)
-            axes.annotate(variant, (speed[0], 100 * runs[0]["accuracy"]), fontsize=8,
-                          textcoords="offset points", xytext=(6, 3), color=colour)
-    axes.set_xlim(0, 1.3 * max((line.get_xdata()[0] for line in axes.lines), default=1))
+            points.append((100 * runs[0]["accuracy"], speed[0], variant, colour))
+            axes.plot(speed, [points[-1][0]], "o", color=colour)
+    axes.set_xlim(0, 1.55 * max((point[1] for point in points), default=1))
     axes.margins(y=0.15)
+    name_points(axes, points)
     axes.set_xlabel(f"training, images/s on {cores} cores")
     axes.set_ylabel("accuracy under the protocol, seed 0, %")
     clean(axes)
@@ -96,6 +114,7 @@ def draw_accuracy(axes, sweep: dict) -> None:
 def draw(sweep: dict, picture: str) -> None:
     accuracy = bool(sweep["accuracy"])
     figure, axes = pyplot.subplots(2, 2, figsize=(9, 7), constrained_layout=True)
+    figure.get_layout_engine().set(h_pad=0.12)
     draw_throughput(axes[0][0], sweep, "train")
     draw_throughput(axes[0][1], sweep, "infer")
     draw_efficiency(axes[1][0], sweep)
@@ -115,9 +134,13 @@ def run(usage: str, kind: str, draw_file) -> int:
     if len(sys.argv) != 3:
         print(usage, file=sys.stderr)
         return 2
-    with open(sys.argv[2], encoding="utf-8") as file:
-        results = json.load(file)
-    if results.get("kind") != kind or results.get("schema_version") != 1:
+    try:
+        with open(sys.argv[2], encoding="utf-8") as file:
+            results = json.load(file)
+    except (OSError, ValueError) as error:
+        sys.exit(f"plot_{kind}.py: {sys.argv[2]}: cannot be read: {error}")
+    found = results if isinstance(results, dict) else {}
+    if found.get("kind") != kind or found.get("schema_version") != 1:
         sys.exit(f"plot_{kind}.py: {sys.argv[2]}: not a file of convmark {kind}")
     draw_file(results, sys.argv[1])
     return 0

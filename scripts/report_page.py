@@ -47,7 +47,8 @@ th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(-
 th { background: var(--card); } tr:last-child td { border-bottom: 0; }
 th:first-child, td:first-child { text-align: left; }
 table.facts { white-space: normal; } table.facts td { text-align: left; }
-@media (max-width: 500px) { table { font-size: .66rem; } th, td { padding: .2rem .3rem; } }
+@media (max-width: 500px) { table { font-size: .66rem; } th, td { padding: .2rem .3rem; }
+         figure { overflow-x: auto; } figure img:not(#accuracy) { min-width: 640px; } }
 figure { margin: 1rem 0; } figure img { width: 100%; height: auto; background: #fff;
          border-radius: 6px; }
 figcaption { color: var(--soft); font-size: .85rem; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The main job: installs what is missing, builds the program, reproduces the report, measures a
-# short sweep and a profile, and makes one folder of it: results/MACHINE (its CPU and number of
-# cores) with tables, pictures and report.html.
+# short sweep and a profile, and makes one folder of it: results/MACHINE (its CPU, cores
+# and instruction set) with tables, pictures and report.html.
 # usage: scripts/run.sh [OPTION of `convmark report`...]    e.g. scripts/run.sh --seeds 10
 # Run again, it goes on where it was interrupted; it needs no network when everything is there.
 set -euo pipefail
@@ -39,11 +39,13 @@ say "building in build/release"
 build release "$ROOT/build/release" -DCONVMARK_TESTS=OFF
 convmark=$ROOT/build/release/src/convmark
 
-# This machine as the name of a folder: amd-epyc-2-cores.
+# This machine as the name of a folder: amd-epyc-2-cores-avx2. Virtual machines hide the model:
+# the instruction set tells most of them apart.
 machine_name() {
     local name
     name=$("$convmark" info --no-measure |
-        sed -n 's/([^)]*)//g; s/^CPU *//p; s/^usable *\([0-9]*\) physical.*/\1 cores/p')
+        sed -n 's/([^)]*)//g; s/^CPU *//p; s/^usable *\([0-9]*\) physical.*/\1 cores/p
+            s/^instruction sets .* \([a-z0-9]*\)\*.*/\1/p')
     name=${name,,}
     sed 's/[^a-z0-9]\{1,\}/-/g; s/^-//; s/-$//' <<<"${name//$'\n'/ }"
 }
@@ -58,7 +60,7 @@ say "convmark report $*"
 say "convmark sweep: images/s over variants and cores, about two minutes"
 "$convmark" sweep --no-accuracy --rounds 6 --seconds 0.15 --output "$output" "${shared[@]}"
 say "convmark profile bn-16: where the time of a step goes"
-"$convmark" profile bn-16 --threads 1 --steps 20 --quiet --json "$output/profile-bn-16.json" \
+"$convmark" profile bn-16 --threads 1 --steps 20 --json "$output/profile-bn-16.json" \
     "${profiled[@]}" >"$output/profile-bn-16.txt"
 "$(find_python matplotlib)" "$ROOT/scripts/report_page.py" "$output"
 say "all of it is in $output: report.html, report.md, sweep.md, profile-bn-16.txt, pictures, .json"

@@ -4,8 +4,8 @@
 # Where the ARM libraries are missing, dpkg is told of the architecture arm64 to install them.
 # usage: scripts/test.sh [--quick | --all]
 #   --quick  gcc's optimised build only, nothing for clang or ARM is installed
-#   --all    thread sanitizer and a build without OpenMP as well, every fault there is, and fuzzing
-#            for longer
+#   --all    thread and memory sanitizer and a build without OpenMP as well, every fault there is,
+#            coverage, and fuzzing for longer
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT" || exit 1
@@ -83,7 +83,7 @@ if [ $mode != quick ] && [ "$machine" != aarch64 ]; then
     fi
 fi
 [ $mode != quick ] && needs+="$NEEDS_FUZZ"
-[ $mode = all ] && needs+="$NEEDS_TSAN"
+[ $mode = all ] && needs+="$NEEDS_TSAN$NEEDS_MSAN"
 require "$needs"
 PATH=$(dirname "$(find_cmake 3.25)"):$PATH # ctest of the same cmake
 
@@ -94,7 +94,7 @@ if [ $mode != quick ]; then
     build_and_test clang -LE 'outside|commands' # labels: tests/CMakeLists.txt
     build_and_test asan-ubsan -LE outside
     # Their committed inputs are among the tests of every build; this looks for new ones.
-    check "fuzz targets" scripts/fuzz.sh "$([ $mode = all ] && echo 60 || echo 10)"
+    check "fuzz targets" scripts/fuzz.sh "$([ $mode = all ] && echo 60 || echo 8)"
     [ $cross = yes ] && build_and_test aarch64
     if [ $cross = missing ]; then
         say "aarch64: skipped: the cross-build needs Debian's arm64 packages"
@@ -106,7 +106,9 @@ if [ $mode = all ]; then
     # Archer, beside the OpenMP runtime, tells the sanitizer of its forks and joins.
     export OMP_TOOL_LIBRARIES=$(dirname "$(readlink -f "$(command -v clang)")")/../lib/libarcher.so
     build_and_test tsan -LE outside
+    build_and_test msan
     build_and_test no-openmp -LE outside
+    check "coverage" scripts/coverage.sh
 fi
 
 for failure in ${failures+"${failures[@]}"}; do

@@ -33,6 +33,7 @@ class BenchTest(CliTest):
         self.assertEqual(len(names), len(set(names)))
         shape = "n64_c128_h9_w9_k128_r3/scalar"
         for name in (f"conv2d/forward/dft10/{shape}/cold/threads:1/real_time",
+                     f"conv2d/forward/winograd3/{shape}/cold/threads:1/real_time",
                      f"conv2d/backward_weights/direct/{shape}/warm/threads:1/real_time",
                      "train/bn-3/n64/scalar/threads:1/real_time",
                      "infer/bn-16/n64/scalar/threads:1/real_time"):

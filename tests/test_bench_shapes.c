@@ -95,6 +95,55 @@ static void test_bad_files(void **state) {
     assert_true(count >= 28);
 }
 
+static void test_sizes_that_do_not_fit(void **state) {
+    (void)state;
+    static const char *const lines[] = {
+        "conv2d_max_pool2d n1_c1_h2_w2_k1_r9_p0_q1", /* no convolution */
+        "conv2d_max_pool2d n1_c1_h9_w9_k1_r3_q99",   /* no pool behind it */
+        "conv2d_max_pool2d n1_c4_h9_w9_k1_r3_q3",    /* more than a patch has */
+        "max_pool2d n1_c1_h2_w2_r3",                 /* window */
+        "max_pool2d n65536_c65536_h1_w1_r1",         /* count */
+        "relu n67108864_c1_h67108864_w1",            /* rows */
+        "relu n1_c67108864_h1_w67108864",            /* columns */
+        "softmax_cross_entropy n1_c257",             /* classes */
+        "softmax_cross_entropy n1048577_c1",         /* images */
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; ++i) {
+        bench_shapes shapes = {0};
+        cm_error error = {""};
+        if (bench_shapes_parse(lines[i], strlen(lines[i]), "f", &shapes, &error) != CM_BAD_INPUT) {
+            fail_msg("%s is taken", lines[i]);
+        }
+        assert_message(error.message, "f:1: ", "is no shape of");
+        bench_shapes_free(&shapes);
+    }
+}
+
+static void test_words(void **state) {
+    (void)state;
+    bench_shapes shapes = parse("adam k7# seven\n");
+    cm_error error = {""};
+    assert_string_equal(shapes.items[0].text, "k7");
+    bench_shapes_free(&shapes);
+    assert_int_equal(bench_shapes_parse("xyzzyplugh k7", 13, "f", &shapes, &error), CM_BAD_INPUT);
+    assert_message(error.message, "f:1: ", "docs/bench.md lists them");
+    bench_shapes_free(&shapes);
+}
+
+static void test_no_folder(void **state) {
+    (void)state;
+    static char deep[5000];
+    const char *const none[] = {NULL}, *const long_one[] = {deep, NULL};
+    bench_shapes shapes = {0};
+    cm_error error = {""};
+    memset(deep, 'd', sizeof deep - 1);
+    assert_int_equal(bench_shapes_open("report", none, &shapes, &error), CM_BAD_INPUT);
+    assert_message(error.message, "'report' in any folder", "no list of shapes");
+    assert_int_equal(bench_shapes_open("report", long_one, &shapes, &error), CM_BAD_INPUT);
+    assert_message(error.message, "'report' in ddd", "no list of shapes");
+    assert_null(shapes.items);
+}
+
 static void test_lists_by_name(void **state) {
     (void)state;
     static const struct {
@@ -130,6 +179,9 @@ int main(void) {
         cmocka_unit_test(test_repeated_shapes_are_one),
         cmocka_unit_test(test_too_many),
         cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_sizes_that_do_not_fit),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_no_folder),
         cmocka_unit_test(test_lists_by_name),
     };
     return cmocka_run_group_tests(tests, temporary_create, temporary_remove);

@@ -238,6 +238,36 @@ static void test_goes_on_from_every_batch(void **state) {
     }
 }
 
+/* Each part is one batch: what a schedule needs of the batches before is in the file, or the rates
+ * that follow are others. */
+static void test_every_schedule_goes_on(void **state) {
+    (void)state;
+    for (cm_schedule_kind kind = 0; kind < CM_SCHEDULE_COUNT; ++kind) {
+        cm_train_options options = options_of();
+        options.schedule = kind;
+        options.schedule_step = 2;
+        options.schedule_factor = 0.7;
+        expect_of(&options);
+        trial it = {0};
+        char hash[CM_SHA256_HEX_SIZE];
+        int parts = 0;
+        do {
+            end(&it);
+            it = trial_of(parts == 0 ? path : NULL, parts == 0 ? NULL : path);
+            it.options = options;
+            it.stop_at = 1;
+            run(&it);
+            ++parts;
+        } while (it.status == CM_INTERRUPTED);
+        assert_ok(&it);
+        hash_all(&it, hash);
+        assert_string_equal(hash, expected);
+        assert_int_equal(parts, EPOCHS * (STEPS + VALID_STEPS));
+        end(&it);
+        clean(NULL);
+    }
+}
+
 static void test_ends_are_kept(void **state) {
     (void)state;
     cm_train_options options[2] = {options_of(), options_of()};
@@ -382,6 +412,46 @@ static void test_forged_numbers(void **state) {
     free(bytes);
 }
 
+/* Where the value behind a name is: the last one, if a name is the end of several. */
+static size_t value_of(const char *bytes, size_t size, const char *name) {
+    const uint64_t length = strlen(name);
+    size_t found = 0;
+    for (size_t at = 0; at + sizeof length + length < size; ++at) {
+        if (memcmp(bytes + at, &length, sizeof length) == 0 &&
+            memcmp(bytes + at + sizeof length, name, length) == 0) {
+            found = at + sizeof length + length;
+        }
+    }
+    assert_true(found > 0);
+    return found;
+}
+
+/* Counts that training would go on from: the field is named. */
+static void test_forged_counts_are_named(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        size_t skip; /* a tensor's number of elements */
+        uint64_t value;
+        const char *mentions;
+    } rows[] = {{"schedule.step", 0, INT64_MAX, "field schedule.step: is not the number of steps"},
+                {"schedule.plateau.bad_epochs", 0, INT32_MAX, "field schedule.plateau: counts"},
+                {"schedule.plateau.since_best", 0, 2, "field schedule.plateau: counts"},
+                {"epoch", 0, EPOCHS + 1, "field epoch: is beyond"},
+                {"correct", 0, 1, "field correct: is more"},
+                {"conv.1.num_batches_tracked", 8, INT64_MAX, "tracked: is out of range"},
+                {"conv.1.num_batches_tracked", 8, UINT64_MAX, "tracked: is out of range"}};
+    size_t size = 0;
+    char *bytes = stopped_run(&size);
+    assert_int_equal(remove(previous), 0);
+    for (size_t i = 0; i < CM_COUNT(rows); ++i) {
+        forge(bytes, size, value_of(bytes, size, rows[i].name) + rows[i].skip, rows[i].value);
+        trial it = trial_of(NULL, path);
+        assert_fails(&it, CM_BAD_INPUT, rows[i].mentions);
+    }
+    free(bytes);
+}
+
 static void test_another_run_is_refused(void **state) {
     (void)state;
     size_t size = 0;
@@ -393,12 +463,16 @@ static void test_another_run_is_refused(void **state) {
                 {"epochs (5 there", options_of()},
                 {"optimizer.learning_rate", options_of()},
                 {"shuffle (1 there, 0", options_of()},
-                {"until_accuracy", options_of()}};
+                {"until_accuracy (0 there, 0.7 here)", options_of()},
+                {"decay (1.0000000000000001e-05 there, 1.0000000000000003e-05", options_of()},
+                {"schedule (plateau there, one-cycle here)", options_of()}};
     rows[0].options.seed = 6;
     rows[1].options.epochs = 6;
     rows[2].options.optimizer.learning_rate = 1e-3;
     rows[3].options.shuffle = false;
-    rows[4].options.until_accuracy = 0.5;
+    rows[4].options.until_accuracy = 0.7;
+    rows[5].options.optimizer.weight_decay = nextafter(1e-5, 1.0);
+    rows[6].options.schedule = CM_SCHEDULE_ONE_CYCLE;
     for (size_t i = 0; i < CM_COUNT(rows); ++i) {
         trial it = trial_of(NULL, path);
         it.options = rows[i].options;
@@ -460,10 +534,12 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_checkpoints_change_nothing, clean),
         cmocka_unit_test_teardown(test_goes_on_from_every_batch, clean),
+        cmocka_unit_test_teardown(test_every_schedule_goes_on, clean),
         cmocka_unit_test_teardown(test_ends_are_kept, clean),
         cmocka_unit_test_teardown(test_damage, clean),
         cmocka_unit_test_teardown(test_the_one_before_is_used, clean),
         cmocka_unit_test_teardown(test_forged_numbers, clean),
+        cmocka_unit_test_teardown(test_forged_counts_are_named, clean),
         cmocka_unit_test_teardown(test_another_run_is_refused, clean),
         cmocka_unit_test_teardown(test_two_runs_on_one_path, clean),
         cmocka_unit_test_teardown(test_not_finite_keeps_the_last_finite_one, clean),

@@ -79,7 +79,7 @@ class ExploreTest(CliTest):
         words = [word for word in QUICK if word != "--quiet"]
         result = self.run_program("explore", *words, *SMALL, "--depth", "1,4")
         self.assertEqual(result.returncode, 0)
-        self.assertIn(b"skipped d4-p1-w4-do0.1 and others: max_pool2d", result.stdout)
+        self.assertIn(b"skipped d4-p1-w4-do0.1 and 1 more: max_pool2d", result.stdout)
         explore = self.results()
         self.assertEqual([row["network"] for row in explore["skipped"]],
                          ["d4-p1-w4-do0.1", "d4-p1-w6-do0.1"])
@@ -156,7 +156,9 @@ class ExploreTest(CliTest):
                    json.dumps({**explore, "points": [{}] * 4}),
                    json.dumps({**explore, "points": [{**point, "runs": point["runs"] * 2}] * 4}),
                    json.dumps({**explore, "points": [{**point, "runs": [{"seed": 0}]}] * 4}),
-                   json.dumps({**explore, "points": [{**point, "runs": [{"seed": 9}]}] * 4})]
+                   json.dumps({**explore, "points": [{**point, "runs": [{"seed": 9}]}] * 4}),
+                   json.dumps({**explore,
+                               "points": [{**point, "runs": [{"seed": 0, "failure": ""}]}] * 4})]
         for text in changes:
             self.write("convmark-explore/explore.json", text)
             self.assertIn("convmark-explore/explore.json", self.refused(3))
@@ -169,6 +171,8 @@ class ExploreTest(CliTest):
                             (["--width", "1,,2"], "empty item"), (["--width", "5000"], "5000"),
                             (["--batch-norm", "yes"], "both"), (["--dropout", "1"], "--dropout"),
                             (["--dropout", "x"], "'x'"), (["--dropout", "0.1,0.1"], "twice"),
+                            (["--dropout", "0.1,0.10000001"], "0.1 is there twice"),
+                            (["--dropout", "0.99999999999"], "below 1"),
                             (["--schedule", "linear"], "'linear'"),
                             (["--schedule", "step,step"], "twice"), (["--seeds", "0"], "--seeds"),
                             (["--epochs", "0"], "--epochs"), (["--rounds", "0"], "--rounds"),

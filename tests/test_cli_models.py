@@ -86,6 +86,23 @@ class Evaluate(Saved):
         self.assertIn("--network", self.fails(3, *self.WORDS))
         self.succeed(*self.WORDS, "--network", "./tiny.txt")
 
+    def test_algorithms_differ_in_bits_only(self):
+        network = self.write("conv.txt", "input 1 28 28\nmax_pool2d 4 stride 4\n"
+                             "conv2d 8 kernel 3 padding 1\nrelu\n"
+                             "conv2d 8 kernel 3 padding 1\n"
+                             "flatten\nlinear 10\n")
+        self.train("--save", "conv", network=network)
+        losses = {}
+        for name in ("auto", "winograd3", "winograd4"):
+            self.succeed("evaluate", "conv", "--data", "synthetic", "--conv-algorithm", name,
+                         "--json", "e.json", "--quiet")
+            result = self.read_json("e.json")
+            self.assertEqual(result["conv_algorithm"], name)
+            losses[name] = result["loss"]
+        self.assertEqual(len(set(losses.values())), 3)
+        for loss in losses.values():
+            self.assertAlmostEqual(loss, losses["auto"], places=5)
+
     def test_bad_files(self):
         self.assertIn("missing", self.fails(3, "evaluate", "missing", "--data", "synthetic"))
         self.write("noise", b"\xff" * 100)

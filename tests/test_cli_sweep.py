@@ -59,28 +59,51 @@ class SweepTest(CliTest):
         runs = self.read_json("convmark-sweep/sweep.json")["accuracy"]
         self.assertEqual([run["threads"] for run in runs], [2, 1])
         self.assertEqual(runs[0]["sha256"], runs[1]["sha256"])
+        # Other bits are told by every call, not only by the one that trained.
+        sweep = self.read_json("convmark-sweep/sweep.json")
+        sweep["accuracy"][1]["sha256"] = 64 * "0"
+        self.write("convmark-sweep/sweep.json", json.dumps(sweep))
+        for _ in range(2):
+            self.assertIn("tiny gives other bits", self.refused(1, "--cores", "2,1", "--pin",
+                                                                "scatter"))
 
-    def test_goes_on_where_it_was_interrupted(self):
-        words = ["sweep", *QUICK, "--variants", self.network, "--cores", "1", "--rounds", "60",
-                 "--seconds", "0.02"]
-        process = subprocess.Popen([PROGRAM, *words], cwd=self.folder, env=environment(),
+    def interrupt(self, appears, *words):
+        """What a sweep says that is told to stop when this file is there."""
+        process = subprocess.Popen([PROGRAM, "sweep", *QUICK, "--variants", self.network, "--cores",
+                                    "1", *words], cwd=self.folder, env=environment(),
                                    stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
-        file = self.path("convmark-sweep/sweep.json")
         limit = time.monotonic() + 60
-        while not os.path.exists(file) and time.monotonic() < limit:
+        while not os.path.exists(self.path(appears)) and time.monotonic() < limit:
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
-        self.assertIn(b"goes on from there", process.communicate(timeout=60)[1])
+        text = process.communicate(timeout=60)[1].decode()
         self.assertEqual(process.returncode, 143)
+        return text
+
+    def test_goes_on_where_it_was_interrupted(self):
+        words = ["--rounds", "60", "--seconds", "0.02"]
+        self.assertRegex(self.interrupt("convmark-sweep/sweep.json", *words),
+                         r"after \d+ of 60 rounds; the same command goes on from "
+                         r"convmark-sweep/sweep\.json\n\Z")
         first = self.read_json("convmark-sweep/sweep.json")
         self.assertFalse(first["complete"])
-        self.succeed(*words)
+        self.sweep(*words)
         second = self.read_json("convmark-sweep/sweep.json")
         self.assertTrue(second["complete"])
         for before, after in zip(first["measurements"], second["measurements"]):
             self.assertTrue(0 < before["n"] < 60)
             self.assertEqual(after["samples"][:before["n"]], before["samples"])
             self.assertEqual(after["n"], 60)
+
+    def test_what_an_interruption_says(self):
+        # With --restart the same command would begin anew.
+        self.assertIn("the same command without --restart goes on",
+                      self.interrupt("convmark-sweep/sweep.json", "--restart", "--rounds", "60",
+                                     "--seconds", "0.02"))
+        # In the first round, of sixteen seconds, there is only what another call left.
+        self.assertIn("nothing to go on from",
+                      self.interrupt("new", "--restart", "--output", "new", "--seconds", "1",
+                                     "--batch", "1,2,3,4,5,6,7,8"))
 
     def test_another_sweep_is_not_gone_on_with(self):
         self.sweep()
@@ -130,8 +153,13 @@ class SweepTest(CliTest):
                             (["--batch", "99999"], "99999"), (["--pin", "tight"], "tight"),
                             (["--rounds", "0"], "--rounds"), (["--threads", "1"], "--threads"),
                             (["--variants", "bn-3,bn-3"], "twice"),
+                            (["--no-accuracy", "--until-accuracy", "0.5"], "--no-accuracy"),
                             (["--output", "/nonexistent/x"], "--output")]:
             self.assertIn(part, self.refused(2, *words), words)
+        for name in ("csv", "md", "json"):
+            os.makedirs(self.path(f"taken/sweep.{name}"))
+            self.assertIn(f"taken/sweep.{name}", self.refused(2, "--output", "taken"))
+            os.rmdir(self.path(f"taken/sweep.{name}"))
         line = self.fails(2, "sweep", "--data", "synthetic", "--quiet", "--cores", "1",
                           "--variants", self.network)
         self.assertIn("--no-accuracy", line)
@@ -203,11 +231,16 @@ class CompareTest(CliTest):
         other = measurements({"x": self.samples(100)})
         other["machine"]["cpu"]["model"] = "B"
         self.write("machine.json", json.dumps(other))
+        for what, value in (("isas", ["scalar"]), ("caches", [])):
+            other = measurements({"x": self.samples(100)})
+            other["machine"]["cpu"][what] = value
+            self.write(f"{what}.json", json.dumps(other))
         self.put("kind.json", {"x": self.samples(100)}, kind="profile")
         self.put("data.json", {"x": self.samples(100)}, data={"sha256": "1"})
         self.put("bare.json", {"x": self.samples(100)}, machine={})
         for name, reason in [("debug", "build types"), ("machine", "another CPU"),
-                             ("kind", "kinds"), ("data", "data set"), ("bare", "another CPU")]:
+                             ("kind", "kinds"), ("data", "data set"), ("bare", "another CPU"),
+                             ("isas", "instruction sets"), ("caches", "caches differ")]:
             line = self.fails(3, "compare", "a.json", f"{name}.json")
             self.assertIn(reason, line)
             self.assertIn("--force", line)

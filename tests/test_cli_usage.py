@@ -1,5 +1,6 @@
 """The command line: help, the man page, unknown names, wrong values, outputs that cannot be
 written, standard output that is lost."""
+import json
 import os
 import re
 import subprocess
@@ -148,9 +149,18 @@ class WrongValues(CliTest):
                 self.assertIn("--isa" if words else "CONVMARK_ISA", text)
 
     def test_unknown_algorithm(self):
-        text = self.fails(2, "train", self.network, "--conv-algorithm", "fft")
-        self.assertIn("'fft'", text)
-        self.assertIn("dft10", text)
+        for command in ("train", "profile", "evaluate"):
+            text = self.fails(2, command, self.network, "--conv-algorithm", "fft")
+            self.assertIn("'fft' is not an algorithm; choose auto, direct, ", text)
+            names = re.findall(r"\w+", text.rpartition("choose ")[2].replace(" or ", ", "))
+            # The error's names are the kernels'; these are written by hand.
+            usage = self.succeed(command, "--help")
+            with open("../docs/convmark.1") as page, open("../docs/results.schema.json") as schema:
+                manual, allowed = page.read(), json.load(schema)["$defs"]["conv_algorithm"]["enum"]
+            self.assertEqual(names, allowed)
+            for name in names:
+                self.assertIn(name, usage)
+                self.assertIn(name, manual)
 
     def test_option_wins_over_the_environment(self):
         self.succeed("train", self.network, "--steps", "0", "--isa", "scalar",
@@ -224,6 +234,12 @@ class Outputs(CliTest):
     def test_one_file_for_two_outputs(self):
         self.fails(2, "train", self.network, "--save", "same", "--json", "same")
         self.assert_no_files("same")
+
+    def test_each_command_that_writes(self):
+        self.assertIn("both 'x'", self.fails(2, "profile", "bn-3", "--json", "x", "--trace", "x"))
+        self.assertIn("both '-'", self.fails(2, "export", "m", "--csv", "-", "--markdown", "-"))
+        for words in (("variants",), ("describe", "bn-3")):
+            self.assertIn("--json", self.fails(2, *words, "--json", "missing/file"))
 
     def test_check_leaves_nothing_behind(self):
         before = sorted(os.listdir(self.folder))

@@ -2,6 +2,7 @@
  * of it. */
 #include <math.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -108,41 +109,62 @@ static void test_what_cannot_be_read(void **state) {
     assert_non_null(strstr(energy.note, "energy_uj"));
 }
 
-/* Each training batch takes 2 J of the fake machine, each validation batch 5. */
+static double used; /* microjoules of the fake machine */
+static volatile sig_atomic_t stop;
+
+static void use(double joules) {
+    char text[32];
+    used += joules * 1e6;
+    snprintf(text, sizeof text, "%.0f\n", fmod(used, 1e9));
+    put("intel-rapl:0", "energy_uj", text);
+}
+
+/* Each training batch takes 2 J, each validation batch 5. Stops where *context counts down to 0. */
 static void use_energy(const cm_train_progress *progress, const cm_epoch_result *epoch,
                        void *context) {
-    double *used = context;
-    char text[32];
+    int *left = context;
     if (epoch == NULL) {
-        *used += progress->validating ? 5e6 : 2e6;
-        snprintf(text, sizeof text, "%.0f\n", fmod(*used, 1e9));
-        put("intel-rapl:0", "energy_uj", text);
+        use(progress->validating ? 5 : 2);
+        stop = --*left == 0;
     }
 }
 
-static void test_a_run_counts_its_training(void **state) {
-    (void)state;
-    enum { IMAGES = 8, PIXELS = 4 };
-    static uint8_t pixels[IMAGES * PIXELS], labels[IMAGES];
-    cm_dataset dataset = {.name = "test", .classes = 2};
-    dataset.train = dataset.validation = (cm_images){IMAGES, 2, 2, pixels, labels};
+enum { IMAGES = 8, PIXELS = 4 };
+static uint8_t pixels[IMAGES * PIXELS], labels[IMAGES];
+static const cm_dataset dataset = {.name = "test",
+                                   .classes = 2,
+                                   .train = {IMAGES, 2, 2, pixels, labels},
+                                   .validation = {IMAGES, 2, 2, pixels, labels}};
+
+static void open_energy(cm_energy *energy) {
     put_domain("intel-rapl:0", "package-0\n", "999998000\n");
-    double used = 999998000;
-    cm_energy energy;
-    cm_energy_open(temporary_folder, &energy);
-    cm_network *network = network_of("input 1 2 2\nflatten\nlinear 2\n");
-    cm_model *model = model_of(network, 4, 1, CM_ISA_COUNT, true);
-    cm_model_initialize(model, 0);
+    used = 999998000;
+    cm_energy_open(temporary_folder, energy);
+}
+
+static cm_train_options options_of(cm_energy *energy) {
     cm_train_options options = cm_train_options_default();
     options.epochs = 3;
     options.steps = 4;
     options.valid_steps = 2;
     options.batch = 4;
+    options.energy = energy;
+    return options;
+}
+
+static void test_a_run_counts_its_training(void **state) {
+    (void)state;
+    cm_energy energy;
+    int never = 0;
+    open_energy(&energy);
+    cm_network *network = network_of("input 1 2 2\nflatten\nlinear 2\n");
+    cm_model *model = model_of(network, 4, 1, CM_ISA_COUNT, true);
+    cm_model_initialize(model, 0);
     cm_train_result result;
     for (int pass = 0; pass < 2; ++pass) {
-        options.energy = pass == 0 ? &energy : NULL;
+        const cm_train_options options = options_of(pass == 0 ? &energy : NULL);
         assert_int_equal(
-            cm_train(model, &dataset, &options, use_energy, &used, NULL, &result, NULL), CM_OK);
+            cm_train(model, &dataset, &options, use_energy, &never, NULL, &result, NULL), CM_OK);
         for (int i = 0; i < 3; ++i) {
             const double joules = result.epochs[i].joules;
             assert_true(pass == 0 ? fabs(joules - 8.0) < 1e-9 : isnan(joules));
@@ -158,12 +180,50 @@ static void test_a_run_counts_its_training(void **state) {
     cm_network_free(network);
 }
 
+/* What others use while the run is not there is not the run's, wherever it was interrupted. */
+static void test_an_interruption_is_not_counted(void **state) {
+    (void)state;
+    char path[TEMPORARY_PATH_SIZE];
+    snprintf(path, sizeof path, "%s", temporary_path("checkpoint"));
+    cm_network *network = network_of("input 1 2 2\nflatten\nlinear 2\n");
+    cm_energy energy;
+    open_energy(&energy);
+    for (int parts = 1; parts <= 3; ++parts) {
+        cm_checkpoint_options checkpoints = {.path = path, .every = 3};
+        cm_train_options options = options_of(&energy);
+        cm_status status = CM_INTERRUPTED;
+        cm_train_result result = {0};
+        while (status == CM_INTERRUPTED) {
+            int left = parts; /* batches until the next stop */
+            cm_train_result_free(&result);
+            cm_model *model = model_of(network, 4, 1, CM_ISA_COUNT, true);
+            cm_model_initialize(model, 0);
+            use(100);
+            cm_energy_open(temporary_folder, &energy);
+            stop = 0;
+            status = cm_train_with_checkpoints(model, &dataset, &options, &checkpoints, use_energy,
+                                               &left, &stop, &result, NULL);
+            cm_model_free(model);
+            checkpoints = (cm_checkpoint_options){.resume = path, .every = 3};
+        }
+        assert_int_equal(status, CM_OK);
+        for (int i = 0; i < 3; ++i) {
+            assert_true(fabs(result.epochs[i].joules - 8.0) < 1e-9);
+        }
+        cm_train_result_free(&result);
+        assert_int_equal(remove(path), 0);
+        assert_int_equal(remove(temporary_path("checkpoint.previous")), 0);
+    }
+    cm_network_free(network);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, make_folders, remove_folders)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(packages_are_summed), TEST(counters_begin_anew),       TEST(where_there_is_none),
-        TEST(what_cannot_be_read), TEST(a_run_counts_its_training),
+        TEST(packages_are_summed),       TEST(counters_begin_anew),
+        TEST(where_there_is_none),       TEST(what_cannot_be_read),
+        TEST(a_run_counts_its_training), TEST(an_interruption_is_not_counted),
     };
     return cmocka_run_group_tests_name("energy", tests, temporary_create, temporary_remove);
 }

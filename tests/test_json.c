@@ -140,6 +140,10 @@ static void test_not_finite_is_refused(void **state) {
     assert_int_equal(cm_json_dump(NULL, &text, NULL, &error), CM_FAILED);
     assert_null(text);
     assert_mentions(&error, "finite");
+    json_t *number = json_integer(1);
+    assert_int_equal(cm_json_dump(number, &text, NULL, &error), CM_FAILED);
+    assert_null(text);
+    json_decref(number);
 }
 
 static void test_order_of_insertion(void **state) {

@@ -90,17 +90,24 @@ static void conv2d_gradients(const cm_kernels *kernels, cm_conv2d_shape shape) {
 }
 
 static void test_conv2d(const cm_kernels *kernels) {
-    conv2d_gradients(kernels, (cm_conv2d_shape){.batch = 2,
-                                                .in_channels = 3,
-                                                .height = 5,
-                                                .width = 4,
-                                                .out_channels = 5,
-                                                .kernel_h = 3,
-                                                .kernel_w = 3,
-                                                .stride_h = 1,
-                                                .stride_w = 1,
-                                                .padding_h = 1,
-                                                .padding_w = 1});
+    for (cm_conv2d_algorithm a = CM_CONV2D_DIRECT; a < CM_CONV2D_ALGORITHM_COUNT; ++a) {
+        cm_conv2d_shape shape = {.batch = 2,
+                                 .in_channels = 3,
+                                 .height = 5,
+                                 .width = 4,
+                                 .out_channels = 5,
+                                 .kernel_h = 3,
+                                 .kernel_w = 3,
+                                 .stride_h = 1,
+                                 .stride_w = 1,
+                                 .padding_h = 1,
+                                 .padding_w = 1,
+                                 .algorithm = a};
+        if (!cm_conv2d_algorithm_fits(a, &shape)) { /* whole maps of one size */
+            shape.height = shape.width = a == CM_CONV2D_T4 ? 3 : 9;
+        }
+        conv2d_gradients(kernels, shape);
+    }
     conv2d_gradients(kernels, (cm_conv2d_shape){.batch = 1,
                                                 .in_channels = 9,
                                                 .height = 6,

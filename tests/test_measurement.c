@@ -41,8 +41,8 @@ static void test_there_and_back(void **state) {
     assert_int_equal(back.count, 1);
     assert_memory_equal(back.items[0].samples, samples, sizeof samples);
     assert_true(json_equal(back.items[0].attributes, m.attributes));
-    assert_int_equal(cm_measurements_find(&back, m.name, m.metric), 0);
-    assert_int_equal(cm_measurements_find(&back, m.name, "seconds"), -1);
+    assert_string_equal(back.items[0].name, m.name);
+    assert_string_equal(back.items[0].metric, m.metric);
     char *csv = cm_measurements_csv(&back);
     assert_non_null(csv);
     assert_non_null(strstr(csv, "\r\n\"train/a,b/n64/threads:2\",images_per_second,images/s,"
@@ -63,6 +63,8 @@ static void test_damaged_lists_are_refused(void **state) {
         {"{}", "not a list"},
         {"[1]", "measurements[0]: \"name\""},
         {"[{\"name\": 1}]", "\"name\""},
+        {"[{\"name\": \"a\"}]", "\"metric\""},
+        {"[{\"name\": \"a\", \"metric\": \"b\", \"unit\": []}]", "\"unit\""},
         {"[{\"name\": \"a\", \"metric\": \"b\", \"unit\": \"c\", \"higher_is_better\": 1}]",
          "\"higher_is_better\""},
         {"[{\"name\": \"a\", \"metric\": \"b\", \"unit\": \"c\", \"higher_is_better\": true}]",
@@ -70,6 +72,10 @@ static void test_damaged_lists_are_refused(void **state) {
         {"[{\"name\": \"a\", \"metric\": \"b\", \"unit\": \"c\", \"higher_is_better\": true, "
          "\"samples\": [1, null]}]",
          "no number"},
+        {"[{\"name\": \"a\", \"metric\": \"b\", \"unit\": \"c\"}]", "\"higher_is_better\""},
+        {"[{\"name\": \"a\", \"metric\": \"b\", \"unit\": \"c\", \"higher_is_better\": true, "
+         "\"samples\": 1}]",
+         "\"samples\""},
         {"[{\"name\": \"a\", \"metric\": \"b\", \"unit\": \"c\", \"higher_is_better\": true, "
          "\"samples\": [1]}, {\"name\": \"a\", \"metric\": \"b\", \"unit\": \"c\", "
          "\"higher_is_better\": true, \"samples\": [2]}]",
@@ -87,6 +93,46 @@ static void test_damaged_lists_are_refused(void **state) {
         }
         cm_measurements_free(&list);
         json_decref(json);
+    }
+}
+
+/* Two planned, of three samples each at the most. */
+static cm_status resume(const char *text, cm_measurements *planned, cm_error *error) {
+    json_t *json = NULL;
+    assert_int_equal(cm_json_parse(text, strlen(text), "f", &json, error), CM_OK);
+    const cm_status status = cm_measurements_resume(planned, 3, json, "f", error);
+    json_decref(json);
+    return status;
+}
+
+#define ITEM(name, samples)                                                      \
+    "{\"name\": \"" name "/n64/threads:1\", \"metric\": \"m\", \"unit\": \"u\"," \
+    " \"higher_is_better\": true, \"samples\": " samples "}"
+
+static void test_resumes_what_all_have(void **state) {
+    (void)state;
+    static const char *const refused[] = {
+        "{}", "[]", "[" ITEM("train/a", "[1]") "]",
+        "[" ITEM("train/b", "[1]") ", " ITEM("train/a", "[1]") "]",
+        "[" ITEM("train/a", "[1]") ", " ITEM("train/b", "[1, 2, 3, 4]") "]"};
+    cm_measurement items[2] = {{.n = 0}, {.n = 0}};
+    cm_measurements planned = {2, items};
+    cm_error error = {""};
+    assert_true(cm_measurement_plan_throughput(&items[0], "train", "a", 64, 1, "scalar", 3));
+    assert_true(cm_measurement_plan_throughput(&items[1], "train", "b", 64, 1, "scalar", 3));
+    assert_int_equal(resume("[" ITEM("train/a", "[1, 2, 3]") ", " ITEM("train/b", "[4, 5]") "]",
+                            &planned, &error),
+                     CM_OK);
+    assert_int_equal(items[0].n * 10 + items[1].n, 22);
+    assert_true(items[0].samples[1] == 2.0 && items[1].samples[1] == 5.0);
+    for (size_t i = 0; i < COUNT(refused); ++i) {
+        assert_int_equal(resume(refused[i], &planned, &error), CM_BAD_INPUT);
+        assert_message(error.message, "f: ", "measurements");
+        assert_int_equal(items[0].n + items[1].n, 0);
+    }
+    for (int i = 0; i < 2; ++i) {
+        free(items[i].samples);
+        json_decref(items[i].attributes);
     }
 }
 
@@ -174,6 +220,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_there_and_back),
         cmocka_unit_test(test_damaged_lists_are_refused),
+        cmocka_unit_test(test_resumes_what_all_have),
         cmocka_unit_test(test_conditions_of_files),
         cmocka_unit_test(test_conditions_of_the_topology),
     };

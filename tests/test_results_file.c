@@ -34,6 +34,9 @@ static void test_refuses_what_it_does_not_know(void **state) {
          " \"time_unit\": \"h\"}]}",
          "a benchmark has no"},
         {"{\"context\": {}, \"benchmarks\": {}}", "not a results file"},
+        {"{\"context\": [], \"benchmarks\": []}", "not a results file"},
+        {"{\"benchmarks\": []}", "not a results file"},
+        {"{\"context\": {}}", "not a results file"},
         {"{\"kind\": NaN}", "not valid JSON"},
         {"{\"kind\": ", "not valid JSON"},
     };
@@ -64,6 +67,25 @@ static void test_names_of_benchmarks_have_a_limit(void **state) {
         assert_int_equal(status, length < 160 ? CM_OK : CM_BAD_INPUT);
         cm_results_file_close(&file);
     }
+}
+
+static void test_too_many_benchmarks(void **state) {
+    (void)state;
+    static const char start[] = "{\"context\": {}, \"benchmarks\": [0";
+    enum { START = sizeof start - 1 };
+    char *text = malloc(START + 2 * CM_MAX_MEASUREMENTS + 3);
+    cm_results_file file;
+    cm_error error = {""};
+    assert_non_null(text);
+    memcpy(text, start, START);
+    for (int i = 0; i < CM_MAX_MEASUREMENTS; ++i) {
+        memcpy(text + START + 2 * i, ",0", 2);
+    }
+    memcpy(text + START + 2 * CM_MAX_MEASUREMENTS, "]}", 3);
+    assert_int_equal(open_text(text, &file, &error), CM_BAD_INPUT);
+    assert_message(error.message, "results.json", "more than 100000 benchmarks");
+    cm_results_file_close(&file);
+    free(text);
 }
 
 /* Repetitions of one benchmark are its samples, also when others are between them. */
@@ -160,6 +182,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refuses_what_it_does_not_know),
         cmocka_unit_test(test_names_of_benchmarks_have_a_limit),
+        cmocka_unit_test(test_too_many_benchmarks),
         cmocka_unit_test(test_benchmarks_become_samples),
         cmocka_unit_test(test_many_rows),
         cmocka_unit_test(test_order_of_rows),

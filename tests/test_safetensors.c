@@ -402,7 +402,7 @@ static void test_model_round_trip(void **state) {
     assert_string_equal(before, after);
 
     cm_safetensors *file = NULL;
-    assert_int_equal(cm_safetensors_load(path, 100000, &file, &error), CM_OK);
+    assert_int_equal(cm_safetensors_load(path, SIZE_MAX, &file, &error), CM_OK);
     static const char *const names[] = {"conv.0.weight",
                                         "conv.0.bias",
                                         "conv.1.weight",
@@ -483,7 +483,7 @@ static void test_model_of_wrong_types_and_values(void **state) {
     cm_network *network = network_of("input 2 1 1\nbatch_norm\nflatten\nlinear 2\n");
     cm_model *model = model_of(network, 1);
     const float f[4] = {1, 1, 1, 1}, negative[2] = {1, -1};
-    const int64_t n[2] = {0, 0}, minus = -1;
+    const int64_t n[2] = {0, 0}, minus = -1, most = INT64_MAX;
     const cm_safetensor good[] = {
         {"conv.0.weight", CM_DTYPE_F32, 1, {2}, 2, f},
         {"conv.0.bias", CM_DTYPE_F32, 1, {2}, 2, f},
@@ -497,10 +497,12 @@ static void test_model_of_wrong_types_and_values(void **state) {
     static const struct {
         int replaced;
         const char *mentions;
-    } cases[] = {{3, "negative"}, {4, "negative"}, {4, "type F32"}, {6, "type I64"}, {6, "shape"}};
+    } cases[] = {{3, "negative"}, {4, "negative"}, {4, "too large"},
+                 {4, "type F32"}, {6, "type I64"}, {6, "shape"}};
     const cm_safetensor bad[] = {
         {"conv.0.running_var", CM_DTYPE_F32, 1, {2}, 2, negative},
         {"conv.0.num_batches_tracked", CM_DTYPE_I64, 0, {0}, 1, &minus},
+        {"conv.0.num_batches_tracked", CM_DTYPE_I64, 0, {0}, 1, &most},
         {"conv.0.num_batches_tracked", CM_DTYPE_F32, 0, {0}, 1, f},
         {"dense.1.bias", CM_DTYPE_I64, 1, {2}, 2, n},
         {"dense.1.bias", CM_DTYPE_F32, 2, {2, 1}, 2, f},

@@ -182,7 +182,8 @@ class MainJob(Sandbox):
         self.stand_in("convmark", LOG + 'for o;do case $previous in --output) mkdir -p "$o";; esac;'
                       ' previous=$o; done\n[ "$1" = info ] && printf '
                       "'CPU               Intel(R) Xeon(R) X-1 @ 2 GHz \\nusable            2 "
-                      "physical, 4 logical\\n'\nexit ${CONVMARK_EXITS:-0}")
+                      "physical, 4 logical\\ninstruction sets  scalar avx2* avx512 (* used)\\n'\n"
+                      "[ $1 = profile ] && echo the table of $2\nexit ${CONVMARK_EXITS:-0}")
         self.stand_in("python3", LOG)
         for tool in ("ninja", "gcc", "g++", "pkg-config"):
             self.stand_in(tool, "exit 0")
@@ -199,16 +200,18 @@ class MainJob(Sandbox):
     def test_results_of_this_machine(self):
         done = self.run_job("--seeds", "10")
         self.assertEqual(done.returncode, 0, done.stderr)
-        output = f"{self.folder}/results/intel-xeon-x-1-2-ghz-2-cores"
+        output = f"{self.folder}/results/intel-xeon-x-1-2-ghz-2-cores-avx2"
         self.assertEqual(self.calls("convmark"),
                          ["convmark info --no-measure",
                           f"convmark report --seeds 10 --output {output}",
                           "convmark sweep --no-accuracy --rounds 6 --seconds 0.15 --output "
                           f"{output}",
-                          "convmark profile bn-16 --threads 1 --steps 20 --quiet --json "
+                          "convmark profile bn-16 --threads 1 --steps 20 --json "
                           f"{output}/profile-bn-16.json"])
         self.assertEqual(self.calls("python3")[-1],
                          f"python3 {self.folder}/scripts/report_page.py {output}")
+        self.assertEqual(pathlib.Path(output, "profile-bn-16.txt").read_text(),
+                         "the table of bn-16\n")
         self.assertIn(output, done.stdout.splitlines()[-1])
         self.assertIn("report.html", done.stdout.splitlines()[-1])
 

@@ -434,6 +434,11 @@ static void test_options_are_checked(void **state) {
     options = options_of(1, 1, 1);
     options.batch = 0;
     assert_int_equal(cm_train_options_check(&options, &error), CM_USAGE);
+    options = options_of(1, 1, 0);
+    assert_int_equal(cm_train_options_check(&options, &error), CM_OK);
+    options.until_accuracy = 0.5;
+    assert_int_equal(cm_train_options_check(&options, &error), CM_USAGE);
+    assert_non_null(strstr(error.message, "without validation"));
     cm_train_options schedules[4] = {options_of(1, 1, 1), options_of(1, 1, 1), options_of(1, 1, 1),
                                      options_of(1, 1, 1)};
     schedules[0].schedule = CM_SCHEDULE_COUNT;

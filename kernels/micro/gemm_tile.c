@@ -27,16 +27,26 @@ CM_ALWAYS_INLINE void cm_tile_store(float *p, vf value, bool partial, int column
     }
 }
 
+/* What the end of a chain needs, by value: a store of a vector may change what any pointer points
+ * to, so that from the tile all of it would be loaded again for each vector. */
+typedef struct cm_tile_end {
+    float *c;
+    const float *base;
+    ptrdiff_t c_row, base_row;
+    int columns;
+    cm_conv2d_epilogue epilogue;
+} cm_tile_end;
+
 /* The end of the chains of one vector, vector v of row `row`. */
-CM_ALWAYS_INLINE void cm_tile_finish(const cm_gemm_tile *tile, vf value, ptrdiff_t row,
-                                     bool partial, int v) {
-    const int columns = tile->columns;
-    if (tile->mode == CM_GEMM_ADD) {
-        value = vf_add(cm_tile_load(tile->base + row * tile->base_row, partial, columns, v), value);
-    } else if (tile->mode == CM_GEMM_SUBTRACT) {
-        value = vf_sub(cm_tile_load(tile->base + row * tile->base_row, partial, columns, v), value);
-    } else {
-        const cm_conv2d_epilogue *epilogue = &tile->epilogue;
+CM_ALWAYS_INLINE void cm_tile_finish(const cm_tile_end *end, const cm_gemm_mode mode, vf value,
+                                     ptrdiff_t row, bool partial, int v) {
+    const int columns = end->columns;
+    if (mode == CM_GEMM_ADD) {
+        value = vf_add(cm_tile_load(end->base + row * end->base_row, partial, columns, v), value);
+    } else if (mode == CM_GEMM_SUBTRACT) {
+        value = vf_sub(cm_tile_load(end->base + row * end->base_row, partial, columns, v), value);
+    } else if (mode == CM_GEMM_STORE) {
+        const cm_conv2d_epilogue *epilogue = &end->epilogue;
         if (epilogue->bias != NULL) {
             value = vf_add(value, cm_tile_load(epilogue->bias, partial, columns, v));
         }
@@ -48,7 +58,7 @@ CM_ALWAYS_INLINE void cm_tile_finish(const cm_gemm_tile *tile, vf value, ptrdiff
             value = vf_max(vf_zero(), value);
         }
     }
-    cm_tile_store(tile->c + row * tile->c_row, value, partial, columns, v);
+    cm_tile_store(end->c + row * end->c_row, value, partial, columns, v);
 }
 
 /* Repeats a statement for each row of the tallest tile. Accumulators are named variables, because
@@ -115,13 +125,33 @@ CM_ALWAYS_INLINE void cm_gemm_tile_body(const int rows, const bool partial, cons
             b += b_depth;
         }
     }
-#define CM_TILE_ROW(i)                                 \
-    if (i < rows) {                                    \
-        cm_tile_finish(tile, left##i, i, partial, 0);  \
-        cm_tile_finish(tile, right##i, i, partial, 1); \
+    const cm_tile_end end = {.c = tile->c,
+                             .base = tile->base,
+                             .c_row = tile->c_row,
+                             .base_row = tile->base_row,
+                             .columns = columns,
+                             .epilogue = tile->epilogue};
+#define CM_TILE_ROW_AS(i, mode)                              \
+    if (i < rows) {                                          \
+        cm_tile_finish(&end, mode, left##i, i, partial, 0);  \
+        cm_tile_finish(&end, mode, right##i, i, partial, 1); \
     }
-    CM_TILE_EACH_ROW(CM_TILE_ROW)
+#define CM_TILE_ROW(i) CM_TILE_ROW_AS(i, CM_GEMM_ADD)
+    if (tile->mode == CM_GEMM_ADD) {
+        CM_TILE_EACH_ROW(CM_TILE_ROW)
+        return;
+    }
 #undef CM_TILE_ROW
+#define CM_TILE_ROW(i) CM_TILE_ROW_AS(i, CM_GEMM_SUBTRACT)
+    if (tile->mode == CM_GEMM_SUBTRACT) {
+        CM_TILE_EACH_ROW(CM_TILE_ROW)
+        return;
+    }
+#undef CM_TILE_ROW
+#define CM_TILE_ROW(i) CM_TILE_ROW_AS(i, CM_GEMM_STORE)
+    CM_TILE_EACH_ROW(CM_TILE_ROW) /* to be continued: has no epilogue */
+#undef CM_TILE_ROW
+#undef CM_TILE_ROW_AS
 }
 
 void CM_FN(gemm_tile)(int rows, const cm_gemm_tile *tile) {

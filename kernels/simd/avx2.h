@@ -3,12 +3,14 @@
 #define CM_KERNELS_SIMD_AVX2_H
 
 #include <immintrin.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #define VF_ISA CM_ISA_AVX2
 #define VF_LANES 8
 #define VF_TILE_ROWS 6
+#define VF_PLANE_STRIP 16
 
 #define VD_LANES 4
 
@@ -17,7 +19,7 @@ typedef __m256 vm;
 typedef __m256d vd;
 typedef __m256i vx;
 typedef struct vt {
-    __m256 part[4];
+    const float *at;
 } vt;
 
 static inline __m256i vf_first_(int n) {
@@ -116,25 +118,23 @@ static inline vx vx_from_u16_n(const uint16_t *p, int n) {
     memcpy(lanes, p, (size_t)n * sizeof *p);
     return vx_from_u16(lanes);
 }
-static inline vx vx_add(vx a, int b) {
-    return _mm256_add_epi32(a, _mm256_set1_epi32(b));
-}
 static inline vx vx_from_whole(vf a) {
     return _mm256_cvtps_epi32(a);
 }
 static inline vt vt_load(const float *p) {
-    return (vt){{_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8), _mm256_loadu_ps(p + 16),
-                 _mm256_loadu_ps(p + 24)}};
+    return (vt){p};
 }
-/* Each part by the index's low three bits; bits 3 and 4, moved to the sign, choose among them. */
-static inline vf vt_lookup(vt table, vx index) {
+/* Sixteen elements from `offset` on: each half by the index's low three bits; bit 3, moved to the
+ * sign, chooses between them. */
+static inline vf vt_lookup(vt table, vx index, int offset) {
     const __m256 bit3 = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
-    const __m256 bit4 = _mm256_castsi256_ps(_mm256_slli_epi32(index, 27));
-    const __m256 low = _mm256_blendv_ps(_mm256_permutevar8x32_ps(table.part[0], index),
-                                        _mm256_permutevar8x32_ps(table.part[1], index), bit3);
-    const __m256 high = _mm256_blendv_ps(_mm256_permutevar8x32_ps(table.part[2], index),
-                                         _mm256_permutevar8x32_ps(table.part[3], index), bit3);
-    return _mm256_blendv_ps(low, high, bit4);
+    const float *from = table.at + offset;
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(_mm256_loadu_ps(from), index),
+                            _mm256_permutevar8x32_ps(_mm256_loadu_ps(from + 8), index), bit3);
 }
+
+/* The transpose of 8x8 floats. */
+#define VB_SIDE 8
+#include "kernels/simd/transpose_x86.h"
 
 #endif

@@ -8,6 +8,7 @@
 #define VF_ISA CM_ISA_AVX512
 #define VF_LANES 16
 #define VF_TILE_ROWS 14
+#define VF_PLANE_STRIP 0
 
 #define VD_LANES 8
 
@@ -107,17 +108,19 @@ static inline vx vx_from_u16(const uint16_t *p) {
 static inline vx vx_from_u16_n(const uint16_t *p, int n) {
     return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(vf_first_(n), p));
 }
-static inline vx vx_add(vx a, int b) {
-    return _mm512_add_epi32(a, _mm512_set1_epi32(b));
-}
 static inline vx vx_from_whole(vf a) {
     return _mm512_cvtps_epi32(a);
 }
 static inline vt vt_load(const float *p) {
     return (vt){_mm512_loadu_ps(p), _mm512_loadu_ps(p + 16)};
 }
-static inline vf vt_lookup(vt table, vx index) {
-    return _mm512_permutex2var_ps(table.low, index, table.high);
+static inline vf vt_lookup(vt table, vx index, int offset) {
+    return _mm512_permutex2var_ps(table.low, _mm512_add_epi32(index, _mm512_set1_epi32(offset)),
+                                  table.high);
 }
+
+/* The transpose of 8x8 floats. */
+#define VB_SIDE 8
+#include "kernels/simd/transpose_x86.h"
 
 #endif

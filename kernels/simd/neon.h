@@ -3,12 +3,14 @@
 #define CM_KERNELS_SIMD_NEON_H
 
 #include <arm_neon.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #define VF_ISA CM_ISA_NEON
 #define VF_LANES 4
 #define VF_TILE_ROWS 12
+#define VF_PLANE_STRIP 0
 
 #define VD_LANES 2
 
@@ -114,9 +116,6 @@ static inline vx vx_from_u16_n(const uint16_t *p, int n) {
     memcpy(lanes, p, (size_t)n * sizeof *p);
     return vx_from_u16(lanes);
 }
-static inline vx vx_add(vx a, int b) {
-    return vaddq_s32(a, vdupq_n_s32(b));
-}
 static inline vx vx_from_whole(vf a) {
     return vcvtnq_s32_f32(a);
 }
@@ -124,11 +123,26 @@ static inline vt vt_load(const float *p) {
     return (vt){p};
 }
 /* Four loads: a byte table lookup would have to make sixteen indices of four. */
-static inline vf vt_lookup(vt table, vx index) {
-    vf value = vdupq_n_f32(table.at[vgetq_lane_s32(index, 0)]);
-    value = vld1q_lane_f32(table.at + vgetq_lane_s32(index, 1), value, 1);
-    value = vld1q_lane_f32(table.at + vgetq_lane_s32(index, 2), value, 2);
-    return vld1q_lane_f32(table.at + vgetq_lane_s32(index, 3), value, 3);
+static inline vf vt_lookup(vt table, vx index, int offset) {
+    const float *from = table.at + offset;
+    vf value = vdupq_n_f32(from[vgetq_lane_s32(index, 0)]);
+    value = vld1q_lane_f32(from + vgetq_lane_s32(index, 1), value, 1);
+    value = vld1q_lane_f32(from + vgetq_lane_s32(index, 2), value, 2);
+    return vld1q_lane_f32(from + vgetq_lane_s32(index, 3), value, 3);
+}
+
+/* The transpose of 4x4 floats: a load of four takes every fourth of sixteen numbers. */
+#define VB_SIDE 4
+static inline void vb_transpose(const float *from, ptrdiff_t from_step, float *to,
+                                ptrdiff_t to_step) {
+    float rows[16];
+    for (int i = 0; i < 4; ++i) {
+        vst1q_f32(rows + 4 * i, vld1q_f32(from + i * from_step));
+    }
+    const float32x4x4_t columns = vld4q_f32(rows);
+    for (int i = 0; i < 4; ++i) {
+        vst1q_f32(to + i * to_step, columns.val[i]);
+    }
 }
 
 #endif

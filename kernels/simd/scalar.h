@@ -4,11 +4,13 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define VF_ISA CM_ISA_SCALAR
 #define VF_LANES 1
 #define VF_TILE_ROWS 4
+#define VF_PLANE_STRIP 0
 
 #define VD_LANES 1
 
@@ -107,17 +109,22 @@ static inline vx vx_from_u16(const uint16_t *p) {
 static inline vx vx_from_u16_n(const uint16_t *p, int n) {
     return n > 0 ? *p : 0;
 }
-static inline vx vx_add(vx a, int b) {
-    return a + b;
-}
 static inline vx vx_from_whole(vf a) {
     return (int)a;
 }
 static inline vt vt_load(const float *p) {
     return (vt){p};
 }
-static inline vf vt_lookup(vt table, vx index) {
-    return table.at[index];
+static inline vf vt_lookup(vt table, vx index, int offset) {
+    return table.at[offset + index];
+}
+
+#define VB_SIDE 1
+static inline void vb_transpose(const float *from, ptrdiff_t from_step, float *to,
+                                ptrdiff_t to_step) {
+    (void)from_step;
+    (void)to_step;
+    *to = *from;
 }
 
 #endif

@@ -4,6 +4,7 @@
  *
  *   VF_ISA, VF_LANES        which set, how many float32 lanes
  *   VF_TILE_ROWS            rows of the GEMM micro-kernel's register tile, of two vectors each
+ *   VF_PLANE_STRIP          channels of a strip of a domain's planes (conv2d_transform.c); 0: all
  *   vf, vm                  a vector of floats; a mask of lanes
  *   vf_zero, vf_set1        all lanes 0; all lanes x
  *   vf_load, vf_store       VF_LANES floats, unaligned
@@ -19,10 +20,11 @@
  *   vx                      an index a lane, as many as a vf has
  *   vx_from_u16 (and _n)    from uint16_t; lanes beyond the first n are 0
  *   vx_from_whole(a)        of whole numbers in floats
- *   vx_add(a, b)            b, the same for all lanes, added
  *   vt, vt_load             a table of 32 floats; on some sets a copy in registers, on others the
  *                           memory itself, which then must stay as it is
- *   vt_lookup(t, i)         the lanes' elements of the table; indices are 0 .. 31
+ *   vt_lookup(t, i, n)      the lanes' elements i + n of the table; i is 0 .. 15, n 0 .. 16, the
+ *                           same for all lanes
+ *   VB_SIDE, vb_transpose   to[c][r] = from[r][c] of a block of VB_SIDE x VB_SIDE floats in memory
  */
 #ifndef CM_KERNELS_SIMD_H
 #define CM_KERNELS_SIMD_H

@@ -204,8 +204,9 @@ CM_ALWAYS_INLINE void transform_lanes(const float *x, ptrdiff_t step, const plan
     transform_real_row(w, 5, re[5]);
 }
 
-static void transform(const float *x, ptrdiff_t step, int lanes, cm_plane_kind kind, float *to,
-                      ptrdiff_t plane) {
+static void transform(const float *x, const cm_map_tile *tile, int lanes, cm_plane_kind kind,
+                      float *to, ptrdiff_t plane) {
+    const ptrdiff_t step = tile->step;
     /* Four copies of the code, each without a branch inside. */
     if (lanes < VF_LANES) {
         const plane_writer w = {to, plane, kind, true, lanes};
@@ -287,7 +288,8 @@ CM_ALWAYS_INLINE void restore_lanes(const float *from, ptrdiff_t plane, bool par
 }
 
 static void restore(const float *from, ptrdiff_t plane, int lanes,
-                    const cm_conv2d_epilogue *epilogue, float *y, ptrdiff_t step) {
+                    const cm_conv2d_epilogue *epilogue, float *y, const cm_map_tile *tile) {
+    const ptrdiff_t step = tile->step;
     if (lanes < VF_LANES) {
         restore_lanes(from, plane, true, lanes, *epilogue, y, step);
     } else {

@@ -1,15 +1,17 @@
 /**
- * Transform domains: convolution of whole small maps as products of transforms.
+ * Transform domains: convolution of whole small maps, or of tiles of any map, as products of
+ * transforms.
  *
- * A 3x3 convolution with stride 1 and padding 1 of an S x S map (S = 9 or 3) becomes, behind a
- * linear transform of each map and each kernel, one independent product a frequency:
+ * A 3x3 convolution with stride 1 and padding 1 of an S x S map (S = 9 or 3), or of the S x S tiles
+ * that a map is cut into (S = 3 or 4), becomes, behind a linear transform of each tile and each
+ * kernel, one independent product a frequency:
  *
- *   Y~[f] = X~[f] W~[f]       images x in_channels times in_channels x out_channels
+ *   Y~[f] = X~[f] W~[f]       tiles x in_channels times in_channels x out_channels
  *
  * where a frequency is real (one matrix) or complex (three real matrices, 3M below). A domain says
  * how maps and kernels are transformed; conv2d_transform.c does the rest for all of them.
  *
- * Planes. A transformed tensor is a sequence of planes [images][channels], one for a real frequency
+ * Planes. A transformed tensor is a sequence of planes [tiles][channels], one for a real frequency
  * and three for a complex one, in the order of the frequencies; results have two planes (real,
  * imaginary) for a complex one. With X = c + id, W = a + ib, D = e + ig (the transform of dy):
  *
@@ -31,7 +33,8 @@
 #include "kernels/isa.h"
 #include "kernels/simd/simd.h"
 
-/** Which planes a map's transform writes for a complex frequency: those of X or of D, above. */
+/** Which planes a map's transform writes for a complex frequency: those of X or of D, above. Of a
+ * tile: X is its inputs, with the positions around it; D its own positions only. */
 typedef enum cm_plane_kind { CM_PLANES_X, CM_PLANES_D } cm_plane_kind;
 
 typedef struct cm_frequency {
@@ -41,12 +44,20 @@ typedef struct cm_frequency {
     bool complex;
 } cm_frequency;
 
+/** Where a tile lies in its map. */
+typedef struct cm_map_tile {
+    ptrdiff_t step, row; /* floats from a position to the next one, and to the one below */
+    int above, before;   /* rows of the map above the tile's first one, columns before it */
+    int height, width;   /* the map's rows and columns from the tile's first ones on */
+} cm_map_tile;
+
 /** Sizes of the arrays that the driver has for any domain. */
 enum { CM_MAX_FREQUENCIES = 52, CM_MAX_KERNEL_ROWS = 10, CM_MAX_FOLD_SUMS = 6 };
 
-/** A domain. Strides are in floats; `lanes` (1 .. VF_LANES) channels of one image at a time. */
+/** A domain. Strides are in floats; `lanes` (1 .. VF_LANES) channels of one tile at a time. */
 typedef struct cm_domain {
-    int side; /* S */
+    int side;   /* S */
+    bool tiled; /* maps of any size are cut into tiles; false: a map is one tile */
     int frequencies;
     int planes;      /* of a transformed map */
     int results;     /* planes of a result */
@@ -56,16 +67,17 @@ typedef struct cm_domain {
     /* Fills in all frequencies. */
     void (*list)(cm_frequency *frequency);
 
-    /* Transforms the map at x (positions `step` apart) into planes `plane` apart. */
-    void (*transform)(const float *x, ptrdiff_t step, int lanes, cm_plane_kind kind, float *to,
-                      ptrdiff_t plane);
+    /* Transforms the tile whose first position is x into planes `plane` apart. */
+    void (*transform)(const float *x, const cm_map_tile *tile, int lanes, cm_plane_kind kind,
+                      float *to, ptrdiff_t plane);
 
-    /* The way back: result planes to a map, through the epilogue of its channels. */
+    /* The way back: result planes to a tile, through the epilogue of its channels. */
     void (*restore)(const float *from, ptrdiff_t plane, int lanes,
-                    const cm_conv2d_epilogue *epilogue, float *y, ptrdiff_t step);
+                    const cm_conv2d_epilogue *epilogue, float *y, const cm_map_tile *tile);
 
-    /* Kernels, first half: the columns of taps w[r][s] become u[row][s]; returned as u[row][1],
-     * u[row][0] + u[row][2], u[row][0] - u[row][2]. `flip` turns the kernel by 180 degrees. */
+    /* Kernels, first half: the columns of taps w[r][s] become u[row][s]; returned as three numbers
+     * that kernel_planes understands (t4, dft10: u[row][1], u[row][0] + u[row][2], u[row][0] -
+     * u[row][2]). `flip` turns the kernel by 180 degrees. */
     void (*kernel_columns)(vf w[3][3], bool flip, vf u[CM_MAX_KERNEL_ROWS][3]);
 
     /* Second half: planes of W at one frequency for `count` floats; u[row][i] begins at
@@ -73,7 +85,8 @@ typedef struct cm_domain {
     void (*kernel_planes)(const cm_frequency *frequency, bool by_data, const float *from,
                           ptrdiff_t stride, ptrdiff_t count, float *to);
 
-    /* Whether backward by data uses the flipped kernel (true) or by_data planes (false). */
+    /* Whether backward by data uses the flipped kernel (true) or by_data planes (false). It
+     * multiplies planes of kind D, or, in a tiled domain, planes of kind X that dy has too. */
     bool flips;
 
     /* Which plane of D goes with plane `plane` of X in the products of the weights' gradient. */
@@ -86,8 +99,9 @@ typedef struct cm_domain {
                  float *scratch, float *dw);
 } cm_domain;
 
-/** The two domains (dft10.c, t4.c), of this instruction set. */
-extern const cm_domain CM_FN(dft10_domain), CM_FN(t4_domain);
+/** The domains (dft10.c, t4.c, winograd.c), of this instruction set. */
+extern const cm_domain CM_FN(dft10_domain), CM_FN(t4_domain), CM_FN(winograd3_domain),
+    CM_FN(winograd4_domain);
 
 /* A domain's planes are so many, and so far apart, that no hardware prefetcher follows them:
  * whoever goes through them in order asks for the next line of each, to read or to write it. Into

@@ -116,9 +116,10 @@ bool cm_parse_uint64(const char *text, uint64_t *value);
 bool cm_parse_int(const char *text, int *value);
 bool cm_parse_double(const char *text, double *value);
 
-/** Splits an option's value at its commas, in place. CM_USAGE: an empty item, more than `limit`. */
-cm_status cm_split_list(const char *option, char *list, const char **items, int limit, int *count,
-                        cm_error *error);
+/** Splits an option's value at its commas. The items lie in *list: free() it, whatever the status.
+ * CM_USAGE: an empty item, more than `limit`. */
+cm_status cm_split_list(const char *option, const char *text, char **list, const char **items,
+                        int limit, int *count, cm_error *error);
 /** The same for whole numbers. */
 cm_status cm_parse_int_list(const char *option, const char *text, int *values, int limit,
                             int *count, cm_error *error);
@@ -129,7 +130,7 @@ cm_status cm_parse_int_list(const char *option, const char *text, int *values, i
 typedef struct cm_machine_options {
     int threads;     /* 0 until cm_machine_prepare(): as many as there are usable cores */
     const char *isa; /* NULL: $CONVMARK_ISA, or the best */
-    bool pin;
+    bool pin;   /* cm_machine_prepare() makes it false where there are more threads than CPUs */
     bool quiet; /* no word about too many threads; the command prints errors only */
     /* Set by cm_machine_prepare(): */
     cm_isa chosen_isa;
@@ -153,6 +154,14 @@ cm_machine_options cm_machine_options_default(void);
  */
 cm_status cm_machine_prepare(cm_machine_options *options, cm_error *error);
 void cm_machine_release(cm_machine_options *options);
+
+/** The help of --conv-algorithm. */
+#define CM_CONV_ALGORITHM_HELP \
+    "auto (default), direct, t4, dft10, winograd3, winograd4: where it fits"
+
+/** The algorithm called `name` (NULL: AUTO). CM_USAGE when there is none. */
+cm_status cm_parse_conv_algorithm(const char *name, cm_conv2d_algorithm *algorithm,
+                                  cm_error *error);
 
 /** --data */
 typedef struct cm_data_options {
@@ -182,6 +191,17 @@ void cm_warn(const char *format, ...) CM_PRINTF(1, 2);
 /** Warns of everything that spoils measurements here (measure/conditions.h). */
 void cm_warn_of_conditions(const cm_machine_options *options);
 
+/** An option that names a file to write. */
+typedef struct cm_output {
+    const char *option, *path; /* path NULL: not given */
+    bool allow_stdout;
+} cm_output;
+
+/** Checks them all as cm_check_output() does, and that no two are the same. `command` is named in
+ * the message. */
+cm_status cm_check_outputs(const char *command, const cm_output *outputs, int count,
+                           cm_error *error);
+
 /** Checks an output path before work starts (NULL: nothing to check; "-" is standard output, if
  * allowed). `option` names it in the message. The status is CM_USAGE or CM_FAILED. */
 cm_status cm_check_output(const char *option, const char *path, bool allow_stdout, cm_error *error);
@@ -189,16 +209,18 @@ cm_status cm_check_output(const char *option, const char *path, bool allow_stdou
 /** Whether an output path is standard output: text for people then has to stay off it. */
 bool cm_is_stdout(const char *path);
 
-/** How a command that fills a folder ends. */
+/** How a command that fills a folder ends: as a whole, or interrupted after some rounds. */
 typedef struct cm_folder_output {
     const char *kind, *folder; /* "sweep", of whose files KIND.json is one */
     const char *json;          /* --json, or NULL */
-    bool complete;
-    FILE *text; /* for people; NULL: quiet */
+    bool complete, restart;    /* restart: --restart was given */
+    int rounds, all_rounds;    /* done, of all */
+    FILE *text;                /* for people; NULL: quiet */
 } cm_folder_output;
 
 /** Writes `json` where --json asks for it and prints the tables; takes over both, of which NULL is
- * an error that was told (json) or nothing to print. */
+ * an error that was told (json) or nothing to print. CM_INTERRUPTED, with how to go on, where it is
+ * not complete. */
 cm_status cm_show_folder(const cm_folder_output *output, json_t *json, char *tables,
                          cm_error *error);
 

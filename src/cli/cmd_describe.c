@@ -61,7 +61,10 @@ cm_status cm_command_describe(const cm_command *command, int argc, const char **
     cm_network *network = NULL;
     cm_status status = cm_arguments_parse(command, argc, argv, groups, 1, 1, &arguments, error);
     if (status == CM_OK && !arguments.help) {
-        status = cm_network_open(arguments.words[0], &network, error);
+        status = cm_check_output("json", options.json, true, error);
+        if (status == CM_OK) {
+            status = cm_network_open(arguments.words[0], &network, error);
+        }
     }
     if (status == CM_OK && network != NULL) {
         if (options.json != NULL) {

@@ -11,12 +11,14 @@
 enum { EVALUATION_BATCH = 100 };
 
 typedef struct evaluate_options {
-    const char *network, *json;
+    const char *network, *algorithm, *json;
 } evaluate_options;
 
 static const cm_option option_table[] = {
     {"network", CM_OPTION_STRING, offsetof(evaluate_options, network), "NAME|FILE",
      "the network, for a model file that does not name it", 0, 0},
+    {"conv-algorithm", CM_OPTION_STRING, offsetof(evaluate_options, algorithm), "NAME",
+     CM_CONV_ALGORITHM_HELP, 0, 0},
     {"json", CM_OPTION_STRING, offsetof(evaluate_options, json), "FILE",
      "write the results as JSON ('-': standard output)", 0, 0},
     {0}};
@@ -125,6 +127,9 @@ static cm_status write_json(const evaluate_run *run, cm_error *error) {
         cm_json_set(root, "data", cm_dataset_json(run->dataset), error) &&
         cm_json_set(root, "isa", json_string(cm_isa_name(cm_model_isa(loaded->model))), error) &&
         cm_json_set(root, "threads", json_integer(cm_model_threads(loaded->model)), error) &&
+        cm_json_set(root, "conv_algorithm",
+                    json_string(cm_conv2d_algorithm_name(cm_model_conv_algorithm(loaded->model))),
+                    error) &&
         cm_json_set(root, "images", json_integer(evaluation->images), error) &&
         cm_json_set(root, "loss", json_real(evaluation->loss), error) &&
         cm_json_set(root, "accuracy", json_real(evaluation->accuracy), error) &&
@@ -142,11 +147,15 @@ static cm_status write_json(const evaluate_run *run, cm_error *error) {
 }
 
 static cm_status evaluate(evaluate_run *run, const char *data, cm_error *error) {
-    const cm_model_options options = {.batch = EVALUATION_BATCH,
-                                      .threads = run->machine->threads,
-                                      .isa = run->machine->chosen_isa};
+    cm_model_options options = {.batch = EVALUATION_BATCH,
+                                .threads = run->machine->threads,
+                                .isa = run->machine->chosen_isa};
     cm_status status =
-        cm_loaded_model_open(run->file, run->given->network, &options, &run->loaded, error);
+        cm_parse_conv_algorithm(run->given->algorithm, &options.conv_algorithm, error);
+    if (status == CM_OK) {
+        status =
+            cm_loaded_model_open(run->file, run->given->network, &options, &run->loaded, error);
+    }
     if (status == CM_OK) {
         status = cm_dataset_open(data, &run->dataset, error);
     }
@@ -168,7 +177,7 @@ static cm_status evaluate(evaluate_run *run, const char *data, cm_error *error) 
 
 cm_status cm_command_evaluate(const cm_command *command, int argc, const char **argv,
                               cm_error *error) {
-    evaluate_options options = {NULL, NULL};
+    evaluate_options options = {NULL, NULL, NULL};
     cm_data_options data = {NULL};
     cm_machine_options machine = cm_machine_options_default();
     const cm_option_group groups[] = {{option_table, &options},

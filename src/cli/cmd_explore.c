@@ -102,15 +102,13 @@ static cm_status read_list(const char *option, const char *text, int limit, int 
                            cm_explore_options *explore, cm_error *error) {
     const char *items[CM_EXPLORE_MAX_LIST];
     int item_count = 0;
-    char *copy = strdup(text);
-    cm_status status =
-        copy == NULL ? cm_fail(error, CM_FAILED, "explore: out of memory; close other programs")
-                     : cm_split_list(option, copy, items, limit, &item_count, error);
+    char *list = NULL;
+    cm_status status = cm_split_list(option, text, &list, items, limit, &item_count, error);
     *count = 0;
     for (int i = 0; status == CM_OK && i < item_count; ++i) {
         status = take(items[i], explore, error);
     }
-    free(copy);
+    free(list);
     return status;
 }
 
@@ -149,27 +147,26 @@ static cm_status show(const explore_options *options, const cm_explore *explore,
                                      .folder = options->explore.output,
                                      .json = options->json,
                                      .complete = explore->complete,
+                                     .restart = options->explore.restart,
+                                     .rounds = explore->measurements.items[0].n,
+                                     .all_rounds = options->explore.rounds,
                                      .text = text};
     return cm_show_folder(&output,
                           options->json != NULL ? cm_explore_to_json(explore, error) : NULL,
                           text != NULL ? cm_explore_text(explore) : NULL, error);
 }
 
-static cm_status make(const explore_options *options, const cm_dataset *dataset, FILE *text,
-                      cm_error *error) {
+static cm_status make(const explore_options *options, const cm_dataset *dataset,
+                      const cm_machine_options *machine, cm_error *error) {
+    FILE *text = machine->quiet ? NULL : cm_is_stdout(options->json) ? stderr : stdout;
     cm_explore explore;
     cm_progress progress = cm_progress_start(text != NULL ? text : stdout, text == NULL);
-    const cm_status made = cm_explore_make(&options->explore, dataset, cm_progress_observe_work,
-                                           &progress, cm_interrupt_flag(), &explore, error);
+    progress.machine = machine;
+    cm_status status = cm_explore_make(&options->explore, dataset, cm_progress_observe_work,
+                                       &progress, cm_interrupt_flag(), &explore, error);
     cm_progress_end(&progress);
-    cm_status status = made;
-    if (made == CM_OK || made == CM_INTERRUPTED) {
+    if (status == CM_OK || status == CM_INTERRUPTED) {
         status = show(options, &explore, text, error);
-        if (status == CM_OK && made == CM_INTERRUPTED) {
-            status = cm_fail(error, CM_INTERRUPTED,
-                             "interrupted; the same command goes on from %s/explore.json",
-                             options->explore.output);
-        }
     }
     cm_explore_free(&explore);
     return status;
@@ -187,15 +184,13 @@ static cm_status run(explore_options *options, const char *data, cm_machine_opti
     }
     if (status == CM_OK) {
         cm_energy energy;
-        FILE *text = cm_is_stdout(options->json) ? stderr : stdout;
         cm_energy_open("", &energy);
         options->explore.train.energy = &energy;
         options->explore.isa = machine->chosen_isa;
         options->explore.threads = machine->threads;
         options->explore.pinned = machine->pin;
         options->explore.topology = machine->topology;
-        cm_warn_of_conditions(machine);
-        status = make(options, dataset, machine->quiet ? NULL : text, error);
+        status = make(options, dataset, machine, error);
     }
     cm_dataset_close(dataset);
     return status;

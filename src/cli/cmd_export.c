@@ -82,10 +82,9 @@ cm_status cm_command_export(const cm_command *command, int argc, const char **ar
     cm_arguments arguments;
     cm_status status = cm_arguments_parse(command, argc, argv, groups, 1, 1, &arguments, error);
     if (status == CM_OK && !arguments.help) {
-        status = cm_check_output("csv", options.csv, true, error);
-        if (status == CM_OK) {
-            status = cm_check_output("markdown", options.markdown, true, error);
-        }
+        const cm_output outputs[] = {{"csv", options.csv, true},
+                                     {"markdown", options.markdown, true}};
+        status = cm_check_outputs("export", outputs, 2, error);
         if (status == CM_OK) {
             status = run(&options, arguments.words[0], error);
         }

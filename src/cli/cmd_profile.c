@@ -23,8 +23,7 @@ static const cm_option option_table[] = {
     {"steps", CM_OPTION_INT, MEMBER(steps), "N",
      "traced steps, with as many untraced ones between (default: 30)", 1, CM_PROFILE_MAX_STEPS},
     {"batch", CM_OPTION_INT, MEMBER(batch), "N", "images a batch (default: 64)", 1, MAX_BATCH},
-    {"conv-algorithm", CM_OPTION_STRING, MEMBER(algorithm), "NAME",
-     "auto, direct, t4 or dft10: for the convolutions it fits (default: auto)", 0, 0},
+    {"conv-algorithm", CM_OPTION_STRING, MEMBER(algorithm), "NAME", CM_CONV_ALGORITHM_HELP, 0, 0},
     {"compare", CM_OPTION_TRUE, MEMBER(compare), NULL,
      "compare two profiles, given in place of the variant, part by part", 0, 0},
     {"memory", CM_OPTION_TRUE, MEMBER(memory), NULL, "print the plan of the memory as well", 0, 0},
@@ -38,12 +37,10 @@ static const cm_option option_table[] = {
 #undef MEMBER
 
 static cm_status check_outputs(const profile_options *options, cm_error *error) {
-    cm_status status = cm_check_output("json", options->json, true, error);
-    if (status == CM_OK) {
-        status = cm_check_output("trace", options->trace, false, error);
-    }
-    return status == CM_OK ? cm_check_output("flamegraph", options->flamegraph, false, error)
-                           : status;
+    const cm_output outputs[] = {{"json", options->json, true},
+                                 {"trace", options->trace, false},
+                                 {"flamegraph", options->flamegraph, false}};
+    return cm_check_outputs("profile", outputs, 3, error);
 }
 
 static cm_status write_json(const profile_options *options, const cm_profile *profile,
@@ -89,14 +86,10 @@ static cm_status open_model(const profile_options *options, const cm_machine_opt
                                .threads = machine->threads,
                                .isa = machine->chosen_isa,
                                .training = !options->infer};
-    wanted.conv_algorithm = options->algorithm == NULL
-                                ? CM_CONV2D_AUTO
-                                : cm_conv2d_algorithm_from_name(options->algorithm);
-    if (wanted.conv_algorithm == CM_CONV2D_ALGORITHM_COUNT) {
-        return cm_fail(error, CM_USAGE, "--conv-algorithm '%s' is not an algorithm",
-                       options->algorithm);
+    cm_status status = cm_parse_conv_algorithm(options->algorithm, &wanted.conv_algorithm, error);
+    if (status == CM_OK) {
+        status = cm_model_create(network, &wanted, model, error);
     }
-    const cm_status status = cm_model_create(network, &wanted, model, error);
     if (status == CM_OK) {
         cm_model_initialize(*model, 0);
     }

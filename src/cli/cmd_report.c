@@ -101,11 +101,10 @@ static cm_status make_report(const report_options *options, const cm_dataset *da
         const int runs = cm_report_run_count(&report);
         status = runs > 0 ? show(options, &report, text, error) : CM_OK;
         if (status == CM_OK && made == CM_INTERRUPTED) {
-            status = cm_fail(error, CM_INTERRUPTED,
-                             runs > 0 ? "interrupted after %d finished runs; the same command goes "
-                                        "on from there"
-                                      : "interrupted after %d finished runs; nothing is written",
-                             runs);
+            status = cm_fail(error, CM_INTERRUPTED, "interrupted after %d finished runs; %s%s%s",
+                             runs, runs > 0 ? "the same command" : "nothing is written",
+                             runs > 0 && options->report.restart ? " without --restart" : "",
+                             runs > 0 ? " goes on from there" : "");
         }
     }
     cm_report_free(&report);
@@ -153,12 +152,9 @@ cm_status cm_command_report(const cm_command *command, int argc, const char **ar
     cm_status status = cm_arguments_parse(command, argc, argv, groups, 3, 0, &arguments, error);
     if (status == CM_OK && !arguments.help) {
         if (options.variants != NULL) {
-            list = strdup(options.variants);
             options.report.variants = names;
-            status = list == NULL
-                         ? cm_fail(error, CM_FAILED, "report: out of memory; close other programs")
-                         : cm_split_list("variants", list, names, CM_REPORT_MAX_VARIANTS,
-                                         &options.report.variant_count, error);
+            status = cm_split_list("variants", options.variants, &list, names,
+                                   CM_REPORT_MAX_VARIANTS, &options.report.variant_count, error);
         }
         if (status == CM_OK) {
             status = run(&options, data.data, &machine, error);

@@ -26,7 +26,7 @@ static const cm_option option_table[] = {
      1, CM_MAX_ROUNDS},
     {"seconds", CM_OPTION_DOUBLE, MEMBER(sweep.seconds), "X",
      "length of a sample, at least (default: 0.25)", 0, 3600},
-    {"order-seed", CM_OPTION_SEED, MEMBER(sweep.seed), "N",
+    {"order-seed", CM_OPTION_SEED, MEMBER(sweep.order_seed), "N",
      "seed of the order in which a round measures (default: 0)", 0, 0},
     {"no-accuracy", CM_OPTION_FALSE, MEMBER(sweep.accuracy), NULL,
      "leave out the training runs under the protocol", 0, 0},
@@ -73,6 +73,11 @@ static cm_status read_options(sweep_options *options, cm_error *error) {
         status = cm_parse_int_list("batch", options->batches, sweep->batches, CM_SWEEP_MAX_LIST,
                                    &sweep->batch_count, error);
     }
+    if (status == CM_OK && !sweep->accuracy && sweep->train.until_accuracy > 0.0) {
+        status = cm_fail(error, CM_USAGE,
+                         "sweep: --until-accuracy says nothing with --no-accuracy; leave one of "
+                         "them out");
+    }
     if (status == CM_OK) {
         status = cm_check_output("json", options->json, true, error);
     }
@@ -85,27 +90,25 @@ static cm_status show(const sweep_options *options, const cm_sweep *sweep, FILE 
                                      .folder = options->sweep.output,
                                      .json = options->json,
                                      .complete = sweep->complete,
+                                     .restart = options->sweep.restart,
+                                     .rounds = sweep->measurements.items[0].n,
+                                     .all_rounds = options->sweep.rounds,
                                      .text = text};
     return cm_show_folder(&output, options->json != NULL ? cm_sweep_to_json(sweep, error) : NULL,
                           text != NULL ? cm_sweep_text(sweep) : NULL, error);
 }
 
-static cm_status make_sweep(const sweep_options *options, const cm_dataset *dataset, FILE *text,
-                            cm_error *error) {
+static cm_status make_sweep(const sweep_options *options, const cm_dataset *dataset,
+                            const cm_machine_options *machine, cm_error *error) {
+    FILE *text = machine->quiet ? NULL : cm_is_stdout(options->json) ? stderr : stdout;
     cm_sweep sweep;
     cm_progress progress = cm_progress_start(text != NULL ? text : stdout, text == NULL);
-    const cm_status made = cm_sweep_make(&options->sweep, dataset, cm_progress_observe_work,
-                                         &progress, cm_interrupt_flag(), &sweep, error);
+    progress.machine = machine;
+    cm_status status = cm_sweep_make(&options->sweep, dataset, cm_progress_observe_work, &progress,
+                                     cm_interrupt_flag(), &sweep, error);
     cm_progress_end(&progress);
-    cm_status status = made;
-    if (made == CM_OK || made == CM_INTERRUPTED) {
+    if (status == CM_OK || status == CM_INTERRUPTED) {
         status = show(options, &sweep, text, error);
-        if (status == CM_OK && made == CM_INTERRUPTED) {
-            status = cm_fail(error, CM_INTERRUPTED,
-                             "interrupted after %d of %d rounds; the same command goes on from "
-                             "there",
-                             sweep.measurements.items[0].n, options->sweep.rounds);
-        }
     }
     cm_sweep_free(&sweep);
     return status;
@@ -122,11 +125,9 @@ static cm_status run(sweep_options *options, const char *data, cm_machine_option
         status = cm_dataset_open(data, &dataset, error);
     }
     if (status == CM_OK) {
-        FILE *text = cm_is_stdout(options->json) ? stderr : stdout;
         options->sweep.isa = machine->chosen_isa;
         options->sweep.topology = machine->topology;
-        cm_warn_of_conditions(machine);
-        status = make_sweep(options, dataset, machine->quiet ? NULL : text, error);
+        status = make_sweep(options, dataset, machine, error);
     }
     cm_dataset_close(dataset);
     return status;
@@ -155,12 +156,9 @@ cm_status cm_command_sweep(const cm_command *command, int argc, const char **arg
         options.sweep.train.energy = &energy;
         status = cm_rate_options_apply(&rate, &options.sweep.train, error);
         if (status == CM_OK && options.variants != NULL) {
-            list = strdup(options.variants);
             options.sweep.variants = names;
-            status = list == NULL
-                         ? cm_fail(error, CM_FAILED, "sweep: out of memory; close other programs")
-                         : cm_split_list("variants", list, names, CM_SWEEP_MAX_LIST,
-                                         &options.sweep.variant_count, error);
+            status = cm_split_list("variants", options.variants, &list, names, CM_SWEEP_MAX_LIST,
+                                   &options.sweep.variant_count, error);
         }
         if (status == CM_OK) {
             status = run(&options, data.data, &machine, error);

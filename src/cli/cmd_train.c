@@ -40,8 +40,7 @@ static const cm_option option_table[] = {
      0, 0},
     {"until-accuracy", CM_OPTION_DOUBLE, MEMBER(train.until_accuracy), "X",
      "end after the epoch whose validation reaches it; exit code 1 if none does", 0, 1},
-    {"conv-algorithm", CM_OPTION_STRING, MEMBER(algorithm), "NAME",
-     "auto, direct, t4 or dft10: for the convolutions it fits (default: auto)", 0, 0},
+    {"conv-algorithm", CM_OPTION_STRING, MEMBER(algorithm), "NAME", CM_CONV_ALGORITHM_HELP, 0, 0},
     {"save", CM_OPTION_STRING, MEMBER(save), "FILE", "write the model as safetensors", 0, 0},
     {"load", CM_OPTION_STRING, MEMBER(load), "FILE",
      "start from a safetensors file instead of random values", 0, 0},
@@ -78,26 +77,20 @@ static const char *checkpoint_path(const train_options *options) {
 }
 
 static cm_status check_outputs(const train_options *options, cm_error *error) {
-    const struct {
-        const char *option, *path;
-        bool allow_stdout;
-    } outputs[] = {{"save", options->save, false},
-                   {options->checkpoint.path != NULL ? "checkpoint" : "resume",
-                    checkpoint_path(options), false},
-                   {"json", options->json, true}};
-    cm_status status = CM_OK;
-    for (int i = 0; status == CM_OK && i < 3; ++i) {
-        status =
-            cm_check_output(outputs[i].option, outputs[i].path, outputs[i].allow_stdout, error);
-        for (int k = 0; status == CM_OK && outputs[i].path != NULL && k < i; ++k) {
-            if (outputs[k].path != NULL && strcmp(outputs[i].path, outputs[k].path) == 0) {
-                status =
-                    cm_fail(error, CM_USAGE, "train: --%s and --%s are both '%s'; give two files",
-                            outputs[k].option, outputs[i].option, outputs[i].path);
-            }
-        }
-    }
-    return status;
+    const cm_output outputs[] = {{"save", options->save, false},
+                                 {options->checkpoint.path != NULL ? "checkpoint" : "resume",
+                                  checkpoint_path(options), false},
+                                 {"json", options->json, true}};
+    return cm_check_outputs("train", outputs, 3, error);
+}
+
+static cm_status check_until_accuracy(const train_options *options, cm_error *error) {
+    const cm_train_options *train = &options->train;
+    return train->until_accuracy > 0.0 && (!trains(options) || train->valid_steps == 0)
+               ? cm_fail(error, CM_USAGE,
+                         "train: --until-accuracy needs training and validation; give --epochs, "
+                         "--steps and --valid-steps of at least 1")
+               : CM_OK;
 }
 
 static cm_status check_checkpoint(train_options *options, cm_error *error) {
@@ -121,22 +114,11 @@ static void warn_of_damage(const char *message, void *context) {
     cm_warn("%s", message);
 }
 
-static cm_status choose_algorithm(const char *name, cm_conv2d_algorithm *algorithm,
-                                  cm_error *error) {
-    *algorithm = name == NULL ? CM_CONV2D_AUTO : cm_conv2d_algorithm_from_name(name);
-    if (*algorithm == CM_CONV2D_ALGORITHM_COUNT) {
-        return cm_fail(
-            error, CM_USAGE,
-            "--conv-algorithm '%s' is not an algorithm; choose auto, direct, t4 or dft10", name);
-    }
-    return CM_OK;
-}
-
 /* Everything that can be wrong with the input is found here, before the first step. */
 static cm_status open_run(train_run *run, const char *network, const char *data, cm_error *error) {
     const train_options *options = run->options;
     cm_conv2d_algorithm algorithm;
-    cm_status status = choose_algorithm(options->algorithm, &algorithm, error);
+    cm_status status = cm_parse_conv_algorithm(options->algorithm, &algorithm, error);
     if (status == CM_OK) {
         status = cm_network_open(network, &run->network, error);
     }
@@ -238,6 +220,31 @@ static void print_tail(const train_run *run) {
     fprintf(run->text, "sha256 %s\n", run->result.sha256);
 }
 
+/* Whether a run that is complete has what --until-accuracy asks for. */
+static cm_status check_accuracy(const train_run *run, cm_error *error) {
+    const double until = run->options->train.until_accuracy;
+    if (until <= 0.0 || run->result.reached_accuracy) {
+        return CM_OK;
+    }
+    return cm_fail(error, CM_FAILED, "accuracy %.2f %% was not reached in %d epochs; %s",
+                   100 * until, run->result.epoch_count,
+                   run->result.early_stopped
+                       ? "the validation loss no longer fell: try another --lr or --schedule"
+                       : "give more with --epochs");
+}
+
+static cm_status fail_interrupted(const train_run *run, cm_error *error) {
+    const train_options *options = run->options;
+    const char *checkpoint = checkpoint_path(options);
+    const bool written = options->save != NULL || options->json != NULL;
+    return cm_fail(error, CM_INTERRUPTED, "interrupted after %d steps; %s%s",
+                   run->result.step_count,
+                   checkpoint != NULL ? "the same command goes on with --resume "
+                   : written          ? "what was complete is written"
+                                      : "nothing is written",
+                   checkpoint != NULL ? checkpoint : "");
+}
+
 static cm_status run_all(train_run *run, const char *network, const char *data, int argc,
                          const char **argv, cm_error *error) {
     char started[24];
@@ -263,21 +270,10 @@ static cm_status run_all(train_run *run, const char *network, const char *data, 
     if (status == CM_OK && run->text != NULL) {
         print_tail(run);
     }
-    if (status == CM_OK && trained == CM_INTERRUPTED) {
-        const char *checkpoint = checkpoint_path(run->options);
-        status = cm_fail(error, CM_INTERRUPTED, "interrupted after %d steps; %s%s",
-                         run->result.step_count,
-                         checkpoint != NULL ? "the same command goes on with --resume "
-                                            : "what was complete is written",
-                         checkpoint != NULL ? checkpoint : "");
+    if (status != CM_OK) {
+        return status;
     }
-    const double until = run->options->train.until_accuracy;
-    if (status == CM_OK && run->complete && until > 0.0 && !run->result.reached_accuracy) {
-        status = cm_fail(error, CM_FAILED,
-                         "accuracy %.2f %% was not reached in %d epochs; give more with --epochs",
-                         100 * until, run->result.epoch_count);
-    }
-    return status;
+    return run->complete ? check_accuracy(run, error) : fail_interrupted(run, error);
 }
 
 cm_status cm_command_train(const cm_command *command, int argc, const char **argv,
@@ -304,6 +300,9 @@ cm_status cm_command_train(const cm_command *command, int argc, const char **arg
         status = cm_rate_options_apply(&rate, &options.train, error);
         if (status == CM_OK) {
             status = cm_train_options_check(&options.train, error);
+        }
+        if (status == CM_OK) {
+            status = check_until_accuracy(&options, error);
         }
         if (status == CM_OK) {
             status = check_checkpoint(&options, error);

@@ -57,8 +57,11 @@ cm_status cm_command_variants(const cm_command *command, int argc, const char **
     cm_arguments arguments;
     cm_status status = cm_arguments_parse(command, argc, argv, groups, 1, 0, &arguments, error);
     if (status == CM_OK && !arguments.help) {
-        status = options.json != NULL ? write_json(options.json, error)
-                                      : cm_describe_variants(stdout, error);
+        status = cm_check_output("json", options.json, true, error);
+        if (status == CM_OK) {
+            status = options.json != NULL ? write_json(options.json, error)
+                                          : cm_describe_variants(stdout, error);
+        }
     }
     cm_arguments_free(&arguments);
     return status;

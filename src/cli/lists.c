@@ -4,10 +4,14 @@
 
 #include "cli/cli.h"
 
-cm_status cm_split_list(const char *option, char *list, const char **items, int limit, int *count,
-                        cm_error *error) {
+cm_status cm_split_list(const char *option, const char *text, char **list, const char **items,
+                        int limit, int *count, cm_error *error) {
     *count = 0;
-    for (char *item = list; item != NULL;) {
+    *list = strdup(text);
+    if (*list == NULL) {
+        return cm_fail(error, CM_FAILED, "--%s: out of memory; close other programs", option);
+    }
+    for (char *item = *list; item != NULL;) {
         char *comma = strchr(item, ',');
         if (comma != NULL) {
             *comma++ = '\0';
@@ -28,11 +32,11 @@ cm_status cm_split_list(const char *option, char *list, const char **items, int 
 
 cm_status cm_parse_int_list(const char *option, const char *text, int *values, int limit,
                             int *count, cm_error *error) {
-    char *copy = strdup(text);
+    char *list = NULL;
     const char **items = calloc((size_t)limit, sizeof *items);
-    cm_status status = copy == NULL || items == NULL
+    cm_status status = items == NULL
                            ? cm_fail(error, CM_FAILED, "out of memory; close other programs")
-                           : cm_split_list(option, copy, items, limit, count, error);
+                           : cm_split_list(option, text, &list, items, limit, count, error);
     for (int i = 0; status == CM_OK && i < *count; ++i) {
         if (!cm_parse_int(items[i], &values[i])) {
             status = cm_fail(error, CM_USAGE,
@@ -41,6 +45,6 @@ cm_status cm_parse_int_list(const char *option, const char *text, int *values, i
         }
     }
     free(items);
-    free(copy);
+    free(list);
     return status;
 }

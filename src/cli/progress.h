@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "cli/cli.h"
 #include "sweep/work.h"
 #include "train/trainer.h"
 
@@ -18,6 +19,9 @@ typedef struct cm_progress {
     bool terminal;  /* `out` is one that can rewrite its line */
     int line_width; /* columns of the line that is to be rewritten; 0: none */
     int64_t shown_ns;
+    /* What spoils measurements there is warned of once, when the first work is done: then the
+     * options are known to be good. NULL: of nothing. */
+    const cm_machine_options *machine;
 } cm_progress;
 
 /** Progress on `out`; quiet: nothing is printed. */

@@ -107,6 +107,23 @@ cm_status cm_check_output(const char *option, const char *path, bool allow_stdou
     return cm_fail(error, CM_USAGE, "--%s: %s", option, cause.message);
 }
 
+cm_status cm_check_outputs(const char *command, const cm_output *outputs, int count,
+                           cm_error *error) {
+    cm_status status = CM_OK;
+    for (int i = 0; status == CM_OK && i < count; ++i) {
+        const cm_output *a = &outputs[i];
+        status = cm_check_output(a->option, a->path, a->allow_stdout, error);
+        for (int k = 0; status == CM_OK && a->path != NULL && k < i; ++k) {
+            const cm_output *b = &outputs[k];
+            if (b->path != NULL && strcmp(a->path, b->path) == 0) {
+                status = cm_fail(error, CM_USAGE, "%s: --%s and --%s are both '%s'; give two files",
+                                 command, b->option, a->option, a->path);
+            }
+        }
+    }
+    return status;
+}
+
 /* ---- Instruction set ---- */
 
 static cm_status choose_isa(cm_machine_options *options, cm_error *error) {
@@ -180,12 +197,12 @@ static cm_status prepare_threads(cm_machine_options *options, cm_error *error) {
     omp_set_dynamic(0); /* OMP_DYNAMIC would change the team with the machine's load */
 #endif
     /* More threads than PUs cannot be pinned; the warning above has said enough of it. */
-    const bool pin = options->pin && options->threads <= topology->usable_pus;
+    options->pin = options->pin && options->threads <= topology->usable_pus;
     cm_error warning = {""};
     const int limit = openmp_limit();
     const int given = options->threads > limit
                           ? limit
-                          : cm_threads_prepare(options->threads, pin, topology, &warning);
+                          : cm_threads_prepare(options->threads, options->pin, topology, &warning);
     if (given != options->threads) {
 #ifdef _OPENMP
         return cm_fail(error, CM_USAGE,
@@ -224,6 +241,19 @@ void cm_machine_release(cm_machine_options *options) {
     options->topology = NULL;
 }
 
+/* ---- Folders ---- */
+
+static cm_status interrupted(const cm_folder_output *output, cm_error *error) {
+    if (output->rounds == 0) {
+        return cm_fail(error, CM_INTERRUPTED,
+                       "interrupted in the first round; there is nothing to go on from");
+    }
+    return cm_fail(error, CM_INTERRUPTED,
+                   "interrupted after %d of %d rounds; the same command%s goes on from %s/%s.json",
+                   output->rounds, output->all_rounds, output->restart ? " without --restart" : "",
+                   output->folder, output->kind);
+}
+
 cm_status cm_show_folder(const cm_folder_output *output, json_t *json, char *tables,
                          cm_error *error) {
     cm_status status = CM_OK;
@@ -239,5 +269,24 @@ cm_status cm_show_folder(const cm_folder_output *output, json_t *json, char *tab
     }
     json_decref(json);
     free(tables);
-    return status;
+    return status == CM_OK && !output->complete ? interrupted(output, error) : status;
+}
+
+cm_status cm_parse_conv_algorithm(const char *name, cm_conv2d_algorithm *algorithm,
+                                  cm_error *error) {
+    *algorithm = name == NULL ? CM_CONV2D_AUTO : cm_conv2d_algorithm_from_name(name);
+    if (*algorithm != CM_CONV2D_ALGORITHM_COUNT) {
+        return CM_OK;
+    }
+    char names[160] = "";
+    for (cm_conv2d_algorithm a = 0; a < CM_CONV2D_ALGORITHM_COUNT; ++a) {
+        const size_t length = strlen(names);
+        snprintf(names + length, sizeof names - length, "%s%s",
+                 a == 0                               ? ""
+                 : a == CM_CONV2D_ALGORITHM_COUNT - 1 ? " or "
+                                                      : ", ",
+                 cm_conv2d_algorithm_name(a));
+    }
+    return cm_fail(error, CM_USAGE, "--conv-algorithm '%s' is not an algorithm; choose %s", name,
+                   names);
 }

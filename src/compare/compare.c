@@ -24,6 +24,8 @@ static const struct {
     {{"kind"}, "the kinds of their measurements differ"},
     {{"machine", "cpu", "model"}, "they were measured on another CPU"},
     {{"machine", "cpu", "cores"}, "they were measured on another machine"},
+    {{"machine", "cpu", "isas"}, "their instruction sets differ: another machine or build"},
+    {{"machine", "cpu", "caches"}, "they were measured on another machine: its caches differ"},
     {{"machine", "cpu", "usable_cores"}, "one could use more cores than the other"},
     {{"machine", "build", "type"}, "their build types differ"},
     {{"machine", "build", "compiler"}, "they were built by another compiler"},

@@ -36,16 +36,14 @@ typedef struct benchmarks {
     json_t *places;
 } benchmarks;
 
-/* The measurement of a benchmark's name; a new one at the end if there is none. NULL: the name is
- * too long, or no memory. */
+/* The measurement of a benchmark's name; a new one at the end if there is none. NULL: no memory. */
 static cm_measurement *find_benchmark(const benchmarks *in, const char *name) {
     const json_t *place = json_object_get(in->places, name);
     if (place != NULL) {
         return &in->list->items[json_integer_value(place)];
     }
     cm_measurement *m = &in->list->items[in->list->count];
-    if (strlen(name) >= sizeof m->name ||
-        json_object_set_new(in->places, name, json_integer(in->list->count)) != 0) {
+    if (json_object_set_new(in->places, name, json_integer(in->list->count)) != 0) {
         return NULL;
     }
     snprintf(m->name, sizeof m->name, "%s", name);
@@ -53,7 +51,7 @@ static cm_measurement *find_benchmark(const benchmarks *in, const char *name) {
     snprintf(m->unit, sizeof m->unit, "s");
     m->attributes = json_object();
     ++in->list->count;
-    return m;
+    return m->attributes != NULL ? m : NULL;
 }
 
 static cm_status add_benchmark(const benchmarks *in, const json_t *row, const char *path,
@@ -67,14 +65,15 @@ static cm_status add_benchmark(const benchmarks *in, const json_t *row, const ch
         text_of(row, "run_name") != NULL ? text_of(row, "run_name") : text_of(row, "name");
     const json_t *time = json_object_get(row, "real_time");
     const double unit = seconds_per(text_of(row, "time_unit"));
-    cm_measurement *m = name == NULL ? NULL : find_benchmark(in, name);
-    if (m == NULL || !json_is_number(time) || !(unit > 0.0)) {
+    if (name == NULL || strlen(name) >= sizeof in->list->items->name || !json_is_number(time) ||
+        !(unit > 0.0)) {
         return cm_fail(error, CM_BAD_INPUT,
                        "%s: a benchmark has no \"real_time\" or \"time_unit\", or a name that is "
                        "missing or too long; the file is damaged",
                        path);
     }
-    double *samples = realloc(m->samples, ((size_t)m->n + 1) * sizeof *samples);
+    cm_measurement *m = find_benchmark(in, name);
+    double *samples = m == NULL ? NULL : realloc(m->samples, ((size_t)m->n + 1) * sizeof *samples);
     if (samples == NULL) {
         return out_of_memory(path, error);
     }

@@ -1,5 +1,6 @@
 /**
- * Files of measurements: ours (sweep, profile, peers), and what Google Benchmark programs write.
+ * Files of measurements: ours (sweep, explore, profile, peers), and what Google Benchmark programs
+ * write.
  */
 #ifndef CM_COMPARE_RESULTS_FILE_H
 #define CM_COMPARE_RESULTS_FILE_H
@@ -16,7 +17,7 @@ extern "C" {
 typedef struct cm_results_file {
     const char *path; /* borrowed */
     json_t *json;
-    char kind[24]; /* "sweep", "profile", "peers", "benchmark" */
+    char kind[24]; /* "sweep", "explore", "profile", "peers", "benchmark" */
     cm_measurements measurements;
 } cm_results_file;
 

@@ -70,8 +70,8 @@ typedef struct cm_explore_network {
     int depth, pool, width;
     bool batch_norm;
     double dropout;
-    cm_network *network; /* NULL: there is no such network, and `skipped` says why */
-    char skipped[200];
+    cm_network *network; /* NULL: there is no such network */
+    char reason[200];    /* why not; "" where there is */
     double macs;
 } cm_explore_network;
 

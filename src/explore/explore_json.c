@@ -60,7 +60,7 @@ static json_t *skipped_json(const cm_explore *explore) {
     for (int i = 0; i < explore->skipped_count; ++i) {
         const cm_explore_network *network = &explore->skipped[i];
         json_array_append_new(
-            list, json_pack("{s:s, s:s}", "network", network->name, "reason", network->skipped));
+            list, json_pack("{s:s, s:s}", "network", network->name, "reason", network->reason));
     }
     return list;
 }
@@ -172,7 +172,7 @@ static bool take_run(const json_t *item, int seeds, cm_explore_run *runs) {
         return false;
     }
     cm_explore_run *run = &runs[number];
-    if (json_is_string(failure)) {
+    if (json_string_length(failure) > 0) {
         snprintf(run->failure, sizeof run->failure, "%s", json_string_value(failure));
         run->result = (cm_training_run){.done = true};
         return true;

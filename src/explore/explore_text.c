@@ -141,6 +141,34 @@ static void print_frontier(FILE *out, const cm_explore *explore, cm_explore_poin
     }
 }
 
+/* Networks that were skipped from `first` on for the same reason as that one. */
+static int count_reason(const cm_explore *explore, int first) {
+    int count = 0;
+    for (int i = first; i < explore->skipped_count; ++i) {
+        count += strcmp(explore->skipped[i].reason, explore->skipped[first].reason) == 0;
+    }
+    return count;
+}
+
+/* One line a reason. */
+static void print_skipped(FILE *out, const cm_explore *explore, const char *space) {
+    for (int i = 0; i < explore->skipped_count; ++i) {
+        const cm_explore_network *network = &explore->skipped[i];
+        bool told = false;
+        for (int k = 0; k < i; ++k) {
+            told = told || strcmp(explore->skipped[k].reason, network->reason) == 0;
+        }
+        if (!told) {
+            char more[32] = "";
+            const int count = count_reason(explore, i);
+            if (count > 1) {
+                snprintf(more, sizeof more, " and %d more", count - 1);
+            }
+            fprintf(out, "%sskipped %s%s: %s\n", space, network->name, more, network->reason);
+        }
+    }
+}
+
 static void print_notes(FILE *out, const cm_explore *explore, bool markdown) {
     const char *space = markdown ? "\n" : "";
     const cm_explore_options *o = &explore->options;
@@ -152,13 +180,7 @@ static void print_notes(FILE *out, const cm_explore *explore, bool markdown) {
             fprintf(out, "%s%s\n", space, o->train.energy->note);
         }
     }
-    for (int i = 0; i < explore->skipped_count; ++i) {
-        const cm_explore_network *network = &explore->skipped[i];
-        if (i == 0 || strcmp(network->skipped, network[-1].skipped) != 0) {
-            fprintf(out, "%sskipped %s%s: %s\n", space, network->name,
-                    explore->skipped_count > 1 ? " and others" : "", network->skipped);
-        }
-    }
+    print_skipped(out, explore, space);
     for (int i = 0; i < explore->point_count * o->seeds; ++i) {
         if (explore->runs[i].failure[0] != '\0') {
             const int point = i / o->seeds;

@@ -37,17 +37,28 @@ cm_explore_options cm_explore_options_default(void) {
 
 /* ---- Options ---- */
 
+/* As the name of a network has it. */
+static void print_dropout(double dropout, char text[32]) {
+    snprintf(text, 32, "%g", dropout);
+}
+
+/* A network computes with floats; names must differ. */
 static cm_status check_dropouts(const cm_explore_options *options, cm_error *error) {
     for (int i = 0; i < options->dropout_count; ++i) {
-        if (!(options->dropouts[i] >= 0.0 && options->dropouts[i] < 1.0)) {
+        char text[32], other[32];
+        const double dropout = options->dropouts[i];
+        print_dropout(dropout, text);
+        if (!(dropout >= 0.0 && (float)dropout < 1.0F)) {
             return cm_fail(error, CM_USAGE,
-                           "--dropout: %g is not accepted; give shares from 0 to below 1",
-                           options->dropouts[i]);
+                           "--dropout: %.17g is not accepted; give shares from 0 to below 1",
+                           dropout);
         }
         for (int k = 0; k < i; ++k) {
-            if (options->dropouts[k] == options->dropouts[i]) {
-                return cm_fail(error, CM_USAGE, "--dropout: %g is there twice; name each one once",
-                               options->dropouts[i]);
+            print_dropout(options->dropouts[k], other);
+            if (strcmp(text, other) == 0) {
+                return cm_fail(error, CM_USAGE,
+                               "--dropout: %s is there twice (to six digits); name each one once",
+                               text);
             }
         }
     }
@@ -108,10 +119,11 @@ static cm_status check_options(const cm_explore *explore, cm_error *error) {
 static void name_network(cm_explore_network *network) {
     char dropout[32] = "";
     if (network->dropout > 0.0) {
-        snprintf(dropout, sizeof dropout, "-do%g", network->dropout);
+        print_dropout(network->dropout, dropout);
     }
-    snprintf(network->name, sizeof network->name, "d%d-p%d%s-w%d%s", network->depth, network->pool,
-             network->batch_norm ? "-bn" : "", network->width, dropout);
+    snprintf(network->name, sizeof network->name, "d%d-p%d%s-w%d%s%s", network->depth,
+             network->pool, network->batch_norm ? "-bn" : "", network->width,
+             dropout[0] != '\0' ? "-do" : "", dropout);
 }
 
 /* A combination that cannot be built is skipped, with the reason. */
@@ -127,7 +139,7 @@ static cm_status add_network(cm_explore *explore, cm_explore_network made, cm_er
     const cm_status status = cm_network_from_recipe(&recipe, &made.network, &cause);
     if (status == CM_BAD_INPUT) {
         made.network = NULL;
-        snprintf(made.skipped, sizeof made.skipped, "%.*s", (int)sizeof made.skipped - 1,
+        snprintf(made.reason, sizeof made.reason, "%.*s", (int)sizeof made.reason - 1,
                  cause.message);
         explore->skipped[explore->skipped_count++] = made;
         return CM_OK;
@@ -175,7 +187,7 @@ static cm_status plan_networks(cm_explore *explore, cm_error *error) {
     }
     if (status == CM_OK && explore->network_count == 0) {
         status = cm_fail(error, CM_USAGE, "explore: no combination can be built: %s: %s",
-                         explore->skipped[0].name, explore->skipped[0].skipped);
+                         explore->skipped[0].name, explore->skipped[0].reason);
     }
     return status;
 }

@@ -9,6 +9,9 @@ cm_status cm_json_parse(const char *text, size_t size, const char *name, json_t 
                         cm_error *error) {
     json_error_t problem;
     *value = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
+    if (*value == NULL && problem.text[0] == '\0') { /* what Jansson says then */
+        return cm_fail(error, CM_FAILED, "%s: out of memory; close other programs", name);
+    }
     if (*value == NULL) {
         return cm_fail(error, CM_BAD_INPUT, "%s:%d: not valid JSON: %s; correct or remove the file",
                        name, problem.line > 0 ? problem.line : 1, problem.text);
@@ -28,23 +31,24 @@ cm_status cm_json_load(const char *path, size_t limit, json_t **value, cm_error 
     return status;
 }
 
+/* Text that grows, and remembers that it could not. */
 typedef struct growing_text {
     char *bytes;
     size_t size, room;
-    bool failed; /* what comes after is not looked at */
+    bool failed;
 } growing_text;
 
-static int append(const char *bytes, size_t size, void *context) {
-    growing_text *text = context;
-    if (!text->failed && size >= text->room - text->size) { /* one more for the end of the text */
-        const size_t room = 2 * text->room + size + 1;
+static int append(const char *bytes, size_t size, void *data) {
+    growing_text *text = data;
+    if (text->size + size + 2 > text->room) {
+        const size_t room = 2 * (text->size + size) + 256;
         char *grown = realloc(text->bytes, room);
-        text->failed = grown == NULL;
-        text->bytes = grown != NULL ? grown : text->bytes;
-        text->room = grown != NULL ? room : text->room;
-    }
-    if (text->failed) {
-        return -1;
+        if (grown == NULL) {
+            text->failed = true;
+            return -1;
+        }
+        text->bytes = grown;
+        text->room = room;
     }
     memcpy(text->bytes + text->size, bytes, size);
     text->size += size;
@@ -52,29 +56,27 @@ static int append(const char *bytes, size_t size, void *context) {
     return 0;
 }
 
-char *cm_json_text(const json_t *value, size_t flags) {
-    growing_text text = {NULL, 0, 0, false};
-    if (json_dump_callback(value, append, &text, flags) != 0 || text.failed) {
+char *cm_json_text(const json_t *value, size_t flags, size_t *size) {
+    growing_text text = {0};
+    if (value == NULL || json_dump_callback(value, append, &text, flags) != 0 || text.failed) {
         free(text.bytes);
         return NULL;
     }
+    *size = text.size;
     return text.bytes;
 }
 
 cm_status cm_json_dump(const json_t *value, char **text, size_t *size, cm_error *error) {
-    *text = value == NULL ? NULL : cm_json_text(value, CM_JSON_DUMP_FLAGS);
-    const size_t length = *text == NULL ? 0 : strlen(*text);
-    char *grown = *text == NULL ? NULL : realloc(*text, length + 2);
-    if (grown == NULL) {
-        free(*text);
-        *text = NULL;
+    size_t length = 0;
+    *text = json_is_object(value) || json_is_array(value)
+                ? cm_json_text(value, CM_JSON_DUMP_FLAGS, &length)
+                : NULL;
+    if (*text == NULL) {
         return cm_fail(error, CM_FAILED,
                        "JSON: a value cannot be written: not a finite number, not an object or "
                        "array, or out of memory");
     }
-    grown[length] = '\n';
-    grown[length + 1] = '\0';
-    *text = grown;
+    memcpy(*text + length, "\n", 2); /* there is room for these two */
     if (size != NULL) {
         *size = length + 1;
     }
@@ -113,12 +115,14 @@ json_t *cm_json_string(const char *bytes) {
     if (ascii == NULL) {
         return NULL;
     }
+    bool replaced = false;
     for (char *c = ascii; *c != '\0'; ++c) {
         if ((unsigned char)*c > 0x7F) {
             *c = '?';
+            replaced = true;
         }
     }
-    string = json_string(ascii);
+    string = replaced ? json_string(ascii) : NULL; /* ASCII is refused for want of memory only */
     free(ascii);
     return string;
 }

@@ -28,9 +28,9 @@ cm_status cm_json_parse(const char *text, size_t size, const char *name, json_t 
 /** Reads and parses a file of at most `limit` bytes. */
 cm_status cm_json_load(const char *path, size_t limit, json_t **value, cm_error *error);
 
-/** json_dumps(), but NULL wherever there was no memory: Jansson 2.14's goes on after a key that
- * found no room, and returns the text without it. free() it. */
-char *cm_json_text(const json_t *value, size_t flags);
+/** The text of `value` under Jansson's flags; free() it. There is room for two more bytes. NULL: no
+ * memory, which json_dumps() of Jansson 2.14 does not always notice: it then leaves out a key. */
+char *cm_json_text(const json_t *value, size_t flags, size_t *size);
 
 /** The text of `value` with a newline at its end; free() it. CM_FAILED for NULL (which is what
  * Jansson makes of NaN and infinity) or no memory. `size` may be NULL. */

@@ -84,15 +84,15 @@ cm_status cm_model_save(const cm_model *model, const char *path, cm_error *error
 
 /* ---- load ---- */
 
-static void shape_text(char *text, size_t size, int rank, const int64_t *dims) {
-    size_t used = (size_t)snprintf(text, size, "[");
-    for (int i = 0; i < rank && used < size; ++i) {
-        used += (size_t)snprintf(text + used, size - used, "%s%lld", i > 0 ? ", " : "",
+enum { SHAPE_TEXT = CM_SAFETENSORS_MAX_RANK * 22 + 3 }; /* "[", digits, ", " ... "]" */
+
+static void shape_text(char text[SHAPE_TEXT], int rank, const int64_t *dims) {
+    size_t used = (size_t)snprintf(text, SHAPE_TEXT, "[");
+    for (int i = 0; i < rank; ++i) {
+        used += (size_t)snprintf(text + used, SHAPE_TEXT - used, "%s%lld", i > 0 ? ", " : "",
                                  (long long)dims[i]);
     }
-    if (used < size) {
-        snprintf(text + used, size - used, "]");
-    }
+    snprintf(text + used, SHAPE_TEXT - used, "]");
 }
 
 static cm_status check_fits(const cm_tensor_spec *spec, const cm_safetensor *tensor,
@@ -106,9 +106,9 @@ static cm_status check_fits(const cm_tensor_spec *spec, const cm_safetensor *ten
     }
     if (tensor->rank != spec->rank ||
         memcmp(tensor->dims, spec->dims, (size_t)spec->rank * sizeof *spec->dims) != 0) {
-        char theirs[256], ours[256];
-        shape_text(theirs, sizeof theirs, tensor->rank, tensor->dims);
-        shape_text(ours, sizeof ours, spec->rank, spec->dims);
+        char theirs[SHAPE_TEXT], ours[SHAPE_TEXT];
+        shape_text(theirs, tensor->rank, tensor->dims);
+        shape_text(ours, spec->rank, spec->dims);
         return cm_fail(error, CM_BAD_INPUT,
                        "%s: tensor \"%s\" has shape %s where the network has %s; is it the right "
                        "network?",
@@ -125,13 +125,15 @@ static cm_status check_values(const cm_tensor_spec *spec, const void *values, co
         const float *variances = values;
         for (bad = 0; bad < spec->count && variances[bad] >= 0; ++bad) {
         }
-    } else if (spec->kind == CM_TENSOR_NUM_BATCHES_TRACKED && *(const int64_t *)values < 0) {
-        bad = 0;
+    } else if (spec->kind == CM_TENSOR_NUM_BATCHES_TRACKED) {
+        const int64_t batches = *(const int64_t *)values;
+        bad = batches < 0 || batches > INT64_MAX / 2 ? 0 : 1; /* it is counted on from there */
     }
     if (bad < spec->count) {
         return cm_fail(error, CM_BAD_INPUT,
-                       "%s: tensor \"%s\": element %zu is negative; is the file damaged?", path,
-                       spec->name, bad);
+                       "%s: tensor \"%s\": element %zu is negative or too large; is the file "
+                       "damaged?",
+                       path, spec->name, bad);
     }
     return CM_OK;
 }

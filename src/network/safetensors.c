@@ -122,6 +122,9 @@ static cm_status parse_header(const char *text, size_t length, const char *name,
     }
     json_error_t problem;
     *header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &problem);
+    if (*header == NULL && problem.text[0] == '\0') { /* what Jansson says then */
+        return cm_fail(error, CM_FAILED, "%s: out of memory; close other programs", name);
+    }
     if (*header == NULL) {
         return cm_fail(error, CM_BAD_INPUT, "%s: byte %d: header: %s; is the file damaged?", name,
                        LENGTH_SIZE + problem.position, problem.text);

@@ -51,8 +51,8 @@ static bool add_tensor(json_t *header, const cm_safetensor *tensor, size_t *offs
 
 /* The header's text; NULL when it cannot be made. */
 static char *header_text(const cm_safetensor *tensors, int count,
-                         const cm_safetensors_text *metadata, int metadata_count, size_t *data_size,
-                         cm_error *error) {
+                         const cm_safetensors_text *metadata, int metadata_count, size_t *text_size,
+                         size_t *data_size, cm_error *error) {
     json_t *header = json_object();
     *data_size = 0;
     bool ok = add_metadata(header, metadata, metadata_count, error);
@@ -63,7 +63,7 @@ static char *header_text(const cm_safetensor *tensors, int count,
         cm_fail(error, CM_FAILED, "two tensors have the same name");
         ok = false;
     }
-    char *text = ok ? cm_json_text(header, JSON_COMPACT) : NULL;
+    char *text = ok ? cm_json_text(header, JSON_COMPACT, text_size) : NULL;
     json_decref(header);
     if (ok && text == NULL) {
         cm_fail(error, CM_FAILED, "out of memory; close some programs");
@@ -75,12 +75,12 @@ cm_status cm_safetensors_write(const char *path, const cm_safetensor *tensors, i
                                const cm_safetensors_text *metadata, int metadata_count,
                                cm_error *error) {
     cm_error reason = {{0}};
-    size_t data_size = 0;
-    char *text = header_text(tensors, count, metadata, metadata_count, &data_size, &reason);
+    size_t text_size = 0, data_size = 0;
+    char *text =
+        header_text(tensors, count, metadata, metadata_count, &text_size, &data_size, &reason);
     if (text == NULL) {
         return cm_fail(error, CM_FAILED, "%s: cannot write: %s", path, reason.message);
     }
-    const size_t text_size = strlen(text);
     const size_t length = (text_size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     char *bytes = malloc(LENGTH_SIZE + length + data_size);
     if (bytes == NULL) {

@@ -1,21 +1,16 @@
 /* Trains what the report needs, run after run, and keeps report.json up to date. */
 #include "report/report.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "files/atomic_file.h"
-#include "files/json.h"
 #include "files/sha256.h"
+#include "results/folder.h"
 #include "results/machine.h"
 #include "results/train_json.h"
 #include "system/clock.h"
-
-enum { PATH_SIZE = 4096, MAX_REPORT_JSON = 1 << 28 };
 
 const char *cm_measure_key(cm_measure measure) {
     static const char *const keys[CM_MEASURE_COUNT] = {"train_loss", "test_loss", "accuracy"};
@@ -155,77 +150,27 @@ static cm_status plan(cm_report *report, cm_error *error) {
 
 /* ---- Files ---- */
 
-static cm_status output_path(const cm_report *report, const char *name, char path[PATH_SIZE],
-                             cm_error *error) {
-    const int length = snprintf(path, PATH_SIZE, "%s/%s", report->options.output, name);
-    if (length < 0 || length >= PATH_SIZE) {
-        return cm_fail(error, CM_USAGE, "--output: the path is too long; give a shorter one");
-    }
-    return CM_OK;
-}
-
-static cm_status check_writable(const char *path, cm_error *error) {
-    cm_error cause;
-    if (cm_path_check_writable(path, false, &cause) == CM_OK) {
-        return CM_OK;
-    }
-    return cm_fail(error, CM_USAGE, "--output: %s", cause.message);
-}
-
 /* The folder is there and can be written; what an earlier report did in it is taken over. */
 static cm_status prepare_output(cm_report *report, cm_error *error) {
-    const char *folder = report->options.output;
-    char json_path[PATH_SIZE], markdown_path[PATH_SIZE];
-    cm_status status = output_path(report, "report.json", json_path, error);
-    if (status == CM_OK) {
-        status = output_path(report, "report.md", markdown_path, error);
+    char path[CM_FOLDER_PATH_SIZE];
+    json_t *earlier = NULL;
+    cm_status status = cm_folder_prepare(report->options.output, "report", report->options.restart,
+                                         path, &earlier, error);
+    if (status == CM_OK && earlier != NULL) {
+        status = cm_report_take_json(report, earlier, path, error);
     }
-    if (status != CM_OK) {
-        return status;
-    }
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
-        return cm_fail(error, CM_USAGE, "--output: cannot make the folder %s: %s; give another one",
-                       folder, strerror(errno));
-    }
-    status = check_writable(json_path, error);
-    if (status == CM_OK) {
-        status = check_writable(markdown_path, error);
-    }
-    struct stat info;
-    if (status != CM_OK || report->options.restart ||
-        (stat(json_path, &info) != 0 && errno == ENOENT)) {
-        return status;
-    }
-    json_t *json = NULL;
-    status = cm_json_load(json_path, MAX_REPORT_JSON, &json, error);
-    if (status == CM_OK) {
-        status = cm_report_take_json(report, json, json_path, error);
-        json_decref(json);
-    }
+    json_decref(earlier);
     return status;
 }
 
 static cm_status write_json(const cm_report *report, cm_error *error) {
-    char path[PATH_SIZE];
-    cm_status status = output_path(report, "report.json", path, error);
-    if (status == CM_OK) {
-        json_t *json = cm_report_to_json(report);
-        status = cm_json_write(path, json, error);
-        json_decref(json);
-    }
-    return status;
+    json_t *json = cm_report_to_json(report);
+    return json == NULL ? out_of_memory(error)
+                        : cm_folder_write_json(report->options.output, "report", json, error);
 }
 
 static cm_status write_markdown(const cm_report *report, cm_error *error) {
-    char path[PATH_SIZE];
-    cm_status status = output_path(report, "report.md", path, error);
-    if (status == CM_OK) {
-        char *text = cm_report_markdown(report);
-        status =
-            text == NULL ? out_of_memory(error) : cm_file_write(path, text, strlen(text), error);
-        free(text);
-    }
-    return status;
+    return cm_folder_write(report->options.output, "report.md", cm_report_markdown(report), error);
 }
 
 /* ---- Runs ---- */

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "convmark.h"
-#include "files/json.h"
 #include "report/format.h"
 
 /* Text from outside (machine names, file names) inside a table or a line of text. */
@@ -93,7 +92,7 @@ static void print_machine(FILE *out, const cm_report *report) {
     json_t *value;
     fputs("| | |\n|---|---|\n", out);
     json_object_foreach(report->machine, key, value) {
-        char *text = cm_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
         fputs("| ", out);
         print_escaped(out, key);
         fputs(" | ", out);

@@ -26,16 +26,20 @@ cm_status cm_folder_prepare(const char *folder, const char *kind, bool restart,
     struct stat found;
     cm_error cause;
     *earlier = NULL;
-    const cm_status status = path_of(folder, kind, ".json", path, error);
-    if (status != CM_OK) {
-        return status;
-    }
     if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
-        return cm_fail(error, CM_USAGE, "--output: cannot make folder %s: %s", folder,
-                       strerror(errno));
+        return cm_fail(error, CM_USAGE, "--output: cannot make folder %s: %s; give another one",
+                       folder, strerror(errno));
     }
-    if (cm_path_check_writable(path, false, &cause) != CM_OK) {
-        return cm_fail(error, CM_USAGE, "--output: %s", cause.message);
+    /* KIND.json is the last: its path is told. */
+    static const char *const suffixes[] = {".csv", ".md", ".json"};
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; ++i) {
+        const cm_status status = path_of(folder, kind, suffixes[i], path, error);
+        if (status != CM_OK) {
+            return status;
+        }
+        if (cm_path_check_writable(path, false, &cause) != CM_OK) {
+            return cm_fail(error, CM_USAGE, "--output: %s", cause.message);
+        }
     }
     return restart || stat(path, &found) != 0 ? CM_OK
                                               : cm_json_load(path, MAX_JSON, earlier, error);

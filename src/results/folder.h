@@ -17,9 +17,9 @@ extern "C" {
 enum { CM_FOLDER_PATH_SIZE = 4096 };
 
 /**
- * Makes `folder` if it is not there, and finds out whether its file KIND.json can be written. With
- * `restart`, or where there is none, *earlier is NULL, else what it holds; json_decref() it. `path`
- * is its path, for messages. CM_USAGE: the folder; CM_BAD_INPUT: the file.
+ * Makes `folder` if it is not there, and finds out whether its files KIND.json, .csv and .md can be
+ * written. With `restart`, or where there is no KIND.json, *earlier is NULL, else what it holds;
+ * json_decref() it. `path` is its path, for messages. CM_USAGE: the folder; CM_BAD_INPUT: the file.
  */
 cm_status cm_folder_prepare(const char *folder, const char *kind, bool restart,
                             char path[CM_FOLDER_PATH_SIZE], json_t **earlier, cm_error *error);

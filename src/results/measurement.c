@@ -173,7 +173,7 @@ cm_status cm_measurements_read(const json_t *array, const char *file, cm_measure
     if (!json_is_array(array) || count > CM_MAX_MEASUREMENTS) {
         return cm_fail(error, CM_BAD_INPUT,
                        "%s: \"measurements\" is not a list of at most %d objects; give a file of "
-                       "sweep, profile, peers.sh or convmark-bench",
+                       "sweep, explore, profile, peers.sh or convmark-bench",
                        file, CM_MAX_MEASUREMENTS);
     }
     list->items = calloc(count + 1, sizeof *list->items);
@@ -265,19 +265,23 @@ static void print_attribute(FILE *out, const json_t *attributes, const char *key
     }
 }
 
-/* A number as JSON has it: with '.', whatever the locale. */
-static void print_number(FILE *out, double value) {
+/* A number as JSON has it: with '.', whatever the locale. False: no memory. */
+static bool print_number(FILE *out, double value) {
     json_t *number = json_real(value);
-    char *text = cm_json_text(number, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+    size_t size = 0;
+    char *text = cm_json_text(number, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17), &size);
     fputs(text != NULL ? text : "", out);
+    const bool printed = text != NULL;
     free(text);
     json_decref(number);
+    return printed;
 }
 
 char *cm_measurements_csv(const cm_measurements *list) {
     static const char *const keys[] = {"variant", "mode", "batch", "threads", "framework", "isa"};
     char *text = NULL;
     size_t size = 0;
+    bool printed = true;
     FILE *out = open_memstream(&text, &size);
     if (out == NULL) {
         return NULL;
@@ -296,23 +300,14 @@ char *cm_measurements_csv(const cm_measurements *list) {
                 print_attribute(out, m->attributes, keys[k]);
             }
             fprintf(out, ",%d,", sample);
-            print_number(out, m->samples[sample]);
+            printed = print_number(out, m->samples[sample]) && printed;
             fputs("\r\n", out);
         }
     }
-    const bool failed = ferror(out) != 0;
-    if (fclose(out) != 0 || failed) {
+    printed = ferror(out) == 0 && printed;
+    if (fclose(out) != 0 || !printed) {
         free(text);
         return NULL;
     }
     return text;
-}
-
-int cm_measurements_find(const cm_measurements *list, const char *name, const char *metric) {
-    for (int i = 0; i < list->count; ++i) {
-        if (strcmp(list->items[i].name, name) == 0 && strcmp(list->items[i].metric, metric) == 0) {
-            return i;
-        }
-    }
-    return -1;
 }

@@ -1,6 +1,6 @@
 /**
- * Measurements: what `sweep`, `profile` and the peers' scripts write as the member "measurements"
- * of their files, and what `compare` and the plots read (docs/results-schema.md).
+ * Measurements: what `sweep`, `explore`, `profile` and the peers' scripts write as the member
+ * "measurements" of their files, and what `compare` and the plots read (docs/results-schema.md).
  */
 #ifndef CM_RESULTS_MEASUREMENT_H
 #define CM_RESULTS_MEASUREMENT_H
@@ -71,9 +71,6 @@ const cm_measurement **cm_measurements_sort(const cm_measurements *list);
 /** The one of `count` sorted items with the name and metric of `key`; NULL: none. */
 const cm_measurement *cm_measurements_search(const cm_measurement *const *ordered, int count,
                                              const cm_measurement *key);
-
-/** Index of the item with this name and metric; -1: none. */
-int cm_measurements_find(const cm_measurements *list, const char *name, const char *metric);
 
 #ifdef __cplusplus
 }

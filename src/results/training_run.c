@@ -63,13 +63,19 @@ bool cm_training_run_set_json(json_t *object, const cm_training_run *run, cm_err
            cm_json_set(object, "sha256", json_string(run->sha256), error);
 }
 
+/* No run takes so long; sums of many such values are finite. */
+static bool is_amount(double value) {
+    return value >= 0.0 && value <= 1e18;
+}
+
 static bool take_cost(const json_t *object, cm_train_cost *cost) {
     const json_t *joules = json_object_get(object, "joules");
     const bool known = json_is_number(joules);
     cost->joules = known ? json_number_value(joules) : (double)NAN;
-    return (known || json_is_null(joules)) &&
+    return (known ? is_amount(cost->joules) : json_is_null(joules)) &&
            json_unpack((json_t *)(uintptr_t)object, "{s:F, s:F}", "train_seconds", &cost->seconds,
-                       "images", &cost->images) == 0;
+                       "images", &cost->images) == 0 &&
+           is_amount(cost->seconds) && is_amount(cost->images);
 }
 
 bool cm_training_run_take_json(const json_t *object, cm_training_run *run) {

@@ -258,7 +258,7 @@ static cm_rounds rounds_of(sweeper *s) {
     return (cm_rounds){.measurements = &s->sweep->measurements,
                        .cells = s->sweep->measurements.count / CM_MODE_COUNT,
                        .rounds = s->sweep->options.rounds,
-                       .seed = s->sweep->options.seed,
+                       .seed = s->sweep->options.order_seed,
                        .seconds = s->sweep->options.seconds,
                        .measure = measure_cell,
                        .keep = keep_round,
@@ -284,7 +284,7 @@ static cm_status measure_rounds(sweeper *s, cm_error *error) {
 
 /* ---- Accuracy ---- */
 
-/* The same bits at every number of cores. */
+/* The same bits at every number of cores, also where an earlier call trained. */
 static cm_status compare_runs(const cm_sweep *sweep, const cm_sweep_run *run, cm_error *error) {
     for (int i = 0; i < sweep->run_count; ++i) {
         const cm_sweep_run *other = &sweep->runs[i];
@@ -324,20 +324,21 @@ static cm_status train_run(sweeper *s, cm_sweep_run *run, cm_error *error) {
     if (status == CM_OK && result.epoch_count > 0) {
         run->result = cm_training_run_of(&result, options, options->until_accuracy);
         cm_work_advance(&s->work, run_work(sweep, run), doing);
-        status = compare_runs(sweep, run, error);
     }
     cm_train_result_free(&result);
     cm_model_free(model);
-    const cm_status written = status == CM_INTERRUPTED ? CM_OK : write_json(sweep, error);
-    return status != CM_OK ? status : written;
+    return status == CM_OK ? write_json(sweep, error) : status;
 }
 
 static cm_status train_runs(sweeper *s, cm_error *error) {
     cm_status status = CM_OK;
     for (int i = 0; status == CM_OK && i < s->sweep->run_count; ++i) {
-        if (!s->sweep->runs[i].result.done) {
-            status = cm_work_stopped(&s->work) ? CM_INTERRUPTED
-                                               : train_run(s, &s->sweep->runs[i], error);
+        cm_sweep_run *run = &s->sweep->runs[i];
+        if (!run->result.done) {
+            status = cm_work_stopped(&s->work) ? CM_INTERRUPTED : train_run(s, run, error);
+        }
+        if (status == CM_OK && run->result.done) {
+            status = compare_runs(s->sweep, run, error);
         }
     }
     return status;

@@ -25,7 +25,7 @@ static json_t *options_json(const cm_sweep *sweep) {
         "cores", cm_json_integers(options->cores, options->core_count), "batches",
         cm_json_integers(options->batches, options->batch_count), "pin", cm_pin_name(options->pin),
         "isa", cm_isa_name(options->isa), "rounds", options->rounds, "seconds", options->seconds,
-        "order_seed", (json_int_t)options->seed, "accuracy", options->accuracy, "training",
+        "order_seed", (json_int_t)options->order_seed, "accuracy", options->accuracy, "training",
         cm_train_options_json(&options->train));
 }
 

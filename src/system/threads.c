@@ -32,7 +32,6 @@ cm_status cm_stack_check(cm_error *error) {
                    (unsigned long long)limit.rlim_cur / 1024, CM_THREAD_STACK_BYTES / 1024);
 }
 
-#ifdef _OPENMP
 /* "SIZE[B|K|M|G]" as OpenMP defines it, in bytes, KiB where there is no letter; 0: not such a text,
  * which the runtimes report and ignore. */
 static size_t parse_stack_size(const char *text) {
@@ -95,9 +94,16 @@ static int start_together(int wanted, const pthread_attr_t *attributes, pthread_
     return started;
 }
 
+/* Without OpenMP every team is the caller alone. */
+#ifdef _OPENMP
+enum { HAVE_TEAMS = 1 };
+#else
+enum { HAVE_TEAMS = 0 };
+#endif
+
 cm_status cm_threads_check(int threads, cm_error *error) {
     const int present = atomic_load(&prepared_threads);
-    const int wanted = threads - present;
+    const int wanted = HAVE_TEAMS ? threads - present : 0;
     if (wanted <= 0) {
         return CM_OK;
     }
@@ -120,13 +126,6 @@ cm_status cm_threads_check(int threads, cm_error *error) {
     free(started);
     return status;
 }
-#else
-cm_status cm_threads_check(int threads, cm_error *error) {
-    (void)threads;
-    (void)error;
-    return CM_OK; /* every team is the caller alone */
-}
-#endif
 
 /* ---- Floating-point modes and places ---- */
 

@@ -122,11 +122,11 @@ static bool set_value(const value_row *row, uint64_t value, void *structure) {
         memcpy(member, &value, sizeof value);
         return value <= INT64_MAX;
     case VALUE_DOUBLE:
-        memcpy(&real, &value, sizeof real);
-        memcpy(member, &value, sizeof value);
-        return is_valid(row->name, real);
+        break;
     }
-    return false;
+    memcpy(&real, &value, sizeof real);
+    memcpy(member, &value, sizeof value);
+    return is_valid(row->name, real);
 }
 
 /* ---- Writing ---- */
@@ -267,10 +267,12 @@ size_t cm_checkpoint_encode(const cm_checkpoint *run, uint8_t *bytes) {
 
 /* ---- Reading ---- */
 
-/* A cursor over the bytes that remembers the first thing that was wrong. */
+/* A cursor over the bytes that remembers the first thing that was wrong. Log and tensors are read
+ * twice: to check them, and to keep them. */
 typedef struct reader {
     const uint8_t *next, *end;
     const char *name;
+    bool keeps;
     cm_status status;
     cm_error *error;
 } reader;
@@ -282,9 +284,15 @@ static void refuse(reader *from, const char *field, const char *what) {
     }
 }
 
+static void refuse_if(reader *from, bool wrong, const char *field, const char *what) {
+    if (wrong) {
+        refuse(from, field, what);
+    }
+}
+
 /* NULL when fewer bytes are left. */
-static const uint8_t *take(reader *from, const char *field, size_t size) {
-    if (from->status == CM_OK && size > (size_t)(from->end - from->next)) {
+static const uint8_t *take(reader *from, const char *field, uint64_t size) {
+    if (from->status == CM_OK && size > (uint64_t)(from->end - from->next)) {
         refuse(from, field, "reaches beyond the end of the file");
     }
     if (from->status != CM_OK) {
@@ -317,17 +325,12 @@ static void expect_number(reader *from, const char *field, uint64_t expected) {
 /* Whether the text that comes next is this one. */
 static bool take_text(reader *from, const char *field, const char *expected) {
     const uint64_t length = take_number(from, field);
-    if (from->status == CM_OK && length > (uint64_t)(from->end - from->next)) {
-        refuse(from, field, "reaches beyond the end of the file");
-    }
-    const uint8_t *bytes = take(from, field, from->status == CM_OK ? (size_t)length : 0);
+    const uint8_t *bytes = take(from, field, length);
     return bytes != NULL && length == strlen(expected) && memcmp(bytes, expected, length) == 0;
 }
 
 static void expect_text(reader *from, const char *field, const char *expected) {
-    if (!take_text(from, field, expected)) {
-        refuse(from, field, "is not the name of this place");
-    }
+    refuse_if(from, !take_text(from, field, expected), field, "is not the name of this place");
 }
 
 static void differs(reader *from, const char *what) {
@@ -345,19 +348,27 @@ static void same_text(reader *from, const char *field, const char *what, const c
     }
 }
 
-/* "seed: 1 there, 0 here": where a person can read the difference. */
-static void option_differs(reader *from, const value_row *row, uint64_t there, uint64_t here) {
-    char what[128];
-    double real_there, real_here;
-    memcpy(&real_there, &there, sizeof there);
-    memcpy(&real_here, &here, sizeof here);
+/* As a person reads it; reals with `digits`. */
+static void format_value(const value_row *row, uint64_t value, int digits, char text[40]) {
+    double real;
+    memcpy(&real, &value, sizeof real);
     if (row->kind == VALUE_DOUBLE) {
-        snprintf(what, sizeof what, "%s (%.17g there, %.17g here)", row->name, real_there,
-                 real_here);
+        snprintf(text, 40, "%.*g", digits, real);
+    } else if (row->offset == offsetof(cm_train_options, schedule) && value < CM_SCHEDULE_COUNT) {
+        snprintf(text, 40, "%s", cm_schedule_name((cm_schedule_kind)value));
     } else {
-        snprintf(what, sizeof what, "%s (%" PRIu64 " there, %" PRIu64 " here)", row->name, there,
-                 here);
+        snprintf(text, 40, "%" PRIu64, value);
     }
+}
+
+/* "seed (1 there, 0 here)"; reals with as many digits as show the difference. */
+static void option_differs(reader *from, const value_row *row, uint64_t there, uint64_t here) {
+    char what[160], left[40] = "", right[40] = "";
+    for (int digits = 6; digits <= 17 && strcmp(left, right) == 0; ++digits) {
+        format_value(row, there, digits, left);
+        format_value(row, here, digits, right);
+    }
+    snprintf(what, sizeof what, "%s (%s there, %s here)", row->name, left, right);
     differs(from, what);
 }
 
@@ -390,28 +401,36 @@ static void take_identity(reader *from, const cm_checkpoint *run) {
     from->status = again.status;
 }
 
+/* What the state says of batches and epochs has to fit the place in the run. */
+static void check_state(reader *from, const cm_train_options *options,
+                        const cm_train_state *state) {
+    const cm_plateau *plateau = &state->schedule.plateau;
+    refuse_if(from,
+              state->epoch > options->epochs ||
+                  (state->epoch == options->epochs && state->step > 0),
+              "epoch", "is beyond the end of the run");
+    refuse_if(from, state->step > options->steps, "step", "is beyond the end of the epoch");
+    refuse_if(from,
+              state->valid_step > options->valid_steps ||
+                  (state->valid_step > 0 && state->step < options->steps),
+              "valid_step", "is beyond the end of the epoch, or before that of training");
+    refuse_if(from, state->correct > (int64_t)state->valid_step * options->batch, "correct",
+              "is more than were asked");
+    refuse_if(from, state->schedule.step != (int64_t)state->epoch * options->steps + state->step,
+              "schedule.step", "is not the number of steps done");
+    refuse_if(from, plateau->bad_epochs > state->epoch || plateau->since_best > state->epoch,
+              "schedule.plateau", "counts more epochs than were done");
+}
+
 static void take_state(reader *from, const cm_train_options *options, cm_train_state *state) {
     expect_number(from, "state", COUNT(state_rows));
     for (int i = 0; i < COUNT(state_rows); ++i) {
         const value_row *row = &state_rows[i];
         expect_text(from, row->name, row->name);
-        if (!set_value(row, take_number(from, row->name), state)) {
-            refuse(from, row->name, "is out of range");
-        }
+        refuse_if(from, !set_value(row, take_number(from, row->name), state), row->name,
+                  "is out of range");
     }
-    if (state->epoch > options->epochs || (state->epoch == options->epochs && state->step > 0)) {
-        refuse(from, "epoch", "is beyond the end of the run");
-    }
-    if (state->step > options->steps) {
-        refuse(from, "step", "is beyond the end of the epoch");
-    }
-    if (state->valid_step > options->valid_steps ||
-        (state->valid_step > 0 && state->step < options->steps)) {
-        refuse(from, "valid_step", "is beyond the end of the epoch, or before that of training");
-    }
-    if (state->correct > (int64_t)state->valid_step * options->batch) {
-        refuse(from, "correct", "is more than were asked");
-    }
+    check_state(from, options, state);
 }
 
 static void take_cursor(reader *from, const char *field, cm_stream *stream) {
@@ -423,38 +442,56 @@ static void take_cursor(reader *from, const char *field, cm_stream *stream) {
     }
 }
 
-static bool finite_losses(const double *losses, int count) {
-    for (int i = 0; i < count; ++i) {
-        if (!isfinite(losses[i])) {
+/* Whether `count` floats or doubles, which need not be aligned, are finite. */
+static bool all_finite(const uint8_t *bytes, size_t count, size_t size) {
+    for (size_t i = 0; i < count; ++i) {
+        float single = 0.0F;
+        double value = 0.0;
+        memcpy(size == sizeof single ? (void *)&single : (void *)&value, bytes + i * size, size);
+        if (!isfinite(single) || !isfinite(value)) {
             return false;
         }
     }
     return true;
 }
 
-/* As many steps and epochs as the state tells: never more than there is room for. */
-static void take_log(reader *from, const cm_checkpoint *run) {
-    const cm_train_state *state = run->state;
-    cm_train_result *result = run->result;
-    const int steps =
-        from->status == CM_OK ? state->epoch * run->identity->options->steps + state->step : 0;
-    expect_number(from, "step_losses", (uint64_t)steps);
-    const uint8_t *losses = take(from, "step_losses", (size_t)steps * sizeof(double));
-    if (losses != NULL) {
-        memcpy(result->step_losses, losses, (size_t)steps * sizeof(double));
-        result->step_count = steps;
-        if (!finite_losses(result->step_losses, steps)) {
-            refuse(from, "step_losses", "holds a loss that is not finite");
-        }
+static void take_epoch(reader *from, cm_epoch_result *epoch) {
+    for (int k = 0; k < COUNT(epoch_rows); ++k) {
+        refuse_if(from, !set_value(&epoch_rows[k], take_number(from, "epochs"), epoch),
+                  epoch_rows[k].name, "is out of range");
     }
+}
+
+/* As many steps and epochs as the state tells: never more than there is room for. */
+static void take_log(reader *from, const cm_checkpoint *run, const cm_train_state *state) {
+    cm_train_result *result = run->result;
+    const int64_t count = state->schedule.step;
+    const size_t steps = from->status == CM_OK ? (size_t)count : 0, size = steps * sizeof(double);
+    expect_number(from, "step_losses", steps);
+    const uint8_t *losses = take(from, "step_losses", size);
+    refuse_if(from, losses != NULL && !all_finite(losses, steps, sizeof(double)), "step_losses",
+              "holds a loss that is not finite");
     expect_number(from, "epochs", (uint64_t)state->epoch);
     for (int i = 0; from->status == CM_OK && i < state->epoch; ++i) {
-        for (int k = 0; k < COUNT(epoch_rows); ++k) {
-            if (!set_value(&epoch_rows[k], take_number(from, "epochs"), &result->epochs[i])) {
-                refuse(from, epoch_rows[k].name, "is out of range");
-            }
-        }
-        result->epoch_count = i + 1;
+        cm_epoch_result checked;
+        take_epoch(from, from->keeps ? &result->epochs[i] : &checked);
+    }
+    if (from->keeps) {
+        memcpy(result->step_losses, losses, size);
+        result->step_count = (int)count;
+        result->epoch_count = state->epoch;
+    }
+}
+
+/* num_batches_tracked is a count; the other tensors are floats. */
+static void check_tensor(reader *from, const cm_tensor_spec *spec, const uint8_t *values) {
+    int64_t batches = 0;
+    if (spec->kind == CM_TENSOR_NUM_BATCHES_TRACKED) {
+        memcpy(&batches, values, sizeof batches);
+        refuse_if(from, batches < 0 || batches > INT64_MAX / 2, spec->name, "is out of range");
+    } else {
+        refuse_if(from, !all_finite(values, spec->count, sizeof(float)), spec->name,
+                  "holds a value that is not finite");
     }
 }
 
@@ -464,11 +501,15 @@ static void take_tensor(reader *from, const cm_checkpoint *run, int index) {
     expect_text(from, spec->name, spec->name);
     expect_number(from, spec->name, spec->count);
     const uint8_t *values = take(from, spec->name, bytes);
-    if (values != NULL) {
-        memcpy(run->scratch, values, bytes); /* aligned */
-        cm_model_set_tensor(run->model, index, run->scratch);
-    }
     const uint8_t *moments = spec->learned ? take(from, spec->name, 2 * bytes) : NULL;
+    if (values != NULL) {
+        check_tensor(from, spec, values);
+    }
+    if (!from->keeps) {
+        return;
+    }
+    memcpy(run->scratch, values, bytes); /* aligned */
+    cm_model_set_tensor(run->model, index, run->scratch);
     if (moments != NULL) {
         memcpy(run->scratch, moments, 2 * bytes);
         cm_model_set_moments(run->model, index, (const float *)(void *)run->scratch,
@@ -480,17 +521,14 @@ static double take_power(reader *from, const char *field) {
     const uint64_t bits = take_number(from, field);
     double value;
     memcpy(&value, &bits, sizeof value);
-    if (!(value >= 0.0 && value <= 1.0)) {
-        refuse(from, field, "is not from 0 to 1");
-    }
+    refuse_if(from, !(value >= 0.0 && value <= 1.0), field, "is not from 0 to 1");
     return value;
 }
 
-static void take_model(reader *from, const cm_checkpoint *run) {
+static void take_model(reader *from, const cm_checkpoint *run, const cm_train_state *state) {
     cm_adam_state adam = {.step_count = (int64_t)take_number(from, "adam_steps")};
-    if (adam.step_count < run->result->step_count || adam.step_count > INT64_MAX / 2) {
-        refuse(from, "adam_steps", "is less than the steps of the run, or too many");
-    }
+    refuse_if(from, adam.step_count < state->schedule.step || adam.step_count > INT64_MAX / 2,
+              "adam_steps", "is less than the steps of the run, or too many");
     adam.beta1_power = take_power(from, "beta1_power");
     adam.beta2_power = take_power(from, "beta2_power");
     const int count = cm_model_tensor_count(run->model);
@@ -498,10 +536,8 @@ static void take_model(reader *from, const cm_checkpoint *run) {
     for (int i = 0; from->status == CM_OK && i < count; ++i) {
         take_tensor(from, run, i);
     }
-    cm_model_set_adam(run->model, &adam);
-    const char *bad = from->status == CM_OK ? cm_model_tensor_not_finite(run->model) : NULL;
-    if (bad != NULL) {
-        refuse(from, bad, "holds a value that is not finite");
+    if (from->keeps) {
+        cm_model_set_adam(run->model, &adam);
     }
 }
 
@@ -538,18 +574,26 @@ static void take_frame(reader *from, const uint8_t *bytes, size_t size) {
 cm_status cm_checkpoint_decode(const cm_checkpoint *run, const uint8_t *bytes, size_t size,
                                const char *name, cm_error *error) {
     reader from = {.name = name, .status = CM_OK, .error = error};
-    *run->state = (cm_train_state){.schedule = run->state->schedule};
-    run->result->step_count = 0;
-    run->result->epoch_count = 0;
+    cm_train_state state = {.schedule = run->state->schedule};
+    const cm_stream_cursor train = cm_stream_tell(run->train_stream);
+    const cm_stream_cursor valid = cm_stream_tell(run->valid_stream);
     take_frame(&from, bytes, size);
     take_identity(&from, run);
-    take_state(&from, run->identity->options, run->state);
+    take_state(&from, run->identity->options, &state);
     take_cursor(&from, "train_stream", run->train_stream);
     take_cursor(&from, "valid_stream", run->valid_stream);
-    take_log(&from, run);
-    take_model(&from, run);
-    if (from.status == CM_OK && from.next != from.end) {
-        refuse(&from, "sha256", "is not where the tensors end");
+    reader log = from;
+    take_log(&from, run, &state);
+    take_model(&from, run, &state);
+    refuse_if(&from, from.next != from.end, "sha256", "is not where the tensors end");
+    if (from.status != CM_OK) {
+        cm_stream_seek(run->train_stream, train);
+        cm_stream_seek(run->valid_stream, valid);
+        return from.status;
     }
-    return from.status;
+    log.keeps = true;
+    take_log(&log, run, &state);
+    take_model(&log, run, &state);
+    *run->state = state;
+    return CM_OK;
 }

@@ -56,7 +56,7 @@ size_t cm_checkpoint_encode(const cm_checkpoint *run, uint8_t *bytes);
  * Reads a checkpoint into the run's parts. Nothing is allocated; every size is checked against what
  * the run has room for. `name` is the file in messages. CM_BAD_INPUT: damaged, or of another
  * version; the message names the field. CM_USAGE: of another run; the message says what differs.
- * The run's parts are then of no use.
+ * The run's parts are then as they were.
  */
 cm_status cm_checkpoint_decode(const cm_checkpoint *run, const uint8_t *bytes, size_t size,
                                const char *name, cm_error *error);

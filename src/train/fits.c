@@ -40,5 +40,11 @@ cm_status cm_train_options_check(const cm_train_options *options, cm_error *erro
                        "step of at least 1, and a factor above 0 and at most 1",
                        (int)options->schedule, options->schedule_step, options->schedule_factor);
     }
+    if (options->until_accuracy > 0.0 && options->valid_steps == 0) {
+        return cm_fail(error, CM_USAGE,
+                       "--until-accuracy %g is never reached without validation; give "
+                       "--valid-steps of at least 1",
+                       options->until_accuracy);
+    }
     return CM_OK;
 }

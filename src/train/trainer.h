@@ -44,8 +44,8 @@ typedef struct cm_train_options {
 cm_train_options cm_train_options_default(void);
 
 /** CM_USAGE when a count is negative, the schedule is unknown or its step or factor out of range,
- * or epochs * steps is more than CM_MAX_TRAIN_STEPS. cm_train() looks at it too; this is for
- * programs that want to know early. */
+ * an accuracy is to be reached without validation, or epochs * steps is more than
+ * CM_MAX_TRAIN_STEPS. cm_train() looks at it too; this is for programs that want to know early. */
 cm_status cm_train_options_check(const cm_train_options *options, cm_error *error);
 
 /** CM_USAGE when the images (one grey channel) are not of the size that the network takes, or have

@@ -43,15 +43,21 @@ static cm_conv2d_shape any_shape(cm_check_case *c) {
                              .padding_w = cm_check_draw_int(c, 0, 3)};
 }
 
-/* Maps of the transform domains, with any channels and either algorithm. */
+/* What the transform domains fit, with any channels: maps of one size, or any map in tiles. */
 static cm_conv2d_shape transform_shape(cm_check_case *c) {
-    const bool dft = cm_check_draw_once_in(c, 2);
-    const int size = dft ? 9 : 3;
-    const bool direct = cm_check_draw_once_in(c, 4);
-    return (cm_conv2d_shape){.batch = cm_check_draw_int(c, 1, 17),
+    static const struct {
+        cm_conv2d_algorithm algorithm;
+        int least, largest, batch; /* sides of the map; images */
+    } rows[] = {{CM_CONV2D_T4, 3, 3, 17},
+                {CM_CONV2D_DFT10, 9, 9, 17},
+                {CM_CONV2D_WINOGRAD3, 1, 11, 3},
+                {CM_CONV2D_WINOGRAD4, 1, 11, 3},
+                {CM_CONV2D_DIRECT, 3, 9, 17}};
+    const int row = cm_check_draw_int(c, 0, (int)(sizeof rows / sizeof *rows) - 1);
+    return (cm_conv2d_shape){.batch = cm_check_draw_int(c, 1, rows[row].batch),
                              .in_channels = cm_check_draw_int(c, 1, MAX_TRANSFORM_CHANNELS),
-                             .height = size,
-                             .width = size,
+                             .height = cm_check_draw_int(c, rows[row].least, rows[row].largest),
+                             .width = cm_check_draw_int(c, rows[row].least, rows[row].largest),
                              .out_channels = cm_check_draw_int(c, 1, MAX_TRANSFORM_CHANNELS),
                              .kernel_h = 3,
                              .kernel_w = 3,
@@ -59,9 +65,26 @@ static cm_conv2d_shape transform_shape(cm_check_case *c) {
                              .stride_w = 1,
                              .padding_h = 1,
                              .padding_w = 1,
-                             .algorithm = direct ? CM_CONV2D_DIRECT
-                                          : dft  ? CM_CONV2D_DFT10
-                                                 : CM_CONV2D_T4};
+                             .algorithm = rows[row].algorithm};
+}
+
+/* So many tiles and channels on one side that a domain of tiles takes several blocks. */
+static cm_conv2d_shape blocks_shape(cm_check_case *c) {
+    const bool widens = cm_check_draw_once_in(c, 2);
+    const int few = cm_check_draw_int(c, 1, 3), many = cm_check_draw_int(c, 500, 520);
+    return (cm_conv2d_shape){.batch = cm_check_draw_int(c, 2, 3),
+                             .in_channels = widens ? few : many,
+                             .height = cm_check_draw_int(c, 23, 26),
+                             .width = cm_check_draw_int(c, 23, 26),
+                             .out_channels = widens ? many : few,
+                             .kernel_h = 3,
+                             .kernel_w = 3,
+                             .stride_h = 1,
+                             .stride_w = 1,
+                             .padding_h = 1,
+                             .padding_w = 1,
+                             .algorithm = cm_check_draw_once_in(c, 2) ? CM_CONV2D_WINOGRAD3
+                                                                      : CM_CONV2D_WINOGRAD4};
 }
 
 static cm_conv2d_shape linear_shape(cm_check_case *c) {
@@ -76,7 +99,7 @@ static void draw_shape(cm_check_case *c) {
         *s = report_shape(c);
         cm_conv2d_shape_init(s);
     } else if (style <= 3) {
-        *s = transform_shape(c);
+        *s = style == 1 && cm_check_draw_once_in(c, 4) ? blocks_shape(c) : transform_shape(c);
         cm_conv2d_shape_init(s);
     } else {
         do {

@@ -1,10 +1,11 @@
 /*
- * Any JSON object as what an interrupted report or sweep left: its members replace those of a file
- * that fits, so that mutations get past the comparison of machine and options. What is taken over
- * can be written again.
+ * Any JSON object as what an interrupted report, sweep or explore left: its members replace those
+ * of a file that fits, so that mutations get past the comparison of machine and options. What is
+ * taken over can be written again.
  */
 #include <signal.h>
 
+#include "explore/explore.h"
 #include "files/json.h"
 #include "fuzz.h"
 #include "report/report.h"
@@ -128,6 +129,50 @@ static void try_sweep(json_t *part) {
     json_decref(json);
 }
 
+/* ---- The exploration ---- */
+
+static void make_explore(cm_explore *explore) {
+    cm_error error = {""};
+    cm_explore_options options = cm_explore_options_default();
+    FUZZ_EXPECT(topology != NULL || cm_topology_load(&topology, &error) == CM_OK);
+    options.depth_count = options.pool_count = options.width_count = 1;
+    options.dropout_count = options.batch_norm_count = 1;
+    options.seeds = options.rounds = SEEDS;
+    options.until_accuracy = 0.5;
+    options.threads = 1;
+    options.isa = CM_ISA_SCALAR;
+    options.topology = topology;
+    FUZZ_EXPECT(cm_explore_make(&options, &dataset, NULL, NULL, &stop, explore, &error) ==
+                CM_INTERRUPTED);
+}
+
+static void try_explore(json_t *part) {
+    static cm_explore explore;
+    static json_t *whole;
+    cm_error error = {""};
+    if (whole == NULL) {
+        make_explore(&explore);
+        whole = cm_explore_to_json(&explore, &error);
+        FUZZ_EXPECT(whole != NULL);
+    }
+    json_t *json = merge(whole, part);
+    const cm_status status = cm_explore_take_json(&explore, json, "FILE", &error);
+    if (status == CM_OK) {
+        expect_writable(cm_explore_to_json(&explore, &error));
+        print_nothing(cm_explore_text(&explore));
+        print_nothing(cm_explore_markdown(&explore));
+    } else {
+        fuzz_expect_refused(status, &error, "FILE");
+    }
+    for (int i = 0; i < explore.measurements.count; ++i) {
+        explore.measurements.items[i].n = 0;
+    }
+    for (int i = 0; i < explore.point_count * SEEDS; ++i) {
+        explore.runs[i] = (cm_explore_run){0};
+    }
+    json_decref(json);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     json_t *part = NULL;
     cm_error error = {""};
@@ -135,6 +180,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         json_is_object(part)) {
         try_report(part);
         try_sweep(part);
+        try_explore(part);
     }
     json_decref(part);
     return 0;
