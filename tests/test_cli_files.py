@@ -84,7 +84,7 @@ class NotFiles(cli_support.CliTest):
     def test_outputs(self):
         self.refuse_all(2, "train", self.network, "--save", "FILE", "--data", "synthetic")
         self.refuse_all(2, "train", self.network, "--json", "FILE", "--data", "synthetic")
-        self.refuse_all(1, "variants", "--json", "FILE")
+        self.refuse_all(2, "variants", "--json", "FILE")
         for path, _ in self.bad:  # as they were
             self.assertTrue(os.path.lexists(os.path.join(self.folder, path)))
 

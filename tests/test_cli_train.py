@@ -81,8 +81,6 @@ class Results(CliTest):
         line = self.fails(1, *words, "--until-accuracy", "1", "--quiet", "--epochs", "100", "--lr",
                           "0")
         self.assertRegex(line, r"in \d\d epochs; the validation loss no longer fell: try another")
-        self.assertIn("--valid-steps", self.fails(2, *words, "--until-accuracy", "1",
-                                                  "--valid-steps", "0"))
         self.succeed(*words, "--quiet")
         self.assertIsNone(self.read_json("out.json")["reached_accuracy"])
         self.fails(2, *words, "--until-accuracy", "1.5")

@@ -84,15 +84,6 @@ static cm_status check_outputs(const train_options *options, cm_error *error) {
     return cm_check_outputs("train", outputs, 3, error);
 }
 
-static cm_status check_until_accuracy(const train_options *options, cm_error *error) {
-    const cm_train_options *train = &options->train;
-    return train->until_accuracy > 0.0 && (!trains(options) || train->valid_steps == 0)
-               ? cm_fail(error, CM_USAGE,
-                         "train: --until-accuracy needs training and validation; give --epochs, "
-                         "--steps and --valid-steps of at least 1")
-               : CM_OK;
-}
-
 static cm_status check_checkpoint(train_options *options, cm_error *error) {
     cm_checkpoint_options *checkpoint = &options->checkpoint;
     if (checkpoint->every > 0 && checkpoint_path(options) == NULL) {
@@ -300,9 +291,6 @@ cm_status cm_command_train(const cm_command *command, int argc, const char **arg
         status = cm_rate_options_apply(&rate, &options.train, error);
         if (status == CM_OK) {
             status = cm_train_options_check(&options.train, error);
-        }
-        if (status == CM_OK) {
-            status = check_until_accuracy(&options, error);
         }
         if (status == CM_OK) {
             status = check_checkpoint(&options, error);

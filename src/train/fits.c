@@ -40,11 +40,11 @@ cm_status cm_train_options_check(const cm_train_options *options, cm_error *erro
                        "step of at least 1, and a factor above 0 and at most 1",
                        (int)options->schedule, options->schedule_step, options->schedule_factor);
     }
-    if (options->until_accuracy > 0.0 && options->valid_steps == 0) {
+    if (options->until_accuracy > 0.0 &&
+        (options->epochs == 0 || options->steps == 0 || options->valid_steps == 0)) {
         return cm_fail(error, CM_USAGE,
-                       "--until-accuracy %g is never reached without validation; give "
-                       "--valid-steps of at least 1",
-                       options->until_accuracy);
+                       "--until-accuracy needs training and validation; give --epochs, --steps and "
+                       "--valid-steps of at least 1");
     }
     return CM_OK;
 }
