@@ -438,7 +438,7 @@ static void test_options_are_checked(void **state) {
     assert_int_equal(cm_train_options_check(&options, &error), CM_OK);
     options.until_accuracy = 0.5;
     assert_int_equal(cm_train_options_check(&options, &error), CM_USAGE);
-    assert_non_null(strstr(error.message, "without validation"));
+    assert_non_null(strstr(error.message, "needs training and validation"));
     cm_train_options schedules[4] = {options_of(1, 1, 1), options_of(1, 1, 1), options_of(1, 1, 1),
                                      options_of(1, 1, 1)};
     schedules[0].schedule = CM_SCHEDULE_COUNT;
