@@ -48,6 +48,11 @@ static ptrdiff_t strip_of(int channels) {
     return fits ? STRIP : channels;
 }
 
+/* Whether planes of so many channels are more than one strip. */
+static bool in_strips(int channels) {
+    return strip_of(channels) < channels;
+}
+
 /* Where a channel of a tile is in a plane of `count` tiles. */
 static ptrdiff_t plane_at(ptrdiff_t count, int channels, ptrdiff_t tile, ptrdiff_t channel) {
     const ptrdiff_t strip = strip_of(channels);
@@ -169,7 +174,7 @@ typedef struct fetch_ahead {
 static fetch_ahead fetch_planes(const transform_job *job, int next, const float *planes,
                                 ptrdiff_t plane, int channels, ptrdiff_t tiles) {
     fetch_ahead ahead = {.lines = 0};
-    if (next < job->domain->frequencies && strip_of(channels) < channels) {
+    if (next < job->domain->frequencies && in_strips(channels)) {
         const cm_frequency *frequency = &job->frequency[next];
         ahead.stream.run = planes + frequency->plane * plane;
         ahead.stream.floats = cost_of(frequency) * plane;
@@ -205,7 +210,7 @@ static void multiply(const cm_frequency *frequency, const kernel_side *side, ptr
     const ptrdiff_t strip = strip_of(side->depth), row = strip_of(side->columns);
     const int first = panel * CM_TILE_COLUMNS;
     const int rest = side->columns - first;
-    const bool strips = strip < side->depth;
+    const bool strips = in_strips(side->depth);
     const float *a = planes->left + frequency->plane * left_plane;
     float *re = planes->results + frequency->result * planes->result_plane +
                 plane_at(count, side->columns, 0, first);
@@ -364,7 +369,7 @@ static void multiply_weights(const transform_job *job, const cm_frequency *frequ
     const float *d = job->workspace + job->layout.right +
                      job->domain->partner(frequency->plane) * job->y_plane +
                      plane_at(count, job->shape->out_channels, 0, where->out_channels.begin);
-    const bool far = strip_of(job->shape->in_channels) == job->shape->in_channels;
+    const bool far = !in_strips(job->shape->in_channels);
     cm_gemm_tile tile = {
         .a = x,
         .a_row = 1,
@@ -464,7 +469,7 @@ static void backward_weights(const cm_team *team, const transform_job *job, cm_r
     enum { TILE = VF_TILE_ROWS * CM_TILE_COLUMNS };
     const cm_conv2d_shape *shape = job->shape;
     const int frequencies = job->domain->frequencies;
-    const bool strips = strip_of(shape->in_channels) < shape->in_channels;
+    const bool strips = in_strips(shape->in_channels);
     _Alignas(64) float re[TILE];
     _Alignas(64) float im[TILE];
     memset(re, 0, sizeof re); /* columns beyond the last channel are folded too */

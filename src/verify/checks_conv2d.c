@@ -43,6 +43,13 @@ static cm_conv2d_shape any_shape(cm_check_case *c) {
                              .padding_w = cm_check_draw_int(c, 0, 3)};
 }
 
+/* With the 3x3 kernel that keeps the size of the map. */
+static cm_conv2d_shape same_3x3(cm_conv2d_shape shape) {
+    shape.kernel_h = shape.kernel_w = 3;
+    shape.stride_h = shape.stride_w = shape.padding_h = shape.padding_w = 1;
+    return shape;
+}
+
 /* What the transform domains fit, with any channels: maps of one size, or any map in tiles. */
 static cm_conv2d_shape transform_shape(cm_check_case *c) {
     static const struct {
@@ -54,37 +61,26 @@ static cm_conv2d_shape transform_shape(cm_check_case *c) {
                 {CM_CONV2D_WINOGRAD4, 1, 11, 3},
                 {CM_CONV2D_DIRECT, 3, 9, 17}};
     const int row = cm_check_draw_int(c, 0, (int)(sizeof rows / sizeof *rows) - 1);
-    return (cm_conv2d_shape){.batch = cm_check_draw_int(c, 1, rows[row].batch),
-                             .in_channels = cm_check_draw_int(c, 1, MAX_TRANSFORM_CHANNELS),
-                             .height = cm_check_draw_int(c, rows[row].least, rows[row].largest),
-                             .width = cm_check_draw_int(c, rows[row].least, rows[row].largest),
-                             .out_channels = cm_check_draw_int(c, 1, MAX_TRANSFORM_CHANNELS),
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride_h = 1,
-                             .stride_w = 1,
-                             .padding_h = 1,
-                             .padding_w = 1,
-                             .algorithm = rows[row].algorithm};
+    return same_3x3(
+        (cm_conv2d_shape){.batch = cm_check_draw_int(c, 1, rows[row].batch),
+                          .in_channels = cm_check_draw_int(c, 1, MAX_TRANSFORM_CHANNELS),
+                          .height = cm_check_draw_int(c, rows[row].least, rows[row].largest),
+                          .width = cm_check_draw_int(c, rows[row].least, rows[row].largest),
+                          .out_channels = cm_check_draw_int(c, 1, MAX_TRANSFORM_CHANNELS),
+                          .algorithm = rows[row].algorithm});
 }
 
 /* So many tiles and channels on one side that a domain of tiles takes several blocks. */
 static cm_conv2d_shape blocks_shape(cm_check_case *c) {
     const bool widens = cm_check_draw_once_in(c, 2);
     const int few = cm_check_draw_int(c, 1, 3), many = cm_check_draw_int(c, 500, 520);
-    return (cm_conv2d_shape){.batch = cm_check_draw_int(c, 2, 3),
-                             .in_channels = widens ? few : many,
-                             .height = cm_check_draw_int(c, 23, 26),
-                             .width = cm_check_draw_int(c, 23, 26),
-                             .out_channels = widens ? many : few,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride_h = 1,
-                             .stride_w = 1,
-                             .padding_h = 1,
-                             .padding_w = 1,
-                             .algorithm = cm_check_draw_once_in(c, 2) ? CM_CONV2D_WINOGRAD3
-                                                                      : CM_CONV2D_WINOGRAD4};
+    return same_3x3((cm_conv2d_shape){
+        .batch = cm_check_draw_int(c, 2, 3),
+        .in_channels = widens ? few : many,
+        .height = cm_check_draw_int(c, 23, 26),
+        .width = cm_check_draw_int(c, 23, 26),
+        .out_channels = widens ? many : few,
+        .algorithm = cm_check_draw_once_in(c, 2) ? CM_CONV2D_WINOGRAD3 : CM_CONV2D_WINOGRAD4});
 }
 
 static cm_conv2d_shape linear_shape(cm_check_case *c) {
