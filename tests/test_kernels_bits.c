@@ -191,6 +191,39 @@ static void finds_writes_outside(void **state) {
 }
 #endif
 
+/* The cases that the fuzz target makes of bytes: of every instruction set here, and small ones
+ * where it says so. */
+static void bytes_decide_a_case(void **state) {
+    (void)state;
+    enum { INPUTS = 8, WORDS = 32, SMALL_WORK = 20 * 1000 };
+    int sets = 0;
+    for (cm_isa isa = 0; isa < CM_ISA_COUNT; ++isa) {
+        sets += cm_kernels_of(isa) != NULL;
+    }
+    cm_check_report small = {0, 0, 0}, any = {0, 0, 0};
+    for (int kernel = 0; kernel < cm_check_kernel_count(); ++kernel) {
+        for (uint32_t input = 0; input < INPUTS; ++input) {
+            uint32_t words[WORDS];
+            const cm_random_key key = {SEED, CM_RANDOM_TEST, (uint32_t)kernel, input};
+            for (uint32_t i = 0; i < WORDS / 4; ++i) {
+                cm_philox4x32(&key, i, words + 4 * i);
+            }
+            const cm_check_report before = any;
+            cm_error error = {""};
+            if (cm_check_kernel_bytes(2, kernel, (const uint8_t *)words, sizeof words, SMALL_WORK,
+                                      &small, &error) != CM_OK ||
+                cm_check_kernel_bytes(2, kernel, (const uint8_t *)words, sizeof words, 0, &any,
+                                      &error) != CM_OK) {
+                fail_msg("%s", error.message);
+            }
+            assert_true(any.elements > before.elements);
+            assert_int_equal((any.elements - before.elements) % sets, 0);
+        }
+    }
+    assert_int_equal(small.cases, INPUTS * cm_check_kernel_count());
+    assert_true(small.elements > 0 && small.elements < any.elements / 4);
+}
+
 static void refuses_wrong_arguments(void **state) {
     (void)state;
     cm_error error = {""};
@@ -210,6 +243,7 @@ int main(void) {
 #ifndef CM_HAVE_ASAN
         cmocka_unit_test(finds_writes_outside),
 #endif
+        cmocka_unit_test(bytes_decide_a_case),
         cmocka_unit_test(refuses_wrong_arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

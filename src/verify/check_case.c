@@ -20,7 +20,7 @@
 #define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
 #endif
 
-enum { GUARD_BYTES = 64, GUARD_FILL = 0xC3, ALIGNMENT = 64 };
+enum { GUARD_BYTES = 64, GUARD_FILL = 0xC3, ALIGNMENT = 64, MACS_AN_ELEMENT = 8 };
 
 void cm_check_case_init(cm_check_case *c, uint64_t seed, int kernel, int number) {
     *c = (cm_check_case){.key = {seed, CM_RANDOM_TEST, (uint32_t)kernel, (uint32_t)number},
@@ -68,6 +68,43 @@ int cm_check_draw_channels(cm_check_case *c) {
         return cm_check_draw_int(c, 1, 129);
     }
     return edges[cm_check_draw_int(c, 0, (int)(sizeof edges / sizeof edges[0]) - 1)];
+}
+
+int64_t cm_check_macs(const cm_conv2d_shape *s) {
+    return (int64_t)s->batch * s->out_height * s->out_width * s->out_channels * s->kernel_h *
+           s->kernel_w * s->in_channels;
+}
+
+/* Its numbers are drawn, copied and compared. */
+static int64_t conv2d_work(const cm_conv2d_shape *s) {
+    const int64_t x = (int64_t)s->batch * s->height * s->width * s->in_channels;
+    const int64_t weight = (int64_t)s->kernel_h * s->kernel_w * s->in_channels * s->out_channels;
+    const int64_t y = (int64_t)s->batch * s->out_height * s->out_width * s->out_channels;
+    return cm_check_macs(s) + MACS_AN_ELEMENT * (x + weight + y);
+}
+
+static bool halve_largest(int *const *sizes, int count) {
+    int *largest = sizes[0];
+    for (int i = 1; i < count; ++i) {
+        largest = *sizes[i] > *largest ? sizes[i] : largest;
+    }
+    const bool halves = *largest > 1;
+    *largest -= *largest / 2;
+    return halves;
+}
+
+void cm_check_fit_conv2d(const cm_check_case *c, cm_conv2d_shape *s) {
+    int *const sizes[] = {&s->batch, &s->in_channels, &s->out_channels};
+    while (c->work > 0 && conv2d_work(s) > c->work && halve_largest(sizes, 3)) {
+    }
+}
+
+void cm_check_fit_map(const cm_check_case *c, cm_map_shape *s) {
+    int *const sizes[] = {&s->batch, &s->channels};
+    while (c->work > 0 &&
+           MACS_AN_ELEMENT * (int64_t)s->batch * s->height * s->width * s->channels > c->work &&
+           halve_largest(sizes, 2)) {
+    }
 }
 
 size_t cm_check_type_size(cm_check_type type) {
@@ -221,17 +258,18 @@ void cm_check_buffers_free(cm_check_buffers *b, const cm_check_case *c) {
     *b = (cm_check_buffers){0};
 }
 
+static bool filled(const unsigned char *from, const unsigned char *to) {
+    while (from < to && *from == GUARD_FILL) {
+        ++from;
+    }
+    return from == to;
+}
+
 static bool guards_whole(const cm_check_buffers *b, const cm_check_case *c, int i) {
     const unsigned char *memory = b->memory[i];
-    const size_t begin = GUARD_BYTES + c->arrays[i].offset;
-    const size_t end = begin + array_bytes(&c->arrays[i]);
-    const size_t all = memory_bytes(&c->arrays[i]);
-    for (size_t at = 0; at < all; ++at) {
-        if ((at < begin || at >= end) && memory[at] != GUARD_FILL) {
-            return false;
-        }
-    }
-    return true;
+    const unsigned char *data = memory + GUARD_BYTES + c->arrays[i].offset;
+    return filled(memory, data) &&
+           filled(data + array_bytes(&c->arrays[i]), memory + memory_bytes(&c->arrays[i]));
 }
 
 int cm_check_buffers_damaged(const cm_check_buffers *b, const cm_check_case *c) {

@@ -59,7 +59,8 @@ typedef struct cm_check_case {
     int array_count;
     cm_check_array arrays[CM_CHECK_MAX_ARRAYS];
 
-    int threads; /* the team that the workspace must be large enough for */
+    int threads;  /* the team that the workspace must be large enough for */
+    int64_t work; /* most that a shape may cost, in multiply-adds; 0: whatever is drawn */
 
     /* Arguments that are not arrays; each kernel uses some. */
     char shape[224]; /* as text */
@@ -104,6 +105,13 @@ float cm_check_draw_uniform(cm_check_case *c);
 bool cm_check_draw_once_in(cm_check_case *c, int n);
 /** A number of channels: 1, a vector width, one beside it, or anything up to 129. */
 int cm_check_draw_channels(cm_check_case *c);
+
+/** Multiply-adds of one pass over a whole map. */
+int64_t cm_check_macs(const cm_conv2d_shape *s);
+/** Halve the largest of batch and channels until the shape costs no more than c->work, if that is
+ * possible. Of images and kernels they change nothing, so the shape stays a valid one. */
+void cm_check_fit_conv2d(const cm_check_case *c, cm_conv2d_shape *s);
+void cm_check_fit_map(const cm_check_case *c, cm_map_shape *s);
 
 /** Adds an array, at a random offset from alignment, and draws the contents of an F32 one. Returns
  * them, or NULL where there are none (outputs, count 0, no memory). */

@@ -5,11 +5,6 @@
 
 enum { MAX_MACS = 400 * 1000, MAX_TRANSFORM_CHANNELS = 40 };
 
-static int64_t macs(const cm_conv2d_shape *s) {
-    return (int64_t)s->batch * s->out_height * s->out_width * s->out_channels * s->kernel_h *
-           s->kernel_w * s->in_channels;
-}
-
 /* The report's layers with few images. */
 static cm_conv2d_shape report_shape(cm_check_case *c) {
     static const struct {
@@ -41,6 +36,15 @@ static cm_conv2d_shape any_shape(cm_check_case *c) {
                              .stride_w = cm_check_draw_int(c, 1, 3),
                              .padding_h = cm_check_draw_int(c, 0, 3),
                              .padding_w = cm_check_draw_int(c, 0, 3)};
+}
+
+/* Columns of outputs so long that sums over them take several calls of the micro-kernel. */
+static cm_conv2d_shape tall_shape(cm_check_case *c) {
+    cm_conv2d_shape s = any_shape(c);
+    s.height = cm_check_draw_int(c, 65, 90);
+    s.width = cm_check_draw_int(c, 1, 6);
+    s.stride_h = 1;
+    return s;
 }
 
 /* With the 3x3 kernel that keeps the size of the map. */
@@ -99,9 +103,10 @@ static void draw_shape(cm_check_case *c) {
         cm_conv2d_shape_init(s);
     } else {
         do {
-            *s = style == 4 ? linear_shape(c) : any_shape(c);
-        } while (!cm_conv2d_shape_init(s) || macs(s) > MAX_MACS);
+            *s = style == 4 ? linear_shape(c) : style == 5 ? tall_shape(c) : any_shape(c);
+        } while (!cm_conv2d_shape_init(s) || cm_check_macs(s) > MAX_MACS);
     }
+    cm_check_fit_conv2d(c, s);
     snprintf(
         c->shape, sizeof c->shape,
         "%s, batch %d, channels %d -> %d, map %dx%d, kernel %dx%d, stride %dx%d, padding %dx%d",

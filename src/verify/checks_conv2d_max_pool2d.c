@@ -34,6 +34,7 @@ static void draw_shapes(cm_check_case *c) {
         if (!allowed(s)) {
             continue;
         }
+        cm_check_fit_conv2d(c, s);
         *pool = (cm_max_pool2d_shape){.batch = s->batch,
                                       .height = s->out_height,
                                       .width = s->out_width,

@@ -10,7 +10,7 @@ static size_t map_count(const cm_map_shape *s) {
 }
 
 /* The report's maps with few images, or anything. */
-static cm_map_shape draw_map(cm_check_case *c) {
+static cm_map_shape draw_any_map(cm_check_case *c) {
     static const struct { int size, batch; } rows[] = {{28, 1}, {9, 5}, {3, 64}, {1, 64}};
     cm_map_shape s;
     if (cm_check_draw_once_in(c, 6)) {
@@ -26,6 +26,12 @@ static cm_map_shape draw_map(cm_check_case *c) {
                            .width = cm_check_draw_int(c, 1, 15),
                            .channels = cm_check_draw_channels(c)};
     } while (map_count(&s) > MAX_ELEMENTS);
+    return s;
+}
+
+static cm_map_shape draw_map(cm_check_case *c) {
+    cm_map_shape s = draw_any_map(c);
+    cm_check_fit_map(c, &s);
     return s;
 }
 

@@ -154,31 +154,62 @@ static cm_status compare(const place *p, const cm_check_buffers *expected,
     return CM_OK;
 }
 
-/* Both runs of a drawn case. */
-static cm_status run_case(const place *p, cm_check_report *report, cm_error *error) {
-    cm_check_buffers expected = {0}, found = {0};
+static cm_status out_of_memory(const place *p, cm_error *error) {
+    return cm_fail(error, CM_FAILED, "kernel check %s: out of memory", p->check->name);
+}
+
+/* Runs `p->kernels` on a drawn case and compares with what scalar on one thread gave. */
+static cm_status run_and_compare(const place *p, const cm_check_buffers *expected,
+                                 cm_check_report *report, cm_error *error) {
+    cm_check_buffers found = {0};
     cm_status status;
-    if (!p->drawn->out_of_memory && cm_check_buffers_init(&expected, p->drawn, FILL_EXPECTED) &&
-        cm_check_buffers_init(&found, p->drawn, FILL_FOUND)) {
-        region scalar = {p->check, cm_kernels_of(CM_ISA_SCALAR), p->drawn, &expected};
+    if (cm_check_buffers_init(&found, p->drawn, FILL_FOUND)) {
         region tested = {p->check, p->kernels, p->drawn, &found};
-        cm_team_run(1, run_region, &scalar);
         cm_team_run(p->threads, run_region, &tested);
-        status = compare(p, &expected, &found, report, error);
+        status = compare(p, expected, &found, report, error);
     } else {
-        status = cm_fail(error, CM_FAILED, "kernel check %s: out of memory", p->check->name);
+        status = out_of_memory(p, error);
     }
-    cm_check_buffers_free(&expected, p->drawn);
     cm_check_buffers_free(&found, p->drawn);
     return status;
 }
 
-/* A case of (seed, kernel, number), with `bytes` in front of its random numbers. */
-static cm_status draw_and_run(place *p, int kernel, const uint8_t *bytes, size_t size,
+/* The instruction sets that one drawn case runs on. */
+typedef struct kernel_sets {
+    const cm_kernels *sets[CM_ISA_COUNT];
+    int count;
+} kernel_sets;
+
+static cm_status run_case(place *p, const kernel_sets *tested, cm_check_report *report,
+                          cm_error *error) {
+    cm_check_buffers expected = {0};
+    cm_status status = CM_OK;
+    if (!p->drawn->out_of_memory && cm_check_buffers_init(&expected, p->drawn, FILL_EXPECTED)) {
+        region scalar = {p->check, cm_kernels_of(CM_ISA_SCALAR), p->drawn, &expected};
+        cm_team_run(1, run_region, &scalar);
+    } else {
+        status = out_of_memory(p, error);
+    }
+    for (int i = 0; i < tested->count && status == CM_OK; ++i) {
+        p->kernels = tested->sets[i];
+        status = run_and_compare(p, &expected, report, error);
+    }
+    cm_check_buffers_free(&expected, p->drawn);
+    return status;
+}
+
+/* What decides a case: its number, or bytes in front of random numbers; and how large it may be. */
+typedef struct source {
+    const uint8_t *bytes;
+    size_t size;
+    int64_t work; /* 0: no further limit */
+} source;
+
+static cm_status draw_and_run(place *p, const kernel_sets *tested, int kernel, const source *from,
                               cm_check_report *report, cm_error *error) {
     cm_check_report ignored = {0, 0, 0};
     cm_check_case drawn;
-    if (p->kernels == NULL || p->threads < 1 || p->number < 0 || kernel < 0 ||
+    if (tested->sets[0] == NULL || p->threads < 1 || p->number < 0 || kernel < 0 ||
         kernel >= CHECK_COUNT) {
         return cm_fail(error, CM_USAGE,
                        "kernel check: kernel %d, case %d on %d threads: needs kernels of this "
@@ -186,13 +217,14 @@ static cm_status draw_and_run(place *p, int kernel, const uint8_t *bytes, size_t
                        kernel, p->number, p->threads, (int)CHECK_COUNT);
     }
     cm_check_case_init(&drawn, p->seed, kernel, p->number);
-    drawn.bytes = bytes;
-    drawn.byte_count = size / sizeof(uint32_t) * sizeof(uint32_t);
+    drawn.bytes = from->bytes;
+    drawn.byte_count = from->size / sizeof(uint32_t) * sizeof(uint32_t);
+    drawn.work = from->work;
     drawn.threads = p->threads; /* scratch memory is for this team, and not a byte more */
     p->check = &checks[kernel];
     p->check->draw(&drawn);
     p->drawn = &drawn;
-    const cm_status status = run_case(p, report != NULL ? report : &ignored, error);
+    const cm_status status = run_case(p, tested, report != NULL ? report : &ignored, error);
     cm_check_case_free(&drawn);
     if (report != NULL) {
         ++report->cases;
@@ -202,15 +234,21 @@ static cm_status draw_and_run(place *p, int kernel, const uint8_t *bytes, size_t
 
 cm_status cm_check_kernel_case(const cm_kernels *kernels, int threads, uint64_t seed, int kernel,
                                int number, cm_check_report *report, cm_error *error) {
-    place p = {.kernels = kernels, .threads = threads, .seed = seed, .number = number};
-    return draw_and_run(&p, kernel, NULL, 0, report, error);
+    place p = {.threads = threads, .seed = seed, .number = number};
+    return draw_and_run(&p, &(kernel_sets){{kernels}, 1}, kernel, &(source){0}, report, error);
 }
 
-cm_status cm_check_kernel_bytes(const cm_kernels *kernels, int threads, int kernel,
-                                const uint8_t *bytes, size_t size, cm_check_report *report,
-                                cm_error *error) {
-    place p = {.kernels = kernels, .threads = threads, .number = CM_CHECK_BYTES_CASE};
-    return draw_and_run(&p, kernel, bytes, size, report, error);
+cm_status cm_check_kernel_bytes(int threads, int kernel, const uint8_t *bytes, size_t size,
+                                int64_t work, cm_check_report *report, cm_error *error) {
+    place p = {.threads = threads, .number = CM_CHECK_BYTES_CASE};
+    kernel_sets all = {{NULL}, 0};
+    for (int isa = CM_ISA_SCALAR; isa < CM_ISA_COUNT; ++isa) {
+        const cm_kernels *kernels = cm_kernels_of((cm_isa)isa);
+        if (kernels != NULL) {
+            all.sets[all.count++] = kernels;
+        }
+    }
+    return draw_and_run(&p, &all, kernel, &(source){bytes, size, work}, report, error);
 }
 
 cm_status cm_check_kernels(const cm_kernels *kernels, int threads, uint64_t seed, int cases,

@@ -41,13 +41,14 @@ cm_status cm_check_kernel_case(const cm_kernels *kernels, int threads, uint64_t 
                                int number, cm_check_report *report, cm_error *error);
 
 /**
- * The same with a case that `bytes` decide: four a draw, first the shape, then the arrays' numbers
+ * A case that `bytes` decide, for fuzzing: four a draw, first the shape, then the arrays' numbers
  * as bit patterns. What follows the last byte is drawn as in case CM_CHECK_BYTES_CASE of seed 0.
- * For fuzzing.
+ * Every instruction set of this machine is compared, one after the other. `work`: what the shape
+ * may cost in multiply-adds, as far as fewer images and channels can make it so; 0: whatever is
+ * drawn.
  */
-cm_status cm_check_kernel_bytes(const cm_kernels *kernels, int threads, int kernel,
-                                const uint8_t *bytes, size_t size, cm_check_report *report,
-                                cm_error *error);
+cm_status cm_check_kernel_bytes(int threads, int kernel, const uint8_t *bytes, size_t size,
+                                int64_t work, cm_check_report *report, cm_error *error);
 
 /** Cases 0 .. cases-1 of every kernel, up to the first that fails. CM_USAGE if threads or cases is
  * less than 1. */
