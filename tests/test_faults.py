@@ -335,12 +335,17 @@ class Damage(Faults):
 
 
 class ResultFiles(Faults):
-    """report and sweep go on from their JSON: cut anywhere it is refused, and left as it is."""
+    """report, sweep and explore go on from their JSON: cut anywhere it is refused, and left as it
+    is."""
     COMMANDS = (
         ("report", ("report", "--variants", "./small.txt", "--allow-synthetic", "--seeds", "2",
                     "--epochs", "1", "--steps", "2", "--valid-steps", "1")),
         ("sweep", ("sweep", "--variants", "./small.txt", "--no-accuracy", "--cores", "1",
-                   "--rounds", "2", "--seconds", "0.001")))
+                   "--rounds", "2", "--seconds", "0.001")),
+        ("explore", ("explore", "--depth", "3", "--pool", "3", "--batch-norm", "off", "--width",
+                     "8", "--schedule", "constant", "--epochs", "1", "--steps", "2",
+                     "--valid-steps", "1", "--rounds", "1", "--seconds", "0.001",
+                     "--allow-synthetic")))
 
     def test_cut(self):
         for name, words in self.COMMANDS:
