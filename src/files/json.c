@@ -5,18 +5,24 @@
 
 #include "files/atomic_file.h"
 
+cm_status cm_json_decode(const char *text, size_t size, const char *name, json_t **value,
+                         json_error_t *problem, cm_error *error) {
+    *value = json_loadb(text, size, JSON_REJECT_DUPLICATES, problem);
+    if (*value == NULL && problem->text[0] == '\0') { /* what Jansson says then */
+        return cm_fail(error, CM_FAILED, "%s: out of memory; close other programs", name);
+    }
+    return *value != NULL ? CM_OK : CM_BAD_INPUT;
+}
+
 cm_status cm_json_parse(const char *text, size_t size, const char *name, json_t **value,
                         cm_error *error) {
     json_error_t problem;
-    *value = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
-    if (*value == NULL && problem.text[0] == '\0') { /* what Jansson says then */
-        return cm_fail(error, CM_FAILED, "%s: out of memory; close other programs", name);
+    const cm_status status = cm_json_decode(text, size, name, value, &problem, error);
+    if (status != CM_BAD_INPUT) {
+        return status;
     }
-    if (*value == NULL) {
-        return cm_fail(error, CM_BAD_INPUT, "%s:%d: not valid JSON: %s; correct or remove the file",
-                       name, problem.line > 0 ? problem.line : 1, problem.text);
-    }
-    return CM_OK;
+    return cm_fail(error, CM_BAD_INPUT, "%s:%d: not valid JSON: %s; correct or remove the file",
+                   name, problem.line > 0 ? problem.line : 1, problem.text);
 }
 
 cm_status cm_json_load(const char *path, size_t limit, json_t **value, cm_error *error) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "files/atomic_file.h"
+#include "files/json.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "tensors are copied between memory and files as they are");
@@ -121,15 +122,12 @@ static cm_status parse_header(const char *text, size_t length, const char *name,
                        (int)MAX_SEPARATORS);
     }
     json_error_t problem;
-    *header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &problem);
-    if (*header == NULL && problem.text[0] == '\0') { /* what Jansson says then */
-        return cm_fail(error, CM_FAILED, "%s: out of memory; close other programs", name);
-    }
-    if (*header == NULL) {
+    const cm_status status = cm_json_decode(text, length, name, header, &problem, error);
+    if (status == CM_BAD_INPUT) {
         return cm_fail(error, CM_BAD_INPUT, "%s: byte %d: header: %s; is the file damaged?", name,
                        LENGTH_SIZE + problem.position, problem.text);
     }
-    return check_metadata(*header, name, error);
+    return status == CM_OK ? check_metadata(*header, name, error) : status;
 }
 
 /* ---- tensors ---- */

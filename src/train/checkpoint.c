@@ -7,6 +7,7 @@
 
 #include "convmark.h"
 #include "files/sha256.h"
+#include "train/checkpoint_values.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "checkpoints are little-endian, and their arrays are copied");
@@ -14,120 +15,6 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 enum { FORMAT_VERSION = 1, HASH_SIZE = 64, VALUE_SIZE = 8 };
 
 static const char MAGIC[8] = {'\x89', 'C', 'M', 'C', 'K', 'P', 'T', '\n'};
-
-/* ---- Structures as tables: a row a member, each an 8-byte value behind its name ---- */
-
-typedef enum value_kind { VALUE_INT, VALUE_BOOL, VALUE_UINT64, VALUE_DOUBLE } value_kind;
-
-typedef struct value_row {
-    const char *name;
-    value_kind kind;
-    size_t offset;
-} value_row;
-
-#define ROW(type, kind, member) \
-    { #member, VALUE_##kind, offsetof(type, member) }
-#define OPTION(kind, member) ROW(cm_train_options, kind, member)
-#define STATE(kind, member) ROW(cm_train_state, kind, member)
-#define EPOCH(member) ROW(cm_epoch_result, DOUBLE, member)
-
-/* A new member of cm_train_options, or of the state, is a row here. */
-static const value_row option_rows[] = {
-    OPTION(UINT64, seed),
-    OPTION(INT, epochs),
-    OPTION(INT, steps),
-    OPTION(INT, valid_steps),
-    OPTION(INT, batch),
-    OPTION(BOOL, shuffle),
-    OPTION(DOUBLE, optimizer.learning_rate),
-    OPTION(DOUBLE, optimizer.beta1),
-    OPTION(DOUBLE, optimizer.beta2),
-    OPTION(DOUBLE, optimizer.epsilon),
-    OPTION(DOUBLE, optimizer.weight_decay),
-    OPTION(INT, schedule),
-    OPTION(INT, schedule_step),
-    OPTION(DOUBLE, schedule_factor),
-    OPTION(DOUBLE, plateau_factor),
-    OPTION(INT, plateau_patience),
-    OPTION(INT, early_stopping_patience),
-    OPTION(DOUBLE, until_accuracy),
-};
-
-static const value_row state_rows[] = {
-    STATE(INT, epoch),
-    STATE(INT, step),
-    STATE(INT, valid_step),
-    STATE(DOUBLE, loss_sum),
-    STATE(DOUBLE, valid_loss_sum),
-    STATE(UINT64, correct),
-    STATE(DOUBLE, current.train_loss),
-    STATE(DOUBLE, current.test_loss),
-    STATE(DOUBLE, current.accuracy),
-    STATE(DOUBLE, current.learning_rate),
-    STATE(DOUBLE, current.train_seconds),
-    STATE(DOUBLE, current.valid_seconds),
-    STATE(DOUBLE, current.joules),
-    STATE(DOUBLE, schedule.rate),
-    STATE(UINT64, schedule.step),
-    STATE(DOUBLE, schedule.plateau.best),
-    STATE(INT, schedule.plateau.bad_epochs),
-    STATE(INT, schedule.plateau.since_best),
-    STATE(DOUBLE, train_seconds),
-    STATE(BOOL, early_stopped),
-    STATE(BOOL, reached_accuracy),
-};
-
-static const value_row epoch_rows[] = {
-    EPOCH(train_loss),    EPOCH(test_loss),     EPOCH(accuracy), EPOCH(learning_rate),
-    EPOCH(train_seconds), EPOCH(valid_seconds), EPOCH(joules),
-};
-
-#define COUNT(rows) ((int)(sizeof(rows) / sizeof(rows)[0]))
-
-static uint64_t get_value(const value_row *row, const void *structure) {
-    const void *member = (const char *)structure + row->offset;
-    uint64_t value = 0;
-    switch (row->kind) {
-    case VALUE_INT:
-        return (uint64_t)(int64_t)(*(const int *)member);
-    case VALUE_BOOL:
-        return *(const bool *)member ? 1 : 0;
-    case VALUE_UINT64:
-    case VALUE_DOUBLE:
-        memcpy(&value, member, sizeof value);
-        break;
-    }
-    return value;
-}
-
-/* Not negative, and finite; but there is a best of none, and joules that cannot be measured. */
-static bool is_valid(const char *name, double value) {
-    const char *last = strrchr(name, '.');
-    last = last != NULL ? last + 1 : name;
-    return (value >= 0.0 && (isfinite(value) || strcmp(last, "best") == 0)) ||
-           (isnan(value) && strcmp(last, "joules") == 0);
-}
-
-static bool set_value(const value_row *row, uint64_t value, void *structure) {
-    void *member = (char *)structure + row->offset;
-    double real = 0.0;
-    switch (row->kind) {
-    case VALUE_INT:
-        *(int *)member = value <= INT32_MAX ? (int)value : 0;
-        return value <= INT32_MAX;
-    case VALUE_BOOL:
-        *(bool *)member = value == 1;
-        return value <= 1;
-    case VALUE_UINT64:
-        memcpy(member, &value, sizeof value);
-        return value <= INT64_MAX;
-    case VALUE_DOUBLE:
-        break;
-    }
-    memcpy(&real, &value, sizeof real);
-    memcpy(member, &value, sizeof value);
-    return is_valid(row->name, real);
-}
 
 /* ---- Writing ---- */
 
@@ -152,11 +39,11 @@ static void put_text(writer *to, const char *text) {
     put(to, text, strlen(text));
 }
 
-static void put_rows(writer *to, const value_row *rows, int count, const void *structure) {
-    put_number(to, (uint64_t)count);
-    for (int i = 0; i < count; ++i) {
-        put_text(to, rows[i].name);
-        put_number(to, get_value(&rows[i], structure));
+static void put_values(writer *to, const cm_values *values, const void *structure) {
+    put_number(to, (uint64_t)values->count);
+    for (int i = 0; i < values->count; ++i) {
+        put_text(to, values->rows[i].name);
+        put_number(to, cm_value_get(&values->rows[i], structure));
     }
 }
 
@@ -167,7 +54,7 @@ static void put_identity(writer *to, const cm_checkpoint *run) {
     put_text(to, cm_conv2d_algorithm_name(cm_model_conv_algorithm(run->model)));
     put_text(to, identity->data_sha256);
     put_text(to, identity->initial_sha256);
-    put_rows(to, option_rows, COUNT(option_rows), identity->options);
+    put_values(to, &cm_option_values, identity->options);
 }
 
 static void put_cursor(writer *to, const cm_stream *stream) {
@@ -181,8 +68,8 @@ static void put_log(writer *to, const cm_train_result *result) {
     put(to, result->step_losses, (size_t)result->step_count * sizeof(double));
     put_number(to, (uint64_t)result->epoch_count);
     for (int i = 0; i < result->epoch_count; ++i) {
-        for (int k = 0; k < COUNT(epoch_rows); ++k) {
-            put_number(to, get_value(&epoch_rows[k], &result->epochs[i]));
+        for (int k = 0; k < cm_epoch_values.count; ++k) {
+            put_number(to, cm_value_get(&cm_epoch_values.rows[k], &result->epochs[i]));
         }
     }
 }
@@ -228,7 +115,7 @@ static void put_run(writer *to, const cm_checkpoint *run) {
     put_number(to, FORMAT_VERSION);
     put_number(to, CM_NUMERIC_CONTRACT);
     put_identity(to, run);
-    put_rows(to, state_rows, COUNT(state_rows), run->state);
+    put_values(to, &cm_state_values, run->state);
     put_cursor(to, run->train_stream);
     put_cursor(to, run->valid_stream);
     put_log(to, run->result);
@@ -243,7 +130,7 @@ size_t cm_checkpoint_limit(const cm_checkpoint *run) {
     writer to = {0};
     put_run(&to, &counted);
     const size_t steps = (size_t)options->epochs * (size_t)options->steps;
-    return to.size + steps * VALUE_SIZE + (size_t)options->epochs * COUNT(epoch_rows) * VALUE_SIZE +
+    return to.size + steps * VALUE_SIZE + (size_t)options->epochs * (size_t)cm_epoch_values.count * VALUE_SIZE +
            HASH_SIZE;
 }
 
@@ -348,36 +235,23 @@ static void same_text(reader *from, const char *field, const char *what, const c
     }
 }
 
-/* As a person reads it; reals with `digits`. */
-static void format_value(const value_row *row, uint64_t value, int digits, char text[40]) {
-    double real;
-    memcpy(&real, &value, sizeof real);
-    if (row->kind == VALUE_DOUBLE) {
-        snprintf(text, 40, "%.*g", digits, real);
-    } else if (row->offset == offsetof(cm_train_options, schedule) && value < CM_SCHEDULE_COUNT) {
-        snprintf(text, 40, "%s", cm_schedule_name((cm_schedule_kind)value));
-    } else {
-        snprintf(text, 40, "%" PRIu64, value);
-    }
-}
-
 /* "seed (1 there, 0 here)"; reals with as many digits as show the difference. */
-static void option_differs(reader *from, const value_row *row, uint64_t there, uint64_t here) {
+static void option_differs(reader *from, const cm_value_row *row, uint64_t there, uint64_t here) {
     char what[160], left[40] = "", right[40] = "";
     for (int digits = 6; digits <= 17 && strcmp(left, right) == 0; ++digits) {
-        format_value(row, there, digits, left);
-        format_value(row, here, digits, right);
+        cm_value_format(row, there, digits, left, sizeof left);
+        cm_value_format(row, here, digits, right, sizeof right);
     }
     snprintf(what, sizeof what, "%s (%s there, %s here)", row->name, left, right);
     differs(from, what);
 }
 
 static void same_options(reader *from, const cm_train_options *options) {
-    expect_number(from, "options", COUNT(option_rows));
-    for (int i = 0; i < COUNT(option_rows); ++i) {
-        const value_row *row = &option_rows[i];
+    expect_number(from, "options", (uint64_t)cm_option_values.count);
+    for (int i = 0; i < cm_option_values.count; ++i) {
+        const cm_value_row *row = &cm_option_values.rows[i];
         expect_text(from, row->name, row->name);
-        const uint64_t there = take_number(from, row->name), here = get_value(row, options);
+        const uint64_t there = take_number(from, row->name), here = cm_value_get(row, options);
         if (from->status == CM_OK && there != here) {
             option_differs(from, row, there, here);
         }
@@ -423,11 +297,11 @@ static void check_state(reader *from, const cm_train_options *options,
 }
 
 static void take_state(reader *from, const cm_train_options *options, cm_train_state *state) {
-    expect_number(from, "state", COUNT(state_rows));
-    for (int i = 0; i < COUNT(state_rows); ++i) {
-        const value_row *row = &state_rows[i];
+    expect_number(from, "state", (uint64_t)cm_state_values.count);
+    for (int i = 0; i < cm_state_values.count; ++i) {
+        const cm_value_row *row = &cm_state_values.rows[i];
         expect_text(from, row->name, row->name);
-        refuse_if(from, !set_value(row, take_number(from, row->name), state), row->name,
+        refuse_if(from, !cm_value_set(row, take_number(from, row->name), state), row->name,
                   "is out of range");
     }
     check_state(from, options, state);
@@ -456,9 +330,9 @@ static bool all_finite(const uint8_t *bytes, size_t count, size_t size) {
 }
 
 static void take_epoch(reader *from, cm_epoch_result *epoch) {
-    for (int k = 0; k < COUNT(epoch_rows); ++k) {
-        refuse_if(from, !set_value(&epoch_rows[k], take_number(from, "epochs"), epoch),
-                  epoch_rows[k].name, "is out of range");
+    for (int k = 0; k < cm_epoch_values.count; ++k) {
+        refuse_if(from, !cm_value_set(&cm_epoch_values.rows[k], take_number(from, "epochs"), epoch),
+                  cm_epoch_values.rows[k].name, "is out of range");
     }
 }
 
