@@ -60,15 +60,30 @@ class ReportTest(CliTest):
         text = self.report("--seeds", "1", "--output", "out", "--restart")
         self.assertIn("run 1/1", text)
 
-    def test_interrupted(self):
-        # A run that would take hours: it is stopped when the first file of a short one is there.
+    def start(self, *words):
+        """A report that would take hours."""
         words = [PROGRAM, "report", "--data", "synthetic", "--allow-synthetic", "--epochs", "1",
                  "--steps", "2", "--valid-steps", "1", "--threads", "1", "--variants",
-                 self.network, "--seeds", "1000", "--output", "out"]
+                 self.network, "--seeds", "1000", "--output", "out", *words]
         program = subprocess.Popen(words, cwd=self.folder, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    env=environment())
         self.addCleanup(program.kill)
+        return program
+
+    def test_killed_after_restart(self):
+        self.report("--seeds", "1", "--output", "out")
+        self.assertTrue(os.path.exists(self.path("out/report.md")))
+        program = self.start("--restart")
+        limit = time.monotonic() + 60
+        while os.path.exists(self.path("out/report.md")) and time.monotonic() < limit:
+            time.sleep(0.01)
+        program.kill()
+        program.communicate()
+        self.assertFalse(os.path.exists(self.path("out/report.md")))  # of the first report
+
+    def test_interrupted(self):
+        program = self.start()  # it is stopped when the first file of a short run is there
         while not os.path.exists(self.path("out/report.json")) and program.poll() is None:
             time.sleep(0.01)
         program.send_signal(signal.SIGINT)

@@ -67,13 +67,13 @@ class SweepTest(CliTest):
             self.assertIn("tiny gives other bits", self.refused(1, "--cores", "2,1", "--pin",
                                                                 "scatter"))
 
-    def interrupt(self, appears, *words):
-        """What a sweep says that is told to stop when this file is there."""
+    def interrupt(self, name, *words, gone=False):
+        """What a sweep says that is told to stop when this file is there, or gone."""
         process = subprocess.Popen([PROGRAM, "sweep", *QUICK, "--variants", self.network, "--cores",
                                     "1", *words], cwd=self.folder, env=environment(),
                                    stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
         limit = time.monotonic() + 60
-        while not os.path.exists(self.path(appears)) and time.monotonic() < limit:
+        while os.path.exists(self.path(name)) == gone and time.monotonic() < limit:
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
         text = process.communicate(timeout=60)[1].decode()
@@ -104,6 +104,17 @@ class SweepTest(CliTest):
         self.assertIn("nothing to go on from",
                       self.interrupt("new", "--restart", "--output", "new", "--seconds", "1",
                                      "--batch", "1,2,3,4,5,6,7,8"))
+
+    def test_tables_of_an_earlier_sweep_do_not_stay_beside_another(self):
+        words = ["--rounds", "60", "--seconds", "0.02"]
+        tables = [self.path("convmark-sweep/sweep" + suffix) for suffix in (".csv", ".md")]
+        self.sweep()
+        self.assertEqual([os.path.exists(path) for path in tables], [True, True])
+        self.interrupt("convmark-sweep/sweep.csv", "--restart", *words, gone=True)
+        self.assertEqual([os.path.exists(path) for path in tables], [False, False])
+        self.assertFalse(self.read_json("convmark-sweep/sweep.json")["complete"])
+        self.sweep(*words)
+        self.assertEqual([os.path.exists(path) for path in tables], [True, True])
 
     def test_another_sweep_is_not_gone_on_with(self):
         self.sweep()

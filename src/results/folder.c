@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "convmark.h"
 #include "files/atomic_file.h"
@@ -57,10 +58,33 @@ cm_status cm_folder_write(const char *folder, const char *name, char *text, cm_e
     return status;
 }
 
+/* What an earlier call made of its results does not say what ours are. */
+static cm_status remove_tables(const char *folder, const char *kind, cm_error *error) {
+    static const char *const suffixes[] = {".csv", ".md"};
+    char path[CM_FOLDER_PATH_SIZE];
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; ++i) {
+        const cm_status status = path_of(folder, kind, suffixes[i], path, error);
+        if (status != CM_OK) {
+            return status;
+        }
+        if (unlink(path) != 0 && errno != ENOENT) {
+            return cm_fail(error, CM_FAILED, "%s: an earlier call's file cannot be removed: %s",
+                           path, strerror(errno));
+        }
+    }
+    return CM_OK;
+}
+
 cm_status cm_folder_write_json(const char *folder, const char *kind, json_t *json,
                                cm_error *error) {
     char path[CM_FOLDER_PATH_SIZE];
-    cm_status status = json == NULL ? CM_FAILED : path_of(folder, kind, ".json", path, error);
+    cm_status status = json == NULL ? CM_FAILED : CM_OK;
+    if (status == CM_OK && json_is_false(json_object_get(json, "complete"))) {
+        status = remove_tables(folder, kind, error);
+    }
+    if (status == CM_OK) {
+        status = path_of(folder, kind, ".json", path, error);
+    }
     if (status == CM_OK) {
         status = cm_json_write(path, json, error);
     }

@@ -27,7 +27,8 @@ cm_status cm_folder_prepare(const char *folder, const char *kind, bool restart,
 /** Writes a file of the folder; frees `text`, of which NULL is "no memory". */
 cm_status cm_folder_write(const char *folder, const char *name, char *text, cm_error *error);
 
-/** Writes KIND.json; takes over the reference, of which NULL is an error that was told already. */
+/** Writes KIND.json; takes over the reference, of which NULL is an error that was told already.
+ * Where it is not complete yet, KIND.csv and .md, which an earlier call left, are removed. */
 cm_status cm_folder_write_json(const char *folder, const char *kind, json_t *json, cm_error *error);
 
 /** The head of such a file: schema_version, kind, complete, program, command, machine, conditions.
