@@ -204,6 +204,33 @@ static void test_check_leaves_nothing(void **state) {
     assert_int_equal(entries(), 1);
 }
 
+static void test_two_spellings_of_one_path(void **state) {
+    (void)state;
+    put("there", "x");
+    assert_int_equal(mkdir("sub", 0700), 0);
+    assert_int_equal(symlink("sub", "way"), 0);
+    assert_int_equal(symlink("there", "link"), 0);
+    static const struct {
+        const char *a, *b;
+        bool same;
+    } rows[] = {{"new", "new", true},
+                {"new", "./new", true},
+                {"new", "sub/../new", true},
+                {"sub/new", "way/new", true},
+                {"link", "there", true},
+                {"new", "other", false},
+                {"new", "sub/new", false},
+                {"no/folder", "./no/folder", false},
+                {"-", "-", true},
+                {"-", "./-", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+        assert_int_equal(cm_path_same(rows[i].a, rows[i].b), rows[i].same);
+        assert_int_equal(cm_path_same(rows[i].b, rows[i].a), rows[i].same);
+    }
+    assert_true(cm_path_same(path, "file"));
+    assert_true(cm_path_same("/new", "//new"));
+}
+
 /* A disk that is full in the middle of the file, played by the limit on file sizes. */
 static void test_failed_write_keeps_the_old_file(void **state) {
     (void)state;
@@ -379,13 +406,21 @@ static void test_read_start(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(writes_and_replaces), TEST(permissions),
-        TEST(follows_links),       TEST(refuses),
-        TEST(permission_denied),   TEST(check_leaves_nothing),
-        TEST(other_temporary),     TEST(failed_write_keeps_the_old_file),
-        TEST(standard_output),     TEST(read),
-        TEST(read_start),          TEST(keeps_the_file_before),
-        TEST(lock_file),           TEST(leftovers_of_killed_runs),
+        TEST(writes_and_replaces),
+        TEST(permissions),
+        TEST(follows_links),
+        TEST(refuses),
+        TEST(permission_denied),
+        TEST(check_leaves_nothing),
+        TEST(other_temporary),
+        TEST(failed_write_keeps_the_old_file),
+        TEST(standard_output),
+        TEST(read),
+        TEST(read_start),
+        TEST(keeps_the_file_before),
+        TEST(lock_file),
+        TEST(leftovers_of_killed_runs),
+        TEST(two_spellings_of_one_path),
     };
     return cmocka_run_group_tests_name("atomic_file", tests, NULL, NULL);
 }

@@ -58,7 +58,8 @@ class Checkpoints(CliTest):
                      "--save", "a")
         self.assertEqual(self.compared("a"), whole)
         self.assertEqual(self.files(), ["c", "c.previous"])
-        self.succeed(*self.WORDS, "--resume", "c", "--json", "b.json", "--save", "b")
+        self.succeed(*self.WORDS, "--resume", "c", "--checkpoint", "./c", "--json", "b.json",
+                     "--save", "b")
         self.assertEqual(self.compared("b"), whole)
 
     def test_the_format_is_the_documented_one(self):
@@ -131,6 +132,10 @@ class Checkpoints(CliTest):
                 (2, ("--checkpoint", "-"), "standard output"),
                 (2, ("--checkpoint", "n", "--every", "0"), "--every"),
                 (2, ("--checkpoint", "n", "--json", "n"), "are both 'n'"),
+                (2, ("--checkpoint", "n", "--json", "./n"), "--json are both './n'"),
+                (2, ("--checkpoint", "n", "--save", os.path.join(self.folder, "n")),
+                 "--save and --checkpoint are both 'n'"),
+                (2, ("--resume", "c", "--save", ".//c"), "--save and --resume are both 'c'"),
                 (2, ("--checkpoint", "n", "--steps", "0"), "nothing to go on from"),
                 (2, ("--checkpoint", "no/folder"), "--checkpoint: no/folder")):
             with self.subTest(words):

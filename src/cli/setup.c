@@ -115,7 +115,7 @@ cm_status cm_check_outputs(const char *command, const cm_output *outputs, int co
         status = cm_check_output(a->option, a->path, a->allow_stdout, error);
         for (int k = 0; status == CM_OK && a->path != NULL && k < i; ++k) {
             const cm_output *b = &outputs[k];
-            if (b->path != NULL && strcmp(a->path, b->path) == 0) {
+            if (b->path != NULL && cm_path_same(a->path, b->path)) {
                 status = cm_fail(error, CM_USAGE, "%s: --%s and --%s are both '%s'; give two files",
                                  command, b->option, a->option, a->path);
             }

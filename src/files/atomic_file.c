@@ -316,6 +316,46 @@ cm_status cm_path_check_writable(const char *path, bool allow_stdout, cm_error *
     return code == 0 ? CM_OK : fail_errno(error, CM_FAILED, path, "cannot write", code);
 }
 
+/* The folder and the name in it that a path leads to; free() what is returned. NULL: no memory, or
+ * there is no such folder. */
+static char *locate(const char *path, struct stat *folder, const char **name) {
+    char *found = realpath(path, NULL);
+    if (found == NULL) {
+        found = strdup(path);
+    }
+    if (found == NULL) {
+        return NULL;
+    }
+    char *slash = strrchr(found, '/');
+    *name = slash == NULL ? found : slash + 1;
+    int code;
+    if (slash == NULL || slash == found) {
+        code = stat(slash == NULL ? "." : "/", folder);
+    } else {
+        *slash = '\0';
+        code = stat(found, folder);
+    }
+    if (code != 0) {
+        free(found);
+        return NULL;
+    }
+    return found;
+}
+
+bool cm_path_same(const char *a, const char *b) {
+    if (strcmp(a, b) == 0 || strcmp(a, "-") == 0 || strcmp(b, "-") == 0) {
+        return strcmp(a, b) == 0;
+    }
+    struct stat folder_a, folder_b;
+    const char *name_a, *name_b;
+    char *found_a = locate(a, &folder_a, &name_a), *found_b = locate(b, &folder_b, &name_b);
+    const bool same = found_a != NULL && found_b != NULL && strcmp(name_a, name_b) == 0 &&
+                      folder_a.st_dev == folder_b.st_dev && folder_a.st_ino == folder_b.st_ino;
+    free(found_a);
+    free(found_b);
+    return same;
+}
+
 /* Opens a regular file for reading; a pipe without a writer does not block. */
 static cm_status open_regular(const char *path, int *fd, uint64_t *size, cm_error *error) {
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

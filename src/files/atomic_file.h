@@ -40,6 +40,10 @@ cm_status cm_file_write_keeping(const char *path, const char *previous, const vo
  */
 cm_status cm_path_check_writable(const char *path, bool allow_stdout, cm_error *error);
 
+/** Whether cm_file_write() would write the same file under both paths, however they are spelt: one
+ * folder, one name in it, links followed. "-" is only the same as itself. */
+bool cm_path_same(const char *a, const char *b);
+
 /**
  * Reads a regular file of at most `limit` bytes. *data has a NUL behind its `size` bytes (which may
  * contain others); free() it. A missing, unreadable or larger file, a folder, pipe or device is

@@ -40,7 +40,7 @@ static cm_status check_path(const cm_checkpointer *to, cm_error *error) {
         return cm_fail(error, CM_FAILED, "%s: is a link; give the path of the checkpoint itself",
                        to->path);
     }
-    const bool same = to->options->resume != NULL && strcmp(to->options->resume, to->path) == 0;
+    const bool same = to->options->resume != NULL && cm_path_same(to->options->resume, to->path);
     if (!same && (exists(to->path) || exists(to->previous))) {
         return cm_fail(error, CM_USAGE,
                        "%s: there is a checkpoint already%s; go on from it with --resume %s, or "
