@@ -13,7 +13,7 @@ case ${1:-} in
 '') ;;
 --missed) missed=("$@") ;;
 --help | -h) sed -n '2,6s/^# //p' "$0" && exit 0 ;;
-*) fail "unknown option '$1' (try --help)" ;;
+*) fail_usage "unknown option '$1' (try --help)" ;;
 esac
 
 require "$NEEDS_BUILD $NEEDS_DATA $NEEDS_TEST"

@@ -25,7 +25,7 @@ rows=$(sed -n 's/^cm_add_fuzz_target(\(.*\))$/\1/p' $sources/CMakeLists.txt |
 targets=$(awk '{ print $1 }' <<<"$rows")
 for target in "$@"; do
     grep -qx -e "$target" <<<"$targets" ||
-        fail "no fuzz target '$target'; there are:" $targets
+        fail_usage "no fuzz target '$target'; there are:" $targets
 done
 [ $# -gt 0 ] && targets=$(printf '%s\n' "$@")
 

@@ -12,6 +12,12 @@ fail() {
     exit 1
 }
 
+# Of what was asked for, not of the work.
+fail_usage() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 2
+}
+
 # What is needed, a row each: kind, what to look for, Debian's package, Fedora's.
 #   command  a program in PATH         module  a pkg-config module
 #   file     a file                    cmake   a cmake of this version or a later one

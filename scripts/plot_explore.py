@@ -8,12 +8,8 @@ Needs matplotlib (Debian: apt install python3-matplotlib).
 
 import sys
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402  (after the choice of backend)
-
-import plot_sweep  # noqa: E402
+import plot_sweep
+from drawing import matplotlib, pyplot
 
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 FRONTIER = "#333333"

@@ -11,12 +11,8 @@ import json
 import pathlib
 import sys
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402  (after the choice of backend)
-
-import plot_sweep  # noqa: E402
+import plot_sweep
+from drawing import pyplot
 
 OURS = "convmark"
 TITLES = {"convmark": "convmark", "pytorch": "PyTorch", "pytorch-compile": "PyTorch, compiled",

@@ -9,10 +9,7 @@ Needs matplotlib (Debian: apt install python3-matplotlib).
 import json
 import sys
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402  (after the choice of backend)
+from drawing import pyplot
 
 OURS, THEIRS, PUBLISHED = "#1b6ca8", "#b5b5b5", "#c8102e"
 

@@ -10,10 +10,7 @@ Several profiles (before and after, say) get a colour each. A profile is what
 import json
 import sys
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402  (after the choice of backend)
+from drawing import pyplot
 
 COLOURS = ["#1b6ca8", "#c8102e", "#2e8b57", "#8a5a9e"]
 CEILING = "#555555"

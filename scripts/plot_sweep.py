@@ -10,10 +10,7 @@ import json
 import math
 import sys
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402  (after the choice of backend)
+from drawing import pyplot
 
 COLOURS = ["#1b6ca8", "#c8102e", "#2e8b57", "#8a5a9e", "#c77800", "#00838f", "#6d4c41", "#546e7a"]
 MODES = {"train": "training", "infer": "inference"}

@@ -18,18 +18,15 @@ import pathlib
 import sys
 import tempfile
 
-import matplotlib
+import plot_explore
+import plot_peers
+import plot_report
+import plot_roofline
+import plot_sweep
+from drawing import matplotlib, pyplot
 
-matplotlib.use("Agg")
 matplotlib.rcParams["svg.hashsalt"] = "convmark"  # the same picture, the same file,
 os.environ.setdefault("SOURCE_DATE_EPOCH", "0")  # whenever it is drawn
-from matplotlib import pyplot  # noqa: E402  (after the choice of backend)
-
-import plot_explore  # noqa: E402
-import plot_peers  # noqa: E402
-import plot_report  # noqa: E402
-import plot_roofline  # noqa: E402
-import plot_sweep  # noqa: E402
 
 STYLE = """
 :root { color-scheme: light dark; --text: #1c1e21; --page: #ffffff; --soft: #5f6368;

@@ -15,7 +15,7 @@ case ${1:-} in
 '') ;;
 --quick | --all) mode=${1#--} ;;
 --help | -h) sed -n '2,8s/^# //p' "$0" && exit 0 ;;
-*) fail "unknown option '$1' (try --help)" ;;
+*) fail_usage "unknown option '$1' (try --help)" ;;
 esac
 
 passed=0 failed=0 skipped=0

@@ -1,4 +1,5 @@
-"""scripts/run.sh, test.sh and lib.sh, with stand-ins for apt-get, cmake and ctest.
+"""scripts/run.sh, test.sh and lib.sh, with stand-ins for apt-get, cmake and ctest; and the scripts
+that draw, without matplotlib.
 
 Each test has a folder with a copy of the scripts, and a PATH of its own that holds the stand-ins
 and the few ordinary tools that the scripts use. Every stand-in writes its call into a log.
@@ -8,6 +9,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -277,11 +279,34 @@ class TestCommand(Sandbox):
         self.assertEqual(done.stdout.splitlines()[-1], "1 passed, 1 failed", done.stderr)
         self.assertEqual(done.returncode, 1)
 
-    def test_unknown_option(self):
-        done = self.run_tests("--fast")
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("--fast", done.stderr)
-        self.assertEqual(self.calls("ctest"), [])
+    def test_unknown_words(self):
+        (self.folder / "tests/fuzz").mkdir(parents=True)
+        shutil.copy(SCRIPTS.parent / "tests/fuzz/CMakeLists.txt", self.folder / "tests/fuzz")
+        for words in ("test.sh --fast", "coverage.sh --fast", "fuzz.sh no_target",
+                      "fuzz.sh 5 no_target"):
+            with self.subTest(words):
+                done = self.run_bash("scripts/" + words)
+                self.assertEqual(done.returncode, 2)
+                self.assertIn(words.split()[-1], done.stderr)
+                self.assertEqual(len(done.stderr.splitlines()), 1)
+                self.assertEqual(self.log.read_text(encoding="utf-8"), "")
+
+
+class Drawing(unittest.TestCase):
+    def test_without_matplotlib(self):
+        scripts = [*SCRIPTS.glob("plot_*.py"), SCRIPTS / "report_page.py"]
+        self.assertGreater(len(scripts), 5)
+        with tempfile.TemporaryDirectory(prefix="convmark-scripts-") as folder:
+            pathlib.Path(folder, "matplotlib.py").write_text(
+                "raise ModuleNotFoundError(\"No module named 'matplotlib'\")", encoding="utf-8")
+            for script in scripts:
+                with self.subTest(script.name):
+                    done = subprocess.run([sys.executable, script, "a", "b"], check=False,
+                                          capture_output=True, text=True,
+                                          env={**os.environ, "PYTHONPATH": folder})
+                    self.assertEqual((done.returncode, done.stdout), (1, ""))
+                    self.assertRegex(done.stderr, rf"\A{script.name}: [^\n]*apt install "
+                                                  r"python3-matplotlib[^\n]*\n\Z")
 
 
 if __name__ == "__main__":
