@@ -237,6 +237,19 @@ static void test_markdown_command(void **state) {
     cm_report_free(&report);
 }
 
+/* A field that cannot be made into text is an error, not an empty field. */
+static void test_markdown_without_a_field(void **state) {
+    (void)state;
+    const cm_report_options options = two_variants();
+    cm_report report;
+    assert_int_equal(cm_report_make(&options, &dataset, NULL, NULL, NULL, &report, NULL), CM_OK);
+    json_t *unwritable = json_array();
+    json_array_append_new(unwritable, json_string_nocheck("\xff")); /* not UTF-8 */
+    json_object_set_new(report.machine, "odd", unwritable);
+    assert_null(cm_report_markdown(&report));
+    cm_report_free(&report);
+}
+
 static void test_format(void **state) {
     (void)state;
     assert_string_equal(cm_format_count(0).text, "0");
@@ -279,6 +292,7 @@ int main(void) {
         cmocka_unit_test_setup(test_missing_variants, setup),
         cmocka_unit_test_setup(test_text, setup),
         cmocka_unit_test_setup(test_markdown_command, setup),
+        cmocka_unit_test_setup(test_markdown_without_a_field, setup),
         cmocka_unit_test_setup(test_format, setup),
         cmocka_unit_test_setup(test_synthetic, setup),
     };

@@ -20,8 +20,9 @@ extern "C" {
 /** Flags of every dump: two spaces of indent, 17 significant digits. */
 #define CM_JSON_DUMP_FLAGS (JSON_INDENT(2) | JSON_REAL_PRECISION(17))
 
-/** The object or array that text of `size` bytes is; json_decref() it. CM_BAD_INPUT, with no message
- * but *problem, when it is not JSON; CM_FAILED, with a message that begins with `name`: no memory. */
+/** The object or array that text of `size` bytes is; json_decref() it. CM_BAD_INPUT, with no
+ * message but *problem, when it is not JSON; CM_FAILED, with a message that begins with `name`: no
+ * memory. */
 cm_status cm_json_decode(const char *text, size_t size, const char *name, json_t **value,
                          json_error_t *problem, cm_error *error);
 

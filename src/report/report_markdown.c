@@ -88,24 +88,29 @@ static void print_claim(FILE *out, const cm_report *report, int claim) {
     }
 }
 
-static void print_machine(FILE *out, const cm_report *report) {
+/* False: no memory. */
+static bool print_machine(FILE *out, const cm_report *report) {
     const char *key;
     json_t *value;
     fputs("| | |\n|---|---|\n", out);
     json_object_foreach(report->machine, key, value) {
         size_t size = 0;
-        char *text = cm_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT, &size);
+        char *text = NULL;
+        const char *shown = json_string_value(value);
+        if (shown == NULL) {
+            shown = text = cm_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT, &size);
+        }
+        if (shown == NULL) {
+            return false;
+        }
         fputs("| ", out);
         print_escaped(out, key);
         fputs(" | ", out);
-        if (json_is_string(value)) {
-            print_escaped(out, json_string_value(value));
-        } else if (text != NULL) {
-            print_escaped(out, text);
-        }
+        print_escaped(out, shown);
         fputs(" |\n", out);
         free(text);
     }
+    return true;
 }
 
 static void print_runs(FILE *out, const cm_report *report) {
@@ -158,8 +163,8 @@ char *cm_report_markdown(const cm_report *report) {
           out);
     print_runs(out, report);
     fputs("\n## Machine\n\n", out);
-    print_machine(out, report);
-    const bool failed = ferror(out) != 0;
+    const bool whole = print_machine(out, report);
+    const bool failed = !whole || ferror(out) != 0;
     if (fclose(out) != 0 || failed) {
         free(text);
         return NULL;

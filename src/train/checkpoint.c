@@ -130,8 +130,8 @@ size_t cm_checkpoint_limit(const cm_checkpoint *run) {
     writer to = {0};
     put_run(&to, &counted);
     const size_t steps = (size_t)options->epochs * (size_t)options->steps;
-    return to.size + steps * VALUE_SIZE + (size_t)options->epochs * (size_t)cm_epoch_values.count * VALUE_SIZE +
-           HASH_SIZE;
+    return to.size + steps * VALUE_SIZE +
+           (size_t)options->epochs * (size_t)cm_epoch_values.count * VALUE_SIZE + HASH_SIZE;
 }
 
 size_t cm_checkpoint_scratch(const cm_model *model) {
