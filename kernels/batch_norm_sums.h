@@ -8,10 +8,10 @@
 #include "kernels/isa.h"
 #include "kernels/vectors.h"
 
+/* Vectors of channels are summed side by side: enough chains to hide the latency of an addition,
+ * and so much of each position that the cache's prefetchers keep up. */
 enum {
-    /* Vectors of channels that are summed side by side: enough chains to hide the latency of an
-     * addition, few enough for the registers of AVX2. */
-    CM_SUM_VECTORS = 4,
+    CM_SUM_VECTORS = VF_SUM_VECTORS,
     CM_SUM_CHANNELS = CM_SUM_VECTORS * VF_LANES,
     /* Channels whose sums over the images are joined side by side. */
     CM_JOIN_CHANNELS = 16

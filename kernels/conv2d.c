@@ -1,8 +1,8 @@
 /* Convolution's kernels: each call goes to the algorithm of its shape. */
 #include "kernels/conv2d_algorithms.h"
 #include "kernels/conv2d_internal.h"
-#include "kernels/simd/simd.h"
 #include "kernels/trace.h"
+#include "kernels/vectors.h"
 
 static void direct_backward(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                             const float *dy, const float *weight, float *dx, float *dweight,
@@ -38,31 +38,59 @@ static const algorithm algorithms[CM_CONV2D_ALGORITHM_COUNT] = {
                              CM_FN(transform_backward)},
 };
 
-/* dbias: sums over the positions of an image by the image's owner, then over the images. */
-static void backward_bias(const cm_team *team, const cm_conv2d_shape *shape, const float *dy,
-                          float *dbias, float *sums) {
-    const ptrdiff_t positions = (ptrdiff_t)shape->out_height * shape->out_width;
-    const ptrdiff_t out = shape->out_channels;
-    const cm_range images = cm_team_share(team, shape->batch);
-    for (ptrdiff_t image = images.begin; image < images.end; ++image) {
-        for (ptrdiff_t k = 0; k < out; k += VF_LANES) {
-            const int lanes = (int)(out - k < VF_LANES ? out - k : VF_LANES);
-            const float *from = dy + image * positions * out + k;
-            vf sum = vf_zero();
-            for (ptrdiff_t i = 0; i < positions; ++i) {
-                sum = vf_add(sum, vf_load_n(from + i * out, lanes));
-            }
-            vf_store_n(sums + image * out + k, sum, lanes);
+/* Sums of one image's dy over its positions: `vectors` vectors of channels, the last of n lanes. */
+CM_ALWAYS_INLINE void sum_channels(const float *dy, ptrdiff_t positions, ptrdiff_t channels,
+                                   int vectors, int n, float *sums) {
+    vf sum[VF_SUM_VECTORS];
+    for (int v = 0; v < vectors; ++v) {
+        sum[v] = vf_zero();
+    }
+    for (ptrdiff_t i = 0; i < positions; ++i, dy += channels) {
+        for (int v = 0; v < vectors; ++v) {
+            sum[v] = vf_add(sum[v], cm_load(dy + v * VF_LANES, n));
         }
     }
-    cm_team_barrier(team);
-    const cm_range channels = cm_team_share(team, out);
-    for (ptrdiff_t k = channels.begin; k < channels.end; ++k) {
-        float sum = 0.0F;
-        for (int image = 0; image < shape->batch; ++image) {
-            sum += sums[image * out + k];
+    for (int v = 0; v < vectors; ++v) {
+        cm_store(sums + v * VF_LANES, sum[v], n);
+    }
+}
+
+/* The sums of all images: tasks are images x blocks of channels. */
+static void sum_images(const cm_team *team, const cm_conv2d_shape *shape, const float *dy,
+                       float *sums) {
+    enum { BLOCK = VF_SUM_VECTORS * VF_LANES };
+    const ptrdiff_t positions = (ptrdiff_t)shape->out_height * shape->out_width;
+    const ptrdiff_t channels = shape->out_channels, blocks = cm_even_parts(channels, BLOCK);
+    const cm_range share = cm_team_share(team, shape->batch * blocks);
+    for (ptrdiff_t i = share.begin; i < share.end; ++i) {
+        const float *from = dy + i / blocks * positions * channels;
+        float *to = sums + i / blocks * channels;
+        ptrdiff_t c = i % blocks * BLOCK;
+        if (c + BLOCK <= channels) {
+            sum_channels(from + c, positions, channels, VF_SUM_VECTORS, VF_LANES, to + c);
+            continue;
         }
-        dbias[k] = sum;
+        for (; c + VF_LANES <= channels; c += VF_LANES) {
+            sum_channels(from + c, positions, channels, 1, VF_LANES, to + c);
+        }
+        if (c < channels) {
+            sum_channels(from + c, positions, channels, 1, (int)(channels - c), to + c);
+        }
+    }
+}
+
+/* dbias: the images' sums, added in the order of the images. */
+static void join_sums(const cm_team *team, const cm_conv2d_shape *shape, const float *sums,
+                      float *dbias) {
+    const ptrdiff_t channels = shape->out_channels;
+    const cm_range share = cm_team_share(team, cm_even_parts(channels, VF_LANES));
+    for (ptrdiff_t c = share.begin * VF_LANES; c < share.end * VF_LANES; c += VF_LANES) {
+        const int lanes = channels - c < VF_LANES ? (int)(channels - c) : VF_LANES;
+        vf sum = vf_zero();
+        for (ptrdiff_t n = 0; n < shape->batch; ++n) {
+            sum = vf_add(sum, cm_load(sums + n * channels + c, lanes));
+        }
+        cm_store(dbias + c, sum, lanes);
     }
 }
 
@@ -89,9 +117,11 @@ void CM_FN(conv2d_backward)(const cm_team *team, const cm_conv2d_shape *shape, c
                             const float *dy, const float *weight, float *dx, float *dweight,
                             float *dbias, void *workspace) {
     if (dbias != NULL) {
+        float *sums = (float *)workspace + cm_conv2d_layout_of(shape, 1).image_sums;
         cm_trace_phase(team, CM_PHASE_BIAS);
-        backward_bias(team, shape, dy, dbias,
-                      (float *)workspace + cm_conv2d_layout_of(shape, 1).image_sums);
+        sum_images(team, shape, dy, sums);
+        cm_team_barrier(team);
+        join_sums(team, shape, sums, dbias);
     }
     algorithms[shape->algorithm].backward(team, shape, x, dy, weight, dx, dweight, workspace);
 }

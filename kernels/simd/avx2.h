@@ -11,6 +11,7 @@
 #define VF_LANES 8
 #define VF_TILE_ROWS 6
 #define VF_PLANE_STRIP 16
+#define VF_SUM_VECTORS 8
 
 #define VD_LANES 4
 

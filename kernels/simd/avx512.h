@@ -9,6 +9,7 @@
 #define VF_LANES 16
 #define VF_TILE_ROWS 14
 #define VF_PLANE_STRIP 0
+#define VF_SUM_VECTORS 4
 
 #define VD_LANES 8
 

@@ -11,6 +11,7 @@
 #define VF_LANES 4
 #define VF_TILE_ROWS 12
 #define VF_PLANE_STRIP 0
+#define VF_SUM_VECTORS 4
 
 #define VD_LANES 2
 
