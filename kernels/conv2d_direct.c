@@ -162,18 +162,18 @@ typedef struct line {
 
 /* Tiles along `rows`, for each output of the other two axes; `in` and `out` of the first output and
  * of the panel's first column. */
-static void run_tiles(cm_gemm_tile tile, line rows, line inner, line outer, const float *in,
+static void run_tiles(cm_gemm_tile *tile, line rows, line inner, line outer, const float *in,
                       float *out) {
     const ptrdiff_t parts = cm_even_parts(rows.count, VF_TILE_ROWS);
-    tile.a_row = rows.in;
-    tile.c_row = rows.out;
+    tile->a_row = rows.in;
+    tile->c_row = rows.out;
     for (int i = 0; i < outer.count; ++i) {
         for (int j = 0; j < inner.count; ++j) {
             for (ptrdiff_t part = 0; part < parts; ++part) {
                 const cm_range range = cm_even_part(rows.count, VF_TILE_ROWS, part);
-                tile.a = in + i * outer.in + j * inner.in + range.begin * rows.in;
-                tile.c = out + i * outer.out + j * inner.out + range.begin * rows.out;
-                CM_FN(gemm_tile)((int)(range.end - range.begin), &tile);
+                tile->a = in + i * outer.in + j * inner.in + range.begin * rows.in;
+                tile->c = out + i * outer.out + j * inner.out + range.begin * rows.out;
+                CM_FN(gemm_tile)((int)(range.end - range.begin), tile);
             }
         }
     }
@@ -219,7 +219,7 @@ static void run_region(const pass *p, int panel, cm_range images, const span *y,
         }
         return;
     }
-    const cm_gemm_tile tile = tile_of(p, panel, tap, taps);
+    cm_gemm_tile tile = tile_of(p, panel, tap, taps);
     const float *in = taps == 0 ? p->in
                                 : p->in + images.begin * over_images.in + y->in * in_row +
                                       (ptrdiff_t)x->in * p->depth;
@@ -230,11 +230,11 @@ static void run_region(const pass *p, int panel, cm_range images, const span *y,
         cm_even_parts(over_images.count, VF_TILE_ROWS) * (all / over_images.count);
     out += panel * CM_TILE_COLUMNS;
     if (tiles_along <= tiles_down && tiles_along <= tiles_over) {
-        run_tiles(tile, along, down, over_images, in, out);
+        run_tiles(&tile, along, down, over_images, in, out);
     } else if (tiles_down <= tiles_over) {
-        run_tiles(tile, down, along, over_images, in, out);
+        run_tiles(&tile, down, along, over_images, in, out);
     } else {
-        run_tiles(tile, over_images, along, down, in, out);
+        run_tiles(&tile, over_images, along, down, in, out);
     }
 }
 
@@ -318,7 +318,8 @@ static void forward_padded(const cm_team *team, const pass *p, float *padded) {
         const float *in =
             padded + i / shape->out_height * frame + i % shape->out_height * shape->stride_h * row;
         for (int panel = 0; panel < panels; ++panel) {
-            run_tiles(tile_of(&rows, panel, tap, shape->kernel_h), along, one, one, in,
+            cm_gemm_tile tile = tile_of(&rows, panel, tap, shape->kernel_h);
+            run_tiles(&tile, along, one, one, in,
                       p->out + i * shape->out_width * p->columns + panel * CM_TILE_COLUMNS);
         }
     }
