@@ -33,6 +33,9 @@ typedef span span_at_fn(const axis *axis, int begin, int end);
  * of a map up to which the rows of tiles run over images. */
 enum { BLOCK_BYTES = 131072, MIN_BLOCK_POSITIONS = 48, SMALL_MAP = 128 };
 
+/* Panels that are packed together, and rows of weights that are fetched ahead. */
+enum { PACK_PANELS = 8, PACK_AHEAD = 8 };
+
 /* One pass over outputs of y.out x x.out x columns. */
 typedef struct pass {
     const cm_conv2d_shape *shape;
@@ -97,20 +100,30 @@ static span span_backward(const axis *a, int begin, int end) {
 }
 
 /* Weights to panels: column j of panel `panel` is output channel panel * CM_TILE_COLUMNS + j. Lanes
- * beyond the last column are 0. */
+ * beyond the last column are 0. A few panels at a time: rows of weights are far apart, often by a
+ * power of two, and the fewer of them are visited again, the fewer pages and cache sets it takes.
+ */
 void CM_FN(direct_pack)(const cm_team *team, const cm_conv2d_shape *shape, const float *weight,
                         float *panels) {
     const ptrdiff_t rows = (ptrdiff_t)shape->kernel_h * shape->kernel_w * shape->in_channels;
     const int columns = shape->out_channels;
-    const ptrdiff_t count = (columns + CM_TILE_COLUMNS - 1) / CM_TILE_COLUMNS;
-    const cm_range share = cm_team_share(team, count * rows);
+    const int count = (int)cm_even_parts(columns, CM_TILE_COLUMNS);
+    const cm_range share = cm_team_share(team, cm_even_parts(count, PACK_PANELS) * rows);
     for (ptrdiff_t i = share.begin; i < share.end; ++i) {
-        const int first = (int)(i / rows) * CM_TILE_COLUMNS;
-        const float *from = weight + (i % rows) * columns + first;
-        for (int v = 0; v < 2; ++v) {
-            const int lanes = cm_tile_lanes(columns - first, v);
-            vf_store(panels + i * CM_TILE_COLUMNS + v * VF_LANES,
-                     lanes == 0 ? vf_zero() : vf_load_n(from + v * VF_LANES, lanes));
+        const int begin = (int)(i / rows) * PACK_PANELS;
+        const int end = smaller(begin + PACK_PANELS, count);
+        const float *from = weight + (i % rows) * columns;
+        __builtin_prefetch(from + begin * CM_TILE_COLUMNS + PACK_AHEAD * (ptrdiff_t)columns);
+        for (int panel = begin; panel < end; ++panel) {
+            const int first = panel * CM_TILE_COLUMNS;
+            float *to = panels + (panel * rows + i % rows) * CM_TILE_COLUMNS;
+            for (int v = 0; v < 2; ++v) {
+                const int lanes = cm_tile_lanes(columns - first, v);
+                vf_store(to + v * VF_LANES, lanes == VF_LANES ? vf_load(from + first + v * VF_LANES)
+                                            : lanes > 0
+                                                ? vf_load_n(from + first + v * VF_LANES, lanes)
+                                                : vf_zero());
+            }
         }
     }
 }
