@@ -11,9 +11,12 @@ static void direct_backward(const cm_team *team, const cm_conv2d_shape *shape, c
     float *scratch = workspace;
     if (dweight != NULL) {
         cm_trace_phase(team, CM_PHASE_WEIGHTS);
-        CM_FN(direct_backward_weights)(team, shape, x, dy, dweight, scratch + layout.weights);
+        CM_FN(direct_backward_weights)(team, shape, x, dy, dweight, scratch);
     }
     if (dx != NULL) {
+        if (dweight != NULL) {
+            cm_team_barrier(team); /* they share the memory of the panels */
+        }
         cm_trace_phase(team, CM_PHASE_KERNELS);
         CM_FN(direct_backward_data)(team, shape, dy, weight, dx, scratch + layout.panels);
     }

@@ -1,7 +1,8 @@
 /* Direct convolution, forward and backward by data. Both are the same pass: each output position
- * has a list of taps (the valid ones: padding is never multiplied), each tap a small GEMM, and a
- * tile's rows are positions with the same taps: the same position of several images, or a run of
- * positions of one row where the batch would leave half a tile empty. */
+ * has a list of taps (the valid ones: padding is never multiplied), each tap a small GEMM. Outputs
+ * with the same taps form regions, at most an interior, four sides and four corners for each phase
+ * of the stride, and a tile's rows are neighbours in a region: along a row, down a column, or the
+ * same position of several images, whichever needs the fewest tiles. */
 #include "kernels/conv2d_algorithms.h"
 #include "kernels/conv2d_internal.h"
 #include "kernels/micro/gemm_tile.h"
@@ -10,83 +11,119 @@
 
 #include <string.h>
 
-typedef int taps_at_fn(const cm_conv2d_shape *shape, int y, int x, cm_gemm_tap *tap);
+/* One axis of a pass: `in` positions are read, `out` written. */
+typedef struct axis {
+    int in, out, kernel, stride, padding;
+    int phases; /* outputs this far apart have the same taps, but for the padding */
+} axis;
 
-/* One pass over outputs of out_height x out_width x columns. */
+/* Outputs of an axis with the same taps, and where those read: output i is begin + i * step; its
+ * tap j is the kernel's element tap + j * tap_step and reads in + i * in_step + j * in_tap. */
+typedef struct span {
+    int begin, count, step;
+    int tap, taps, tap_step;
+    int in, in_step, in_tap;
+} span;
+
+/* The outputs from `begin` on, before `end`, that have begin's taps. */
+typedef span span_at_fn(const axis *axis, int begin, int end);
+
+/* Memory that the A operand of a block should fit: less than half of a small second cache. And the
+ * positions that a panel of weights should at least serve once it has come into the cache; outputs
+ * of a map up to which the rows of tiles run over images. */
+enum { BLOCK_BYTES = 131072, MIN_BLOCK_POSITIONS = 48, SMALL_MAP = 128 };
+
+/* Panels that are packed together, and rows of weights that are fetched ahead. */
+enum { PACK_PANELS = 8, PACK_AHEAD = 8 };
+
+/* One pass over outputs of y.out x x.out x columns. */
 typedef struct pass {
     const cm_conv2d_shape *shape;
-    taps_at_fn *taps_at;
-    int out_height, out_width, columns;
-    int depth;  /* channels summed over */
-    int period; /* outputs of a row this far apart have the same taps, but for the padding */
-    ptrdiff_t in_image;  /* floats of an image of the input */
-    ptrdiff_t out_image; /* and of the output */
+    int batch;
+    axis y, x;
+    span_at_fn *span_at;
+    int columns;
+    int depth; /* channels summed over */
     const float *in;
     const float *panels; /* [columns / CM_TILE_COLUMNS][taps][depth][CM_TILE_COLUMNS] */
-    ptrdiff_t panel;     /* floats of one panel */
     cm_conv2d_epilogue epilogue;
     float *out;
 } pass;
 
-static int taps_forward(const cm_conv2d_shape *shape, int y, int x, cm_gemm_tap *tap) {
-    int taps = 0;
-    for (int r = 0; r < shape->kernel_h; ++r) {
-        const int h = y * shape->stride_h - shape->padding_h + r;
-        if (h < 0 || h >= shape->height) {
-            continue;
-        }
-        for (int s = 0; s < shape->kernel_w; ++s) {
-            const int w = x * shape->stride_w - shape->padding_w + s;
-            if (w < 0 || w >= shape->width) {
-                continue;
-            }
-            tap[taps].a = ((ptrdiff_t)h * shape->width + w) * shape->in_channels;
-            tap[taps].b =
-                ((ptrdiff_t)r * shape->kernel_w + s) * shape->in_channels * CM_TILE_COLUMNS;
-            ++taps;
-        }
-    }
-    return taps;
+static int smaller(int a, int b) {
+    return a < b ? a : b;
 }
 
-static int taps_backward(const cm_conv2d_shape *shape, int y, int x, cm_gemm_tap *tap) {
-    int taps = 0;
-    for (int r = 0; r < shape->kernel_h; ++r) {
-        const int h = y + shape->padding_h - r;
-        if (h < 0 || h % shape->stride_h != 0 || h / shape->stride_h >= shape->out_height) {
-            continue;
-        }
-        for (int s = 0; s < shape->kernel_w; ++s) {
-            const int w = x + shape->padding_w - s;
-            if (w < 0 || w % shape->stride_w != 0 || w / shape->stride_w >= shape->out_width) {
-                continue;
-            }
-            const ptrdiff_t position =
-                (ptrdiff_t)(h / shape->stride_h) * shape->out_width + w / shape->stride_w;
-            tap[taps].a = position * shape->out_channels;
-            tap[taps].b =
-                ((ptrdiff_t)r * shape->kernel_w + s) * shape->out_channels * CM_TILE_COLUMNS;
-            ++taps;
-        }
-    }
-    return taps;
+static int larger(int a, int b) {
+    return a > b ? a : b;
+}
+
+static span span_forward(const axis *a, int begin, int end) {
+    const int in = begin * a->stride - a->padding;
+    const int first = in < 0 ? smaller(-in, a->kernel) : 0;
+    const int last = larger(first, smaller(a->kernel, a->in - in));
+    /* The last output whose taps are all inside; nothing is shared by those near a border. */
+    const int whole = a->in + a->padding - a->kernel;
+    const bool interior = last - first == a->kernel;
+    return (span){.begin = begin,
+                  .count = interior ? smaller(end, whole / a->stride + 1) - begin : 1,
+                  .step = 1,
+                  .tap = first,
+                  .taps = last - first,
+                  .tap_step = 1,
+                  .in = in + first,
+                  .in_step = a->stride,
+                  .in_tap = 1};
+}
+
+/* The taps of output o: elements k = (o + padding) % stride + j * stride of the kernel, of the
+ * position (o + padding) / stride - j. */
+static span span_backward(const axis *a, int begin, int end) {
+    const int tap = (begin + a->padding) % a->stride;
+    const int in = (begin + a->padding) / a->stride;
+    const int elements = tap < a->kernel ? (a->kernel - tap + a->stride - 1) / a->stride : 0;
+    const int first = smaller(elements, larger(0, in - (a->in - 1)));
+    const int last = larger(first, smaller(elements, in + 1));
+    const int left = (end - begin + a->stride - 1) / a->stride;
+    const bool interior = last - first == elements;
+    return (span){.begin = begin,
+                  .count = elements == 0 ? left
+                           : interior    ? smaller(left, a->in - in)
+                                         : 1,
+                  .step = a->stride,
+                  .tap = tap + first * a->stride,
+                  .taps = last - first,
+                  .tap_step = a->stride,
+                  .in = in - first,
+                  .in_step = 1,
+                  .in_tap = -1};
 }
 
 /* Weights to panels: column j of panel `panel` is output channel panel * CM_TILE_COLUMNS + j. Lanes
- * beyond the last column are 0. */
+ * beyond the last column are 0. A few panels at a time: rows of weights are far apart, often by a
+ * power of two, and the fewer of them are visited again, the fewer pages and cache sets it takes.
+ */
 void CM_FN(direct_pack)(const cm_team *team, const cm_conv2d_shape *shape, const float *weight,
                         float *panels) {
     const ptrdiff_t rows = (ptrdiff_t)shape->kernel_h * shape->kernel_w * shape->in_channels;
     const int columns = shape->out_channels;
-    const ptrdiff_t count = (columns + CM_TILE_COLUMNS - 1) / CM_TILE_COLUMNS;
-    const cm_range share = cm_team_share(team, count * rows);
+    const int count = (int)cm_even_parts(columns, CM_TILE_COLUMNS);
+    const cm_range share = cm_team_share(team, cm_even_parts(count, PACK_PANELS) * rows);
     for (ptrdiff_t i = share.begin; i < share.end; ++i) {
-        const int first = (int)(i / rows) * CM_TILE_COLUMNS;
-        const float *from = weight + (i % rows) * columns + first;
-        for (int v = 0; v < 2; ++v) {
-            const int lanes = cm_tile_lanes(columns - first, v);
-            vf_store(panels + i * CM_TILE_COLUMNS + v * VF_LANES,
-                     lanes == 0 ? vf_zero() : vf_load_n(from + v * VF_LANES, lanes));
+        const int begin = (int)(i / rows) * PACK_PANELS;
+        const int end = smaller(begin + PACK_PANELS, count);
+        const float *from = weight + (i % rows) * columns;
+        __builtin_prefetch(from + begin * CM_TILE_COLUMNS + PACK_AHEAD * (ptrdiff_t)columns);
+        for (int panel = begin; panel < end; ++panel) {
+            const int first = panel * CM_TILE_COLUMNS;
+            float *to = panels + (panel * rows + i % rows) * CM_TILE_COLUMNS;
+            for (int v = 0; v < 2; ++v) {
+                const int lanes = cm_tile_lanes(columns - first, v);
+                vf_store(to + v * VF_LANES, lanes == VF_LANES ? vf_load(from + first + v * VF_LANES)
+                                            : lanes > 0
+                                                ? vf_load_n(from + first + v * VF_LANES, lanes)
+                                                : vf_zero());
+            }
         }
     }
 }
@@ -112,96 +149,156 @@ static void pack_backward(const cm_team *team, const cm_conv2d_shape *shape, con
     }
 }
 
-/* A tile of the pass: `rows` outputs from (image, y, x) on, `in_row` and `out_row` apart. */
-static void run_tile(const pass *p, int rows, int panel, int image, int y, int x, ptrdiff_t in_row,
-                     ptrdiff_t out_row, const cm_gemm_tap *tap, int taps) {
+/* Tiles of one panel: all but their first operand and their place. */
+static cm_gemm_tile tile_of(const pass *p, int panel, const cm_gemm_tap *tap, int taps) {
     const int first = panel * CM_TILE_COLUMNS;
-    const int left = p->columns - first;
-    const ptrdiff_t position = (ptrdiff_t)y * p->out_width + x;
-    const cm_gemm_tile tile = {
-        .a = p->in + image * p->in_image,
-        .a_row = in_row,
+    const ptrdiff_t panel_floats =
+        (ptrdiff_t)p->y.kernel * p->x.kernel * p->depth * CM_TILE_COLUMNS;
+    return (cm_gemm_tile){
         .a_depth = 1,
-        .b = p->panels + panel * p->panel,
+        .b = p->panels + panel * panel_floats,
         .b_depth = CM_TILE_COLUMNS,
         .tap = tap,
         .taps = taps,
         .depth = p->depth,
-        .c = p->out + image * p->out_image + position * p->columns + first,
-        .c_row = out_row,
-        .columns = left < CM_TILE_COLUMNS ? left : CM_TILE_COLUMNS,
+        .columns = smaller(p->columns - first, CM_TILE_COLUMNS),
         .epilogue = cm_conv2d_epilogue_at(&p->epilogue, first),
         .mode = CM_GEMM_STORE,
     };
-    CM_FN(gemm_tile)(rows, &tile);
 }
 
-/* Row y of the outputs of images [begin, end), one panel: tiles over the images. */
-static void run_row_over_images(const pass *p, int panel, cm_range images, int y) {
+/* Outputs along one axis of a region: how many, and floats from one to the next. */
+typedef struct line {
+    int count;
+    ptrdiff_t in, out;
+} line;
+
+/* Tiles along `rows`, for each output of the other two axes; `in` and `out` of the first output and
+ * of the panel's first column. */
+static void run_tiles(cm_gemm_tile *tile, line rows, line inner, line outer, const float *in,
+                      float *out) {
+    const ptrdiff_t parts = cm_even_parts(rows.count, VF_TILE_ROWS);
+    tile->a_row = rows.in;
+    tile->c_row = rows.out;
+    for (int i = 0; i < outer.count; ++i) {
+        for (int j = 0; j < inner.count; ++j) {
+            for (ptrdiff_t part = 0; part < parts; ++part) {
+                const cm_range range = cm_even_part(rows.count, VF_TILE_ROWS, part);
+                tile->a = in + i * outer.in + j * inner.in + range.begin * rows.in;
+                tile->c = out + i * outer.out + j * inner.out + range.begin * rows.out;
+                CM_FN(gemm_tile)((int)(range.end - range.begin), tile);
+            }
+        }
+    }
+}
+
+/* Outputs that no tap reaches, all columns of them. */
+static void run_zeros(const pass *p, line images, line ys, line xs, float *out) {
+    for (int image = 0; image < images.count; ++image) {
+        for (int y = 0; y < ys.count; ++y) {
+            for (int x = 0; x < xs.count; ++x) {
+                memset(out + image * images.out + y * ys.out + x * xs.out, 0,
+                       (size_t)p->columns * sizeof *out);
+            }
+        }
+    }
+}
+
+/* A region of the images [images.begin, images.end), one panel. */
+static void run_region(const pass *p, int panel, cm_range images, const span *y, const span *x) {
+    const ptrdiff_t in_row = (ptrdiff_t)p->x.in * p->depth;
+    const ptrdiff_t out_row = (ptrdiff_t)p->x.out * p->columns;
+    const line over_images = {(int)(images.end - images.begin), p->y.in * in_row,
+                              p->y.out * out_row};
+    const line down = {y->count, y->in_step * in_row, y->step * out_row};
+    const line along = {x->count, (ptrdiff_t)x->in_step * p->depth,
+                        (ptrdiff_t)x->step * p->columns};
+    float *out = p->out + images.begin * over_images.out + y->begin * out_row +
+                 (ptrdiff_t)x->begin * p->columns;
     cm_gemm_tap tap[CM_CONV2D_MAX_TAPS];
-    const int rows = (int)(images.end - images.begin);
-    for (int x = 0; x < p->out_width; ++x) {
-        const int taps = p->taps_at(p->shape, y, x, tap);
-        run_tile(p, rows, panel, (int)images.begin, y, x, p->in_image, p->out_image, tap, taps);
+    int taps = 0;
+    for (int r = 0; r < y->taps; ++r) {
+        for (int s = 0; s < x->taps; ++s) {
+            const ptrdiff_t element =
+                (ptrdiff_t)(y->tap + r * y->tap_step) * p->x.kernel + x->tap + s * x->tap_step;
+            tap[taps++] =
+                (cm_gemm_tap){r * y->in_tap * in_row + (ptrdiff_t)s * x->in_tap * p->depth,
+                              element * p->depth * CM_TILE_COLUMNS};
+        }
+    }
+    if (taps == 0 && p->epilogue.bias == NULL && p->epilogue.scale == NULL) {
+        if (panel == 0) {
+            run_zeros(p, over_images, down, along, out);
+        }
+        return;
+    }
+    cm_gemm_tile tile = tile_of(p, panel, tap, taps);
+    const float *in = taps == 0 ? p->in
+                                : p->in + images.begin * over_images.in + y->in * in_row +
+                                      (ptrdiff_t)x->in * p->depth;
+    const ptrdiff_t all = (ptrdiff_t)over_images.count * down.count * along.count;
+    const ptrdiff_t tiles_along = cm_even_parts(along.count, VF_TILE_ROWS) * (all / along.count);
+    const ptrdiff_t tiles_down = cm_even_parts(down.count, VF_TILE_ROWS) * (all / down.count);
+    const ptrdiff_t tiles_over =
+        cm_even_parts(over_images.count, VF_TILE_ROWS) * (all / over_images.count);
+    out += panel * CM_TILE_COLUMNS;
+    if (tiles_along <= tiles_down && tiles_along <= tiles_over) {
+        run_tiles(&tile, along, down, over_images, in, out);
+    } else if (tiles_down <= tiles_over) {
+        run_tiles(&tile, down, along, over_images, in, out);
+    } else {
+        run_tiles(&tile, over_images, along, down, in, out);
     }
 }
 
-/* Whether b is a with every operand of A moved on by `step`. */
-static bool same_taps(const cm_gemm_tap *a, const cm_gemm_tap *b, int taps, ptrdiff_t step) {
-    for (int t = 0; t < taps; ++t) {
-        if (b[t].a != a[t].a + step || b[t].b != a[t].b) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Every period-th output of row y of one image from `x` on, one panel: tiles over runs of positions
- * with the same taps. */
-static void run_row_over_positions(const pass *p, int panel, int image, int y, int x,
-                                   ptrdiff_t step) {
-    cm_gemm_tap tap[CM_CONV2D_MAX_TAPS], next[CM_CONV2D_MAX_TAPS];
-    while (x < p->out_width) {
-        const int taps = p->taps_at(p->shape, y, x, tap);
-        int run = 1;
-        while (x + run * p->period < p->out_width &&
-               p->taps_at(p->shape, y, x + run * p->period, next) == taps &&
-               same_taps(tap, next, taps, run * step)) {
-            ++run;
-        }
-        const ptrdiff_t parts = cm_even_parts(run, VF_TILE_ROWS);
-        for (ptrdiff_t part = 0; part < parts; ++part) {
-            const cm_range range = cm_even_part(run, VF_TILE_ROWS, part);
-            for (int t = 0; t < taps; ++t) {
-                next[t].a = tap[t].a + range.begin * step;
-                next[t].b = tap[t].b;
+/* A block of outputs, one panel: region by region. */
+static void run_block(const pass *p, int panel, cm_range images, cm_range ys, cm_range xs) {
+    for (int phase_y = 0; phase_y < p->y.phases; ++phase_y) {
+        for (int y_at = (int)ys.begin + phase_y; y_at < ys.end;) {
+            const span y = p->span_at(&p->y, y_at, (int)ys.end);
+            for (int phase_x = 0; phase_x < p->x.phases; ++phase_x) {
+                for (int x_at = (int)xs.begin + phase_x; x_at < xs.end;) {
+                    const span x = p->span_at(&p->x, x_at, (int)xs.end);
+                    run_region(p, panel, images, &y, &x);
+                    x_at += x.count * x.step;
+                }
             }
-            run_tile(p, (int)(range.end - range.begin), panel, image, y,
-                     x + (int)range.begin * p->period, step, (ptrdiff_t)p->period * p->columns,
-                     next, taps);
+            y_at += y.count * y.step;
         }
-        x += run * p->period;
     }
 }
 
-/* `step`: floats of the input between outputs of a row that are a period apart. */
-static void run_pass(const cm_team *team, const pass *p, ptrdiff_t step) {
-    const int batch = p->shape->batch;
-    const ptrdiff_t panels = (p->columns + CM_TILE_COLUMNS - 1) / CM_TILE_COLUMNS;
-    const bool over_images = batch >= (VF_TILE_ROWS + 1) / 2;
-    const ptrdiff_t blocks = over_images ? cm_even_parts(batch, VF_TILE_ROWS) : batch;
-    const cm_range share = cm_team_share(team, blocks * panels * p->out_height);
+/* A 1x1 convolution of stride 1 without padding is a matrix product: one row of positions. */
+static void flatten(pass *p) {
+    const bool product = p->y.kernel == 1 && p->x.kernel == 1 && p->y.stride == 1 &&
+                         p->x.stride == 1 && p->y.padding == 0 && p->x.padding == 0;
+    if (product) {
+        p->x.in = p->x.out = p->batch * p->y.out * p->x.out;
+        p->y.in = p->y.out = p->batch = 1;
+    }
+}
+
+static void run_pass(const cm_team *team, pass *p) {
+    flatten(p);
+    const int panels = (int)cm_even_parts(p->columns, CM_TILE_COLUMNS);
+    const bool small = p->y.out * (ptrdiff_t)p->x.out <= SMALL_MAP;
+    const int images = small ? smaller(p->batch, VF_TILE_ROWS) : 1;
+    /* What one output position reads, without its neighbours' part. */
+    const ptrdiff_t bytes = (ptrdiff_t)sizeof(float) * p->depth * images * p->y.in * p->x.in /
+                            ((ptrdiff_t)p->y.out * p->x.out);
+    const ptrdiff_t fitting = BLOCK_BYTES / (bytes > 0 ? bytes : 1);
+    const int positions = (int)(fitting > MIN_BLOCK_POSITIONS ? fitting : MIN_BLOCK_POSITIONS);
+    const int rows = larger(1, positions / p->x.out);
+    const int width = positions < p->x.out ? positions : p->x.out;
+    const ptrdiff_t over = cm_even_parts(p->batch, images);
+    const ptrdiff_t down = cm_even_parts(p->y.out, rows);
+    const ptrdiff_t along = cm_even_parts(p->x.out, width);
+    const cm_range share = cm_team_share(team, over * down * along * panels);
     for (ptrdiff_t i = share.begin; i < share.end; ++i) {
-        const ptrdiff_t block = i / (panels * p->out_height);
-        const int panel = (int)(i / p->out_height % panels);
-        const int y = (int)(i % p->out_height);
-        if (over_images) {
-            run_row_over_images(p, panel, cm_even_part(batch, VF_TILE_ROWS, block), y);
-        } else {
-            for (int x = 0; x < p->period && x < p->out_width; ++x) {
-                run_row_over_positions(p, panel, (int)block, y, x, step);
-            }
-        }
+        const ptrdiff_t block = i / panels;
+        run_block(p, (int)(i % panels), cm_even_part(p->batch, images, block / along / down),
+                  cm_even_part(p->y.out, rows, block / along % down),
+                  cm_even_part(p->x.out, width, block % along));
     }
 }
 
@@ -209,29 +306,34 @@ static void run_pass(const cm_team *team, const pass *p, ptrdiff_t step) {
  * kernel_w x channels lies in one piece of memory; tile rows are runs of positions. */
 static void forward_padded(const cm_team *team, const pass *p, float *padded) {
     const cm_conv2d_shape *shape = p->shape;
-    const ptrdiff_t panels = (p->columns + CM_TILE_COLUMNS - 1) / CM_TILE_COLUMNS;
+    const int panels = (int)cm_even_parts(p->columns, CM_TILE_COLUMNS);
     const ptrdiff_t row = (ptrdiff_t)(shape->width + 2 * shape->padding_w) * shape->in_channels;
-    const ptrdiff_t step = (ptrdiff_t)shape->stride_w * shape->in_channels;
+    const ptrdiff_t frame = (ptrdiff_t)cm_conv2d_padded_image(shape);
+    const line along = {shape->out_width, (ptrdiff_t)shape->stride_w * shape->in_channels,
+                        p->columns};
+    const line one = {1, 0, 0};
     const cm_range images = cm_team_share(team, shape->batch);
-    cm_gemm_tap tap[CM_CONV2D_MAX_TAPS];
-    pass positions = *p;
-    positions.depth = shape->kernel_w * shape->in_channels;
-    positions.in_image = 0;
-    for (int r = 0; r < shape->kernel_h; ++r) {
-        tap[r] = (cm_gemm_tap){r * row, (ptrdiff_t)r * positions.depth * CM_TILE_COLUMNS};
-    }
     for (ptrdiff_t image = images.begin; image < images.end; ++image) {
-        float *frame = padded + image * (ptrdiff_t)cm_conv2d_padded_image(shape);
-        cm_conv2d_pad_image(shape, p->in + image * p->in_image, frame);
-        for (int y = 0; y < shape->out_height; ++y) {
-            for (ptrdiff_t part = 0; part < cm_even_parts(shape->out_width, VF_TILE_ROWS); ++part) {
-                const cm_range range = cm_even_part(shape->out_width, VF_TILE_ROWS, part);
-                positions.in = frame + (ptrdiff_t)y * shape->stride_h * row + range.begin * step;
-                for (int panel = 0; panel < panels; ++panel) {
-                    run_tile(&positions, (int)(range.end - range.begin), panel, (int)image, y,
-                             (int)range.begin, step, p->columns, tap, shape->kernel_h);
-                }
-            }
+        cm_conv2d_pad_image(shape,
+                            p->in + image * shape->height * shape->width * shape->in_channels,
+                            padded + image * frame);
+    }
+    cm_team_barrier(team);
+    cm_gemm_tap tap[CM_CONV2D_MAX_TAPS];
+    pass rows = *p;
+    rows.x.kernel = 1;
+    rows.depth = shape->kernel_w * shape->in_channels;
+    for (int r = 0; r < shape->kernel_h; ++r) {
+        tap[r] = (cm_gemm_tap){r * row, (ptrdiff_t)r * rows.depth * CM_TILE_COLUMNS};
+    }
+    const cm_range share = cm_team_share(team, (ptrdiff_t)shape->batch * shape->out_height);
+    for (ptrdiff_t i = share.begin; i < share.end; ++i) {
+        const float *in =
+            padded + i / shape->out_height * frame + i % shape->out_height * shape->stride_h * row;
+        for (int panel = 0; panel < panels; ++panel) {
+            cm_gemm_tile tile = tile_of(&rows, panel, tap, shape->kernel_h);
+            run_tiles(&tile, along, one, one, in,
+                      p->out + i * shape->out_width * p->columns + panel * CM_TILE_COLUMNS);
         }
     }
 }
@@ -240,8 +342,6 @@ void CM_FN(direct_forward)(const cm_team *team, const cm_conv2d_shape *shape, co
                            const float *weight, const float *packed,
                            const cm_conv2d_epilogue *epilogue, float *y, void *workspace) {
     const cm_conv2d_layout layout = cm_conv2d_layout_of(shape, 1);
-    const ptrdiff_t panel =
-        (ptrdiff_t)shape->kernel_h * shape->kernel_w * shape->in_channels * CM_TILE_COLUMNS;
     if (packed == NULL) {
         float *panels = (float *)workspace + layout.panels;
         cm_trace_phase(team, CM_PHASE_KERNELS);
@@ -250,26 +350,25 @@ void CM_FN(direct_forward)(const cm_team *team, const cm_conv2d_shape *shape, co
         packed = panels;
     }
     cm_trace_phase(team, CM_PHASE_MULTIPLY);
-    const pass p = {
+    pass p = {
         .shape = shape,
-        .taps_at = taps_forward,
-        .out_height = shape->out_height,
-        .out_width = shape->out_width,
+        .batch = shape->batch,
+        .y = {shape->height, shape->out_height, shape->kernel_h, shape->stride_h, shape->padding_h,
+              1},
+        .x = {shape->width, shape->out_width, shape->kernel_w, shape->stride_w, shape->padding_w,
+              1},
+        .span_at = span_forward,
         .columns = shape->out_channels,
         .depth = shape->in_channels,
-        .period = 1,
-        .in_image = (ptrdiff_t)shape->height * shape->width * shape->in_channels,
-        .out_image = (ptrdiff_t)shape->out_height * shape->out_width * shape->out_channels,
         .in = x,
         .panels = packed,
-        .panel = panel,
         .epilogue = *epilogue,
         .out = y,
     };
     if (cm_conv2d_uses_patches(shape)) {
         forward_padded(team, &p, (float *)workspace + layout.weights);
     } else {
-        run_pass(team, &p, (ptrdiff_t)shape->stride_w * shape->in_channels);
+        run_pass(team, &p);
     }
 }
 
@@ -279,21 +378,19 @@ void CM_FN(direct_backward_data)(const cm_team *team, const cm_conv2d_shape *sha
     pack_backward(team, shape, weight, panels);
     cm_team_barrier(team);
     cm_trace_phase(team, CM_PHASE_MULTIPLY);
-    const pass p = {
+    pass p = {
         .shape = shape,
-        .taps_at = taps_backward,
-        .out_height = shape->height,
-        .out_width = shape->width,
+        .batch = shape->batch,
+        .y = {shape->out_height, shape->height, shape->kernel_h, shape->stride_h, shape->padding_h,
+              shape->stride_h},
+        .x = {shape->out_width, shape->width, shape->kernel_w, shape->stride_w, shape->padding_w,
+              shape->stride_w},
+        .span_at = span_backward,
         .columns = shape->in_channels,
         .depth = shape->out_channels,
-        .period = shape->stride_w,
-        .in_image = (ptrdiff_t)shape->out_height * shape->out_width * shape->out_channels,
-        .out_image = (ptrdiff_t)shape->height * shape->width * shape->in_channels,
         .in = dy,
         .panels = panels,
-        .panel =
-            (ptrdiff_t)shape->kernel_h * shape->kernel_w * shape->out_channels * CM_TILE_COLUMNS,
         .out = dx,
     };
-    run_pass(team, &p, shape->out_channels);
+    run_pass(team, &p);
 }

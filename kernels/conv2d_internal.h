@@ -12,7 +12,7 @@
 
 /** The widest and the tallest tile of any instruction set: panels are padded to the width in the
  * workspace, and gemm_tile.c has code up to the height. */
-enum { CM_MAX_TILE_COLUMNS = 32, CM_MAX_TILE_ROWS = 14 };
+enum { CM_MAX_TILE_COLUMNS = 32, CM_MAX_TILE_ROWS = 14, CM_MAX_STRIP = 16 };
 
 /** Elements of the largest kernel: the taps of one output position lie on the stack. */
 enum { CM_CONV2D_MAX_TAPS = 4096 };
@@ -24,6 +24,16 @@ enum { CM_CONV2D_MAX_TAPS = 4096 };
  * multiplied as zeros. */
 enum { CM_PATCH_CHANNELS = 8 };
 
+/** The depth of the products by weights runs along rows of outputs where they have at least this
+ * many positions, else along the images of a block: a fixed rule, because it is the order of
+ * summation. Some rows are packed at a time, at most CM_MAX_CHUNK_ROWS and about
+ * CM_CHUNK_POSITIONS: long enough to hide a tile's beginning and end, short enough for the first
+ * cache. */
+enum { CM_MIN_ROW_RUN = 4, CM_CHUNK_POSITIONS = 256, CM_MAX_CHUNK_ROWS = 64 };
+
+/** Rows of outputs up to this width are packed once for each tap of a kernel's row. */
+enum { CM_SHORT_ROW = 64 };
+
 /** Scratch arrays begin at multiples of this many floats. */
 enum { CM_SCRATCH_ALIGNMENT = 16 };
 
@@ -33,6 +43,7 @@ typedef struct cm_conv2d_layout {
     size_t weights;    /* direct: patches, or what else backward by weights uses */
     size_t panels;     /* direct: weights in panels; domains: a panel of kernel planes a thread */
     size_t panel;      /* domains: floats of one thread's panel */
+    size_t chunk, chunk_x;       /* direct, by weights: floats of a packed chunk, and of x in it */
     size_t left, right, results; /* domains: planes of X, of D, of the results */
     size_t kernels, taps, sums;  /* domains: columns of kernels, tiles of taps and of `scratch` */
     size_t floats;               /* all of it */
@@ -105,6 +116,16 @@ static inline size_t cm_conv2d_plane(ptrdiff_t tiles, int channels) {
 
 bool cm_conv2d_uses_patches(const cm_conv2d_shape *shape);
 
+/** What the pass by weights packs at a time (conv2d_direct_weights.c): some rows of outputs of one
+ * image, `copies` times. */
+typedef struct cm_conv2d_chunk {
+    int rows, copies;
+    size_t x, dy;  /* floats of a copy, for any instruction set */
+    size_t floats; /* all of it */
+} cm_conv2d_chunk;
+
+cm_conv2d_chunk cm_conv2d_chunk_of(const cm_conv2d_shape *shape);
+
 /** Floats of one image in a frame of zeros as wide as the padding. */
 static inline size_t cm_conv2d_padded_image(const cm_conv2d_shape *shape) {
     return ((size_t)shape->height + 2 * (size_t)shape->padding_h) *
@@ -145,18 +166,25 @@ static inline cm_range cm_conv2d_block(const cm_conv2d_tiles *tiles, ptrdiff_t i
 /** Copies the patches of output row p of one image: patches[q][r][s][c], 0 outside the map. */
 static inline void cm_conv2d_pack_patches(const cm_conv2d_shape *shape, const float *image, int p,
                                           float *patches) {
-    const int channels = shape->in_channels;
+    const int channels = shape->in_channels, kernel = shape->kernel_w;
+    const size_t run = (size_t)kernel * (size_t)channels;
     for (int q = 0; q < shape->out_width; ++q) {
-        for (int r = 0; r < shape->kernel_h; ++r) {
+        const int w = q * shape->stride_w - shape->padding_w;
+        const int begin = w < 0 ? (-w < kernel ? -w : kernel) : 0;
+        const int right = shape->width - w < kernel ? shape->width - w : kernel;
+        const int end = right > begin ? right : begin;
+        for (int r = 0; r < shape->kernel_h; ++r, patches += run) {
             const int h = p * shape->stride_h - shape->padding_h + r;
-            for (int s = 0; s < shape->kernel_w; ++s) {
-                const int w = q * shape->stride_w - shape->padding_w + s;
-                const bool inside = h >= 0 && h < shape->height && w >= 0 && w < shape->width;
-                const ptrdiff_t at = ((ptrdiff_t)h * shape->width + w) * channels;
-                for (int c = 0; c < channels; ++c) {
-                    *patches++ = inside ? image[at + c] : 0.0F;
-                }
+            if (h < 0 || h >= shape->height || begin == end) {
+                memset(patches, 0, run * sizeof(float));
+                continue;
             }
+            const float *from = image + ((ptrdiff_t)h * shape->width + w + begin) * channels;
+            memset(patches, 0, (size_t)(begin * channels) * sizeof(float));
+            memcpy(patches + (ptrdiff_t)begin * channels, from,
+                   (size_t)((end - begin) * channels) * sizeof(float));
+            memset(patches + (ptrdiff_t)end * channels, 0,
+                   (size_t)((kernel - end) * channels) * sizeof(float));
         }
     }
 }

@@ -120,16 +120,41 @@ size_t cm_conv2d_packed(const cm_conv2d_shape *shape) {
     return packed_floats(shape) * sizeof(float);
 }
 
-static void direct_layout(const cm_conv2d_shape *shape, cm_conv2d_layout *layout) {
+/* Strips are at most one and a half times as wide as the channels they hold. */
+cm_conv2d_chunk cm_conv2d_chunk_of(const cm_conv2d_shape *shape) {
+    const int fitting = CM_CHUNK_POSITIONS / shape->out_width;
+    const int most = shape->out_height < CM_MAX_CHUNK_ROWS ? shape->out_height : CM_MAX_CHUNK_ROWS;
+    const int rows = fitting < 1 ? 1 : fitting < most ? fitting : most;
+    const bool copies = shape->kernel_w == 1 || shape->out_width <= CM_SHORT_ROW;
+    const size_t in = (size_t)shape->in_channels, width = (size_t)shape->width;
+    const size_t outputs = (size_t)rows * (size_t)shape->out_width;
+    const size_t reach = (size_t)(rows - 1) * (size_t)shape->stride_h + (size_t)shape->kernel_h;
+    const size_t height = (size_t)shape->height;
+    const size_t read = shape->kernel_h == 1 ? (size_t)rows : reach < height ? reach : height;
+    cm_conv2d_chunk chunk = {.rows = rows, .copies = copies ? shape->kernel_w : 1};
+    chunk.x =
+        round_up(read * (copies ? (size_t)shape->out_width : width) * (in + in / 2 + CM_MAX_STRIP),
+                 CM_SCRATCH_ALIGNMENT);
+    chunk.dy = round_up((size_t)shape->out_channels, CM_MAX_TILE_COLUMNS) * outputs;
+    chunk.floats = (size_t)chunk.copies * (chunk.x + chunk.dy);
+    return chunk;
+}
+
+static void direct_layout(const cm_conv2d_shape *shape, int threads, cm_conv2d_layout *layout) {
     const size_t taps = (size_t)shape->kernel_h * (size_t)shape->kernel_w;
     const size_t in = (size_t)shape->in_channels, out = (size_t)shape->out_channels;
-    const size_t batch = (size_t)shape->batch;
     layout->panels = reserve(layout, larger(taps * in * round_up(out, CM_MAX_TILE_COLUMNS),
                                             taps * out * round_up(in, CM_MAX_TILE_COLUMNS)));
-    /* Forward: padded images. By weights: patches of a row, then each image's sums. */
-    const size_t patches =
-        larger(cm_conv2d_patch_row(shape) + taps * in * out, cm_conv2d_padded_image(shape));
-    layout->weights = reserve(layout, cm_conv2d_uses_patches(shape) ? batch * patches : 0);
+    if (cm_conv2d_uses_patches(shape)) {
+        /* Forward: padded images. By weights: each image's sums, each thread's patches of a row. */
+        const size_t padded = (size_t)shape->batch * cm_conv2d_padded_image(shape);
+        const size_t sums = (size_t)shape->batch * taps * in * out;
+        const size_t patches = (size_t)threads * cm_conv2d_patch_row(shape);
+        layout->weights = reserve(layout, larger(padded, sums + patches));
+    } else if (shape->out_width >= CM_MIN_ROW_RUN) {
+        /* Two chunks: one is packed while the other is multiplied. */
+        layout->weights = reserve(layout, cm_conv2d_chunk_of(shape).floats * (threads > 1 ? 2 : 1));
+    }
 }
 
 static void transform_layout(const cm_conv2d_shape *shape, int threads, cm_conv2d_layout *layout) {
@@ -152,7 +177,7 @@ cm_conv2d_layout cm_conv2d_layout_of(const cm_conv2d_shape *shape, int threads) 
     cm_conv2d_layout layout = {0};
     layout.image_sums = reserve(&layout, (size_t)shape->batch * (size_t)shape->out_channels);
     if (shape->algorithm == CM_CONV2D_DIRECT) {
-        direct_layout(shape, &layout);
+        direct_layout(shape, threads, &layout);
     } else {
         transform_layout(shape, threads, &layout);
     }

@@ -39,6 +39,10 @@ static void with_each(kernel_test *test) {
 }
 
 static const cm_conv2d_shape conv_shapes[] = {
+    /* Several chunks by weights: of long rows, of short rows with strides, of a product. */
+    {2, 9, 7, 70, 17, 3, 3, 1, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
+    {2, 8, 90, 14, 20, 3, 2, 2, 2, 1, 0, CM_CONV2D_AUTO, 0, 0},
+    {2, 30, 37, 36, 33, 1, 1, 2, 2, 0, 0, CM_CONV2D_AUTO, 0, 0},
     {.batch = 3,
      .in_channels = 128,
      .height = 9,

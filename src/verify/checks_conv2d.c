@@ -47,6 +47,22 @@ static cm_conv2d_shape tall_shape(cm_check_case *c) {
     return s;
 }
 
+/* Maps of more outputs than the direct pass by weights, or a block of the others, takes at a time.
+ */
+static cm_conv2d_shape large_shape(cm_check_case *c) {
+    return (cm_conv2d_shape){.batch = cm_check_draw_int(c, 1, 3),
+                             .in_channels = cm_check_draw_int(c, 6, 20),
+                             .height = cm_check_draw_int(c, 1, 80),
+                             .width = cm_check_draw_int(c, 4, 80),
+                             .out_channels = cm_check_draw_int(c, 1, 20),
+                             .kernel_h = cm_check_draw_int(c, 1, 3),
+                             .kernel_w = cm_check_draw_int(c, 1, 3),
+                             .stride_h = cm_check_draw_int(c, 1, 2),
+                             .stride_w = cm_check_draw_int(c, 1, 2),
+                             .padding_h = cm_check_draw_int(c, 0, 2),
+                             .padding_w = cm_check_draw_int(c, 0, 2)};
+}
+
 /* With the 3x3 kernel that keeps the size of the map. */
 static cm_conv2d_shape same_3x3(cm_conv2d_shape shape) {
     shape.kernel_h = shape.kernel_w = 3;
@@ -103,7 +119,10 @@ static void draw_shape(cm_check_case *c) {
         cm_conv2d_shape_init(s);
     } else {
         do {
-            *s = style == 4 ? linear_shape(c) : style == 5 ? tall_shape(c) : any_shape(c);
+            *s = style == 4   ? linear_shape(c)
+                 : style == 5 ? tall_shape(c)
+                 : style == 6 ? large_shape(c)
+                              : any_shape(c);
         } while (!cm_conv2d_shape_init(s) || cm_check_macs(s) > MAX_MACS);
     }
     cm_check_fit_conv2d(c, s);
