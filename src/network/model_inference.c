@@ -89,6 +89,7 @@ static void run_chunk(const cm_team *team, cm_step *step, int first) {
         memcpy(cm_step_array(step, plan->logits) + (size_t)first * classes, x,
                (size_t)batch * classes * sizeof(float));
     }
+    cm_team_barrier(team); /* the next chunk's arrays may lie where x is */
 }
 
 static void step_body(const cm_team *team, void *context) {
@@ -105,7 +106,6 @@ static void step_body(const cm_team *team, void *context) {
     for (int first = 0; first < step->batch; first += plan->chunk) {
         run_chunk(team, step, first);
     }
-    cm_team_barrier(team);
     cm_trace_task(team, cm_model_task(CM_PASS_LOSS, 0));
     if (step->labels != NULL) {
         model->kernels->softmax_cross_entropy(
