@@ -8,25 +8,16 @@
  * d = x - mean. */
 CM_ALWAYS_INLINE void channel_statistics(const float *x, ptrdiff_t positions, ptrdiff_t channels,
                                          int vectors, int n, float *mean, float *squares) {
-    vf sum[CM_SUM_VECTORS], square[CM_SUM_VECTORS];
-    for (int v = 0; v < vectors; ++v) {
-        sum[v] = vf_zero();
-        square[v] = vf_zero();
-    }
-    const float *p = x;
-    for (ptrdiff_t i = 0; i < positions; ++i, p += channels) {
-        for (int v = 0; v < vectors; ++v) {
-            sum[v] = vf_add(sum[v], cm_load(p + v * VF_LANES, n));
-        }
-    }
+    vf sum[VF_SUM_VECTORS], square[VF_SUM_VECTORS];
+    cm_sum_positions(x, positions, channels, vectors, n, sum);
     const vf count = vf_set1((float)positions);
     for (int v = 0; v < vectors; ++v) {
         sum[v] = vf_div(sum[v], count);
+        square[v] = vf_zero();
     }
-    p = x;
-    for (ptrdiff_t i = 0; i < positions; ++i, p += channels) {
+    for (ptrdiff_t i = 0; i < positions; ++i, x += channels) {
         for (int v = 0; v < vectors; ++v) {
-            const vf d = vf_sub(cm_load(p + v * VF_LANES, n), sum[v]);
+            const vf d = vf_sub(cm_load(x + v * VF_LANES, n), sum[v]);
             square[v] = vf_fma(d, d, square[v]);
         }
     }
@@ -50,7 +41,7 @@ static void image_statistics(const cm_team *team, const cm_map_shape *shape, con
         float *squares = mean + channels;
         ptrdiff_t c = task % blocks * CM_SUM_CHANNELS;
         if (c + CM_SUM_CHANNELS <= channels) {
-            channel_statistics(from + c, positions, channels, CM_SUM_VECTORS, VF_LANES, mean + c,
+            channel_statistics(from + c, positions, channels, VF_SUM_VECTORS, VF_LANES, mean + c,
                                squares + c);
             continue;
         }

@@ -8,14 +8,8 @@
 #include "kernels/isa.h"
 #include "kernels/vectors.h"
 
-/* Vectors of channels are summed side by side: enough chains to hide the latency of an addition,
- * and so much of each position that the cache's prefetchers keep up. */
-enum {
-    CM_SUM_VECTORS = VF_SUM_VECTORS,
-    CM_SUM_CHANNELS = CM_SUM_VECTORS * VF_LANES,
-    /* Channels whose sums over the images are joined side by side. */
-    CM_JOIN_CHANNELS = 16
-};
+/* Channels whose sums over the images are joined side by side. */
+enum { CM_JOIN_CHANNELS = 16 };
 
 /* Layout of the workspace: per-image partial results [batch][2][channels], then the coefficients b
  * and c of dx = fma(a, g, fma(b, x, c)), [2][channels]. */
@@ -61,7 +55,7 @@ typedef struct cm_gradient_sums {
 
 CM_ALWAYS_INLINE void cm_sum_image(const cm_gradient_sums *s, ptrdiff_t image, ptrdiff_t c,
                                    int vectors, int n) {
-    vf sum_g[CM_SUM_VECTORS], sum_gx[CM_SUM_VECTORS], mean[CM_SUM_VECTORS], rstd[CM_SUM_VECTORS];
+    vf sum_g[VF_SUM_VECTORS], sum_gx[VF_SUM_VECTORS], mean[VF_SUM_VECTORS], rstd[VF_SUM_VECTORS];
     for (int v = 0; v < vectors; ++v) {
         sum_g[v] = vf_zero();
         sum_gx[v] = vf_zero();
@@ -92,7 +86,7 @@ static inline void cm_sum_gradients(const cm_team *team, const cm_gradient_sums 
         const ptrdiff_t image = task / blocks;
         ptrdiff_t c = task % blocks * CM_SUM_CHANNELS;
         if (c + CM_SUM_CHANNELS <= s->channels) {
-            cm_sum_image(s, image, c, CM_SUM_VECTORS, VF_LANES);
+            cm_sum_image(s, image, c, VF_SUM_VECTORS, VF_LANES);
             continue;
         }
         for (; c + VF_LANES <= s->channels; c += VF_LANES) {

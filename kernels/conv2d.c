@@ -45,14 +45,7 @@ static const algorithm algorithms[CM_CONV2D_ALGORITHM_COUNT] = {
 CM_ALWAYS_INLINE void sum_channels(const float *dy, ptrdiff_t positions, ptrdiff_t channels,
                                    int vectors, int n, float *sums) {
     vf sum[VF_SUM_VECTORS];
-    for (int v = 0; v < vectors; ++v) {
-        sum[v] = vf_zero();
-    }
-    for (ptrdiff_t i = 0; i < positions; ++i, dy += channels) {
-        for (int v = 0; v < vectors; ++v) {
-            sum[v] = vf_add(sum[v], cm_load(dy + v * VF_LANES, n));
-        }
-    }
+    cm_sum_positions(dy, positions, channels, vectors, n, sum);
     for (int v = 0; v < vectors; ++v) {
         cm_store(sums + v * VF_LANES, sum[v], n);
     }
@@ -61,15 +54,15 @@ CM_ALWAYS_INLINE void sum_channels(const float *dy, ptrdiff_t positions, ptrdiff
 /* The sums of all images: tasks are images x blocks of channels. */
 static void sum_images(const cm_team *team, const cm_conv2d_shape *shape, const float *dy,
                        float *sums) {
-    enum { BLOCK = VF_SUM_VECTORS * VF_LANES };
     const ptrdiff_t positions = (ptrdiff_t)shape->out_height * shape->out_width;
-    const ptrdiff_t channels = shape->out_channels, blocks = cm_even_parts(channels, BLOCK);
+    const ptrdiff_t channels = shape->out_channels;
+    const ptrdiff_t blocks = (channels + CM_SUM_CHANNELS - 1) / CM_SUM_CHANNELS;
     const cm_range share = cm_team_share(team, shape->batch * blocks);
     for (ptrdiff_t i = share.begin; i < share.end; ++i) {
         const float *from = dy + i / blocks * positions * channels;
         float *to = sums + i / blocks * channels;
-        ptrdiff_t c = i % blocks * BLOCK;
-        if (c + BLOCK <= channels) {
+        ptrdiff_t c = i % blocks * CM_SUM_CHANNELS;
+        if (c + CM_SUM_CHANNELS <= channels) {
             sum_channels(from + c, positions, channels, VF_SUM_VECTORS, VF_LANES, to + c);
             continue;
         }

@@ -8,6 +8,7 @@
 #include "kernels/micro/gemm_tile.h"
 #include "kernels/trace.h"
 #include "kernels/transpose.h"
+#include "kernels/vectors.h"
 
 #include <string.h>
 
@@ -118,11 +119,8 @@ void CM_FN(direct_pack)(const cm_team *team, const cm_conv2d_shape *shape, const
             const int first = panel * CM_TILE_COLUMNS;
             float *to = panels + (panel * rows + i % rows) * CM_TILE_COLUMNS;
             for (int v = 0; v < 2; ++v) {
-                const int lanes = cm_tile_lanes(columns - first, v);
-                vf_store(to + v * VF_LANES, lanes == VF_LANES ? vf_load(from + first + v * VF_LANES)
-                                            : lanes > 0
-                                                ? vf_load_n(from + first + v * VF_LANES, lanes)
-                                                : vf_zero());
+                const int c = first + v * VF_LANES;
+                vf_store(to + v * VF_LANES, cm_load_left(from + c, columns - c));
             }
         }
     }

@@ -7,6 +7,7 @@
 #include "kernels/conv2d_algorithms.h"
 #include "kernels/conv2d_internal.h"
 #include "kernels/micro/gemm_tile.h"
+#include "kernels/vectors.h"
 
 #include <string.h>
 
@@ -109,11 +110,8 @@ static void pack_x_row(ptrdiff_t in, cm_range strips, const float *from, ptrdiff
             for (int i = 0; i < some; ++i) {
                 float *strip_to = to + (block + i) * strip + (ptrdiff_t)w * STRIP;
                 for (int v = 0; v < STRIP; v += VF_LANES) {
-                    const ptrdiff_t left = whole ? VF_LANES : in - channel[i] - v;
-                    vf_store(strip_to + v, left >= VF_LANES ? vf_load(values + channel[i] + v)
-                                           : left > 0
-                                               ? vf_load_n(values + channel[i] + v, (int)left)
-                                               : vf_zero());
+                    const ptrdiff_t c = channel[i] + v;
+                    vf_store(strip_to + v, cm_load_left(values + c, whole ? VF_LANES : in - c));
                 }
             }
         }
@@ -145,11 +143,8 @@ static void pack_dy_row(ptrdiff_t out, cm_range panels, const float *from, int c
             float *panel_to = to + i * panel + (ptrdiff_t)q * CM_TILE_COLUMNS;
             const ptrdiff_t left = out - i * CM_TILE_COLUMNS;
             for (int v = 0; v < 2; ++v) {
-                const int lanes = left >= CM_TILE_COLUMNS ? VF_LANES : cm_tile_lanes((int)left, v);
-                vf_store(panel_to + v * VF_LANES, lanes == VF_LANES ? vf_load(values + v * VF_LANES)
-                                                  : lanes > 0
-                                                      ? vf_load_n(values + v * VF_LANES, lanes)
-                                                      : vf_zero());
+                vf_store(panel_to + v * VF_LANES,
+                         cm_load_left(values + v * VF_LANES, left - v * VF_LANES));
             }
         }
     }
@@ -205,7 +200,7 @@ static cm_gemm_tile tap_tile(const weight_pass *p, const chunk *part, int r, int
     return tile;
 }
 
-/* dweight = base + the chain of the image, which has ended in the tile. */
+/* dweight = base + the chain, which has ended in the tile; base may be dweight. */
 static void add_partial(const cm_gemm_tile *tile, int rows, float *dweight, ptrdiff_t row) {
     for (int i = 0; i < rows; ++i) {
         for (int j = 0; j < tile->columns; ++j) {
@@ -366,12 +361,9 @@ static void chain_end(weight_chain *chain) {
         return;
     }
     chain_flush(chain);
-    for (int i = 0; i < chain->rows; ++i) {
-        float *to = chain->dweight + i * chain->dweight_row;
-        for (int j = 0; j < chain->tile.columns; ++j) {
-            to[j] = to[j] + chain->partial[i * CM_TILE_COLUMNS + j];
-        }
-    }
+    chain->tile.base = chain->dweight;
+    chain->tile.base_row = chain->dweight_row;
+    add_partial(&chain->tile, chain->rows, chain->dweight, chain->dweight_row);
     chain->started = false;
 }
 

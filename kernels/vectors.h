@@ -17,6 +17,11 @@ CM_ALWAYS_INLINE vf cm_load(const float *p, int n) {
     return n == VF_LANES ? vf_load(p) : vf_load_n(p, n);
 }
 
+/* The same of what is left, which may be more than a vector or nothing; zeros beyond it. */
+CM_ALWAYS_INLINE vf cm_load_left(const float *p, ptrdiff_t left) {
+    return left >= VF_LANES ? vf_load(p) : left > 0 ? vf_load_n(p, (int)left) : vf_zero();
+}
+
 CM_ALWAYS_INLINE void cm_store(float *p, vf a, int n) {
     if (n == VF_LANES) {
         vf_store(p, a);
@@ -45,6 +50,24 @@ CM_ALWAYS_INLINE vf cm_relu(vf x) {
 CM_ALWAYS_INLINE vf cm_load_gradient(const float *dy, const float *y, ptrdiff_t at, int n) {
     const vf g = cm_load(dy + at, n);
     return y == NULL ? g : vf_select(vf_gt(cm_load(y + at, n), vf_zero()), g, vf_zero());
+}
+
+/* Channels that are summed side by side: enough chains to hide the latency of an addition, and so
+ * much of each position that the cache's prefetchers keep up. */
+enum { CM_SUM_CHANNELS = VF_SUM_VECTORS * VF_LANES };
+
+/* Sums over the positions of an image, in order: `vectors` vectors of channels, the last of n
+ * lanes. */
+CM_ALWAYS_INLINE void cm_sum_positions(const float *x, ptrdiff_t positions, ptrdiff_t channels,
+                                       int vectors, int n, vf *sum) {
+    for (int v = 0; v < vectors; ++v) {
+        sum[v] = vf_zero();
+    }
+    for (ptrdiff_t i = 0; i < positions; ++i, x += channels) {
+        for (int v = 0; v < vectors; ++v) {
+            sum[v] = vf_add(sum[v], cm_load(x + v * VF_LANES, n));
+        }
+    }
 }
 
 /* The team mate's elements of a flat array. */
