@@ -181,17 +181,9 @@ static cm_status write_tables(const cm_sweep *sweep, cm_error *error) {
                            : status;
 }
 
-/* The folder is there and can be written; what an earlier sweep did in it is taken over. */
-static cm_status prepare_output(cm_sweep *sweep, cm_error *error) {
-    char path[CM_FOLDER_PATH_SIZE];
-    json_t *earlier = NULL;
-    cm_status status = cm_folder_prepare(sweep->options.output, "sweep", sweep->options.restart,
-                                         path, &earlier, error);
-    if (status == CM_OK && earlier != NULL) {
-        status = cm_sweep_take_json(sweep, earlier, path, error);
-    }
-    json_decref(earlier);
-    return status;
+static cm_status take_earlier(void *sweep, const json_t *earlier, const char *file,
+                              cm_error *error) {
+    return cm_sweep_take_json(sweep, earlier, file, error);
 }
 
 /* ---- Measuring ---- */
@@ -383,7 +375,8 @@ cm_status cm_sweep_make(const cm_sweep_options *options, const cm_dataset *datas
     *sweep = (cm_sweep){.options = *options, .dataset = dataset};
     cm_status status = plan(sweep, error);
     if (status == CM_OK && options->output != NULL) {
-        status = prepare_output(sweep, error);
+        status = cm_folder_prepare(sweep->options.output, "sweep", sweep->options.restart,
+                                   take_earlier, sweep, error);
     }
     if (status != CM_OK) {
         return status;
