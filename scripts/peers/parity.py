@@ -114,8 +114,8 @@ def free_running(ours: Model, library: Library, module, data: Data, name: str) -
 
 
 def choose_seed(ours: Model, library: Library, module, data: Data, name: str, first: int) -> dict:
-    """The first seed, of `first` and those behind it, from which both take the same side of every kink that matters; `module`, in
-    float64, gets its initial values."""
+    """The first seed, from `first` on, from which both take the same side of every kink that
+    matters; `module`, in float64, gets its initial values."""
     for seed in range(first, first + SEEDS):
         ours.initialize(seed)
         copy_into(module, ours)
