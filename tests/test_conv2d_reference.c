@@ -74,19 +74,22 @@ static void conv2d_passes(const cm_kernels *kernels, const cm_conv2d_shape *s,
                              a->both_dx, a->both_dweight, a->both_dbias};
     const double bound = bound_of(s->algorithm, kind);
     void *workspace = array_take(cm_conv2d_workspace(s, 1));
+    float *kept = cm_conv2d_kept(s) > 0 ? array_take(cm_conv2d_kept(s)) : NULL;
     for (size_t i = 0; i < CM_COUNT(outputs); ++i) {
         array_spoil(outputs[i]); /* of the algorithm before */
     }
     kernels->conv2d_forward(&alone, s, a->x.f, a->weight.f, bias ? a->bias.f : NULL, relu, a->y.f,
-                            workspace);
+                            kept, workspace);
     array_compare("conv2d y", a->y, bound);
     kernels->conv2d_backward_data(&alone, s, a->dy.f, a->weight.f, a->dx.f, workspace);
     array_compare("conv2d dx", a->dx, bound);
     kernels->conv2d_backward_weights(&alone, s, a->x.f, a->dy.f, a->dweight.f,
                                      bias ? a->dbias.f : NULL, workspace);
     array_compare("conv2d dweight", a->dweight, bound);
-    kernels->conv2d_backward(&alone, s, a->x.f, a->dy.f, a->weight.f, a->both_dx.f,
-                             a->both_dweight.f, bias ? a->both_dbias.f : NULL, workspace);
+    /* Of what was kept, x is not read. */
+    kernels->conv2d_backward(&alone, s, kept == NULL ? a->x.f : NULL, a->dy.f, a->weight.f,
+                             a->both_dx.f, a->both_dweight.f, bias ? a->both_dbias.f : NULL, kept,
+                             workspace);
     assert_memory_equal(a->both_dx.f, a->dx.f, a->dx.count * sizeof(float));
     assert_memory_equal(a->both_dweight.f, a->dweight.f, a->dweight.count * sizeof(float));
     if (bias) {
