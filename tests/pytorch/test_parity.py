@@ -41,7 +41,7 @@ GRADIENT_TOLERANCE = 1e-4  # of a tensor's norm
 # A gradient this small beside all of them is zero in exact arithmetic (a bias before batch norm):
 # what is computed is rounding, which must stay small beside all of them too.
 NEGLIGIBLE = 1e-6
-LIVE = "bn-3"  # what is computed again where PyTorch is: it has every kind of layer
+LIVE = ("baseline", "bn-3")  # what is computed again where PyTorch is
 DATA = fashion_mnist.find()
 
 
@@ -204,18 +204,20 @@ class GoldenTest(ParityTest):
 @unittest.skipUnless(PEERS_PYTHON.exists(), "no PyTorch: scripts/peers.sh setup")
 @needs_library
 class LiveTest(ParityTest):
-    """PyTorch's outputs computed here and now, for a small variant."""
+    """PyTorch's outputs computed here and now, for the small variants."""
 
     def test_pytorch_itself(self):
         output = self.folder / "golden.json"
-        seed = GOLDEN["variants"][LIVE]["seed"]  # those before it do not serve
-        run = subprocess.run([PEERS_PYTHON, PEERS / "parity.py", "golden", output, "--variants",
-                              LIVE, "--first-seed", str(seed)], capture_output=True, text=True)
-        self.assertEqual(run.returncode, 0, run.stderr)
-        rows = json.loads(output.read_text())["variants"]
-        self.assertEqual(list(rows), [LIVE])
-        self.compare_training(LIVE, rows[LIVE])
-        self.compare_step_1(LIVE, rows[LIVE])
+        for name in LIVE:
+            with self.subTest(name):
+                seed = GOLDEN["variants"][name]["seed"]  # those before it do not serve
+                run = subprocess.run([PEERS_PYTHON, PEERS / "parity.py", "golden", output,
+                                      "--variants", name, "--first-seed", str(seed)],
+                                     capture_output=True, text=True)
+                self.assertEqual(run.returncode, 0, run.stderr)
+                row = json.loads(output.read_text())["variants"][name]
+                self.compare_training(name, row)
+                self.compare_step_1(name, row)
 
 
 @unittest.skipUnless(PEERS_PYTHON.exists(), "no PyTorch: scripts/peers.sh setup")
@@ -224,7 +226,7 @@ class ExchangeTest(ParityTest):
 
     def test_files_both_ways(self):
         theirs = self.folder / "theirs.safetensors"
-        for name in ("dropout-conv-0.5", "bn-3"):  # together they have every kind of layer
+        for name in ("baseline", "dropout-conv-0.5", "bn-3"):
             with self.subTest(name):
                 ours = self.folder / "ours.safetensors"
                 self.train(name, "--epochs", "1", "--steps", "5", "--valid-steps", "0", "--save",
