@@ -41,7 +41,7 @@ attribute() {
 
 # build_and_test PRESET [OPTION of ctest...]
 build_and_test() {
-    local preset=$1 folder=$ROOT/build/test/$1 total bad left
+    local preset=$1 folder=$ROOT/build/test/$1 start=$SECONDS total bad left
     shift
     mkdir -p "$folder"
     say "$preset: building"
@@ -51,7 +51,7 @@ build_and_test() {
         failures+=("$preset: build")
         return
     fi
-    say "$preset: testing"
+    say "$preset: testing (built in $((SECONDS - start)) s)"
     rm -f "$folder/junit.xml"
     ctest --test-dir "$folder" --output-on-failure --no-tests=error --timeout 900 \
         -j "$(nproc)" --output-junit "$folder/junit.xml" "$@" || failures+=("$preset: tests")

@@ -13,8 +13,7 @@ QUICK = ("--isa", "scalar", "--threads", "1", "--benchmark_min_time=0.001")
 class BenchTest(CliTest):
     def bench(self, *words):
         return subprocess.run([BENCH, *words], capture_output=True, stdin=subprocess.DEVNULL,
-                              env=environment({"OMP_WAIT_POLICY": "passive"}), cwd=self.folder,
-                              check=False)
+                              env=environment(), cwd=self.folder, check=False)
 
     def refuses(self, code, *words):
         result = self.bench(*words)

@@ -29,9 +29,9 @@ class EnvironmentTest(CliTest):
                 os.sched_setaffinity(0, cpus)
             if user is not None:
                 os.setuid(user)
-        variables = environment({"OMP_WAIT_POLICY": "passive", **(env or {})})
         return subprocess.run([*program, *words], stdin=subprocess.DEVNULL, capture_output=True,
-                              env=variables, cwd=self.folder, check=False, preexec_fn=prepare)
+                              env=environment(env), cwd=self.folder, check=False,
+                              preexec_fn=prepare)
 
     def hash_of(self, *words, errors=r"\A\Z", **how):
         """The hash that ends a training, which prints this on standard error."""

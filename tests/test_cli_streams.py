@@ -76,8 +76,8 @@ class Streams(CliTest):
             for fd in closed:
                 os.close(fd)
         result = subprocess.run([PROGRAM, command, *(words or WORDS[command])],
-                                env=environment({"OMP_WAIT_POLICY": "passive"}),
-                                cwd=self.folder, check=False, preexec_fn=close, **streams)
+                                env=environment(), cwd=self.folder, check=False,
+                                preexec_fn=close, **streams)
         lines = (result.stderr or b"").decode().splitlines()
         return result.returncode, [line for line in lines
                                    if not line.startswith("convmark: warning: ")]

@@ -116,6 +116,21 @@ class SweepTest(CliTest):
         self.sweep(*words)
         self.assertEqual([os.path.exists(path) for path in tables], [True, True])
 
+    def test_a_table_that_is_a_link_stays_one(self):
+        words = ["--rounds", "60", "--seconds", "0.02"]
+        os.mkdir(self.path("convmark-sweep"))
+        link, linked = self.path("convmark-sweep/sweep.csv"), self.write("linked.csv", "old")
+        os.symlink("../linked.csv", link)
+        self.sweep()
+        self.assertGreater(os.path.getsize(linked), 100)
+        # The one is emptied before the other is removed.
+        self.interrupt("convmark-sweep/sweep.md", "--restart", *words, gone=True)
+        self.assertFalse(self.read_json("convmark-sweep/sweep.json")["complete"])
+        self.assertEqual((os.readlink(link), os.path.getsize(linked)), ("../linked.csv", 0))
+        self.sweep(*words)
+        self.assertEqual(os.readlink(link), "../linked.csv")
+        self.assertGreater(os.path.getsize(linked), 100)
+
     def test_another_sweep_is_not_gone_on_with(self):
         self.sweep()
         before = self.read_json("convmark-sweep/sweep.json")

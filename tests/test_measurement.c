@@ -12,6 +12,7 @@
 
 #include "files/json.h"
 #include "measure/conditions.h"
+#include "put_file.h"
 #include "results/measurement.h"
 #include "temporary.h"
 
@@ -137,22 +138,6 @@ static void test_resumes_what_all_have(void **state) {
 }
 
 /* ---- Conditions ---- */
-
-static void put(const char *root, const char *name, const char *text) {
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", root, name);
-    for (char *c = path + strlen(root) + 1; *c != '\0'; ++c) {
-        if (*c == '/') {
-            *c = '\0';
-            mkdir(path, 0700);
-            *c = '/';
-        }
-    }
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
 
 static bool finds(const char *root, const cm_topology *topology, const char *name) {
     cm_condition found[CM_MAX_CONDITIONS];

@@ -15,29 +15,13 @@
 #include <hwloc.h>
 
 #include "kernels/kernels.h"
+#include "put_file.h"
 #include "results/machine.h"
 #include "system/clock.h"
 #include "system/threads.h"
 #include "system/topology.h"
 
 /* ---- control groups ---- */
-
-/* Writes ROOT/NAME, making the folders on the way. */
-static void put(const char *root, const char *name, const char *text) {
-    char path[256];
-    snprintf(path, sizeof path, "%s/%s", root, name);
-    for (char *c = path + strlen(root) + 1; *c != '\0'; ++c) {
-        if (*c == '/') {
-            *c = '\0';
-            mkdir(path, 0700);
-            *c = '/';
-        }
-    }
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
 
 typedef struct quota_case {
     double quota;

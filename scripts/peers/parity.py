@@ -1,6 +1,7 @@
 """convmark against PyTorch from the same initial values: what the parity test compares with.
 
-    parity.py golden OUTPUT.json [--variants ID,...]   PyTorch's outputs, for machines without it
+    parity.py golden OUTPUT.json [--variants ID,...] [--first-seed N]
+        PyTorch's outputs, for machines without it
     parity.py exchange VARIANT IN.safetensors OUT.safetensors
         loads IN (strict), evaluates it, trains 3 steps, saves OUT, evaluates that; JSON on stdout
 
@@ -112,10 +113,10 @@ def free_running(ours: Model, library: Library, module, data: Data, name: str) -
     return None
 
 
-def choose_seed(ours: Model, library: Library, module, data: Data, name: str) -> dict:
-    """The first seed from which both take the same side of every kink that matters; `module`, in
-    float64, gets its initial values."""
-    for seed in range(SEEDS):
+def choose_seed(ours: Model, library: Library, module, data: Data, name: str, first: int) -> dict:
+    """The first seed, from `first` on, from which both take the same side of every kink that
+    matters; `module`, in float64, gets its initial values."""
+    for seed in range(first, first + SEEDS):
         ours.initialize(seed)
         copy_into(module, ours)
         row = {"seed": seed, "initial_sha256": ours.sha256()}
@@ -163,7 +164,7 @@ def worst_gradient(ours: Model, module) -> tuple[float, str]:
 
 
 def golden_of(variant: variants.Variant, library: Library, data: Data, test: Data,
-              folder: str) -> dict:
+              folder: str, first_seed: int) -> dict:
     begin = time.monotonic()
     text = Path(folder, f"{variant.id}.txt")
     text.write_text(variants.network_text(variant, dropout=False))
@@ -171,7 +172,7 @@ def golden_of(variant: variants.Variant, library: Library, data: Data, test: Dat
     say(variant.id)
     single = models.build(variant, dropout=False)
     double = copy.deepcopy(single).double()
-    row = choose_seed(ours, library, double, data, variant.id)
+    row = choose_seed(ours, library, double, data, variant.id, first_seed)
     ours.initialize(row["seed"])
     row["lockstep"] = lockstep(ours, library, double, data)
     copy_into(single, ours)
@@ -201,7 +202,7 @@ def golden_text(document: dict) -> str:
     return lines(rounded(document), 1) + "\n"
 
 
-def golden(output: str, names: list[str]) -> None:
+def golden(output: str, names: list[str], first_seed: int) -> None:
     """Writes the file after each variant; rows of other variants stay as they are in it."""
     folder = data_folder()
     library = Library(os.environ["CONVMARK_LIBRARY"])
@@ -210,7 +211,8 @@ def golden(output: str, names: list[str]) -> None:
     rows = json.loads(path.read_text())["variants"] if path.exists() else {}
     for name in names:
         with tempfile.TemporaryDirectory() as temporary:
-            rows[name] = golden_of(variants.find(name), library, data, test, temporary)
+            rows[name] = golden_of(variants.find(name), library, data, test, temporary,
+                                   first_seed)
         document = {"origin": f"PyTorch {torch.__version__}, CPU; scripts/peers.sh golden",
                     "steps": STEPS, "batch": BATCH,
                     "variants": {name: rows[name] for name in variants.DISTINCT if name in rows}}
@@ -245,6 +247,7 @@ def main() -> None:
     command = commands.add_parser("golden")
     command.add_argument("output")
     command.add_argument("--variants", default=",".join(variants.DISTINCT))
+    command.add_argument("--first-seed", type=int, default=0)
     command = commands.add_parser("exchange")
     command.add_argument("variant", choices=variants.IDS)
     command.add_argument("source")
@@ -252,7 +255,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     if options.command == "golden":
-        golden(options.output, options.variants.split(","))
+        golden(options.output, options.variants.split(","), options.first_seed)
     else:
         exchange(options.variant, options.source, options.target)
 

@@ -41,16 +41,9 @@ static cm_status write_tables(const cm_explore *explore, cm_error *error) {
                            : status;
 }
 
-static cm_status prepare_output(cm_explore *explore, cm_error *error) {
-    char path[CM_FOLDER_PATH_SIZE];
-    json_t *earlier = NULL;
-    cm_status status = cm_folder_prepare(explore->options.output, "explore",
-                                         explore->options.restart, path, &earlier, error);
-    if (status == CM_OK && earlier != NULL) {
-        status = cm_explore_take_json(explore, earlier, path, error);
-    }
-    json_decref(earlier);
-    return status;
+static cm_status take_earlier(void *explore, const json_t *earlier, const char *file,
+                              cm_error *error) {
+    return cm_explore_take_json(explore, earlier, file, error);
 }
 
 /* ---- Work ---- */
@@ -203,7 +196,8 @@ cm_status cm_explore_make(const cm_explore_options *options, const cm_dataset *d
     *explore = (cm_explore){.options = *options, .dataset = dataset};
     cm_status status = plan(explore, error);
     if (status == CM_OK && options->output != NULL) {
-        status = prepare_output(explore, error);
+        status = cm_folder_prepare(explore->options.output, "explore", explore->options.restart,
+                                   take_earlier, explore, error);
     }
     if (status != CM_OK) {
         return status;

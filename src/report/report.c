@@ -150,17 +150,9 @@ static cm_status plan(cm_report *report, cm_error *error) {
 
 /* ---- Files ---- */
 
-/* The folder is there and can be written; what an earlier report did in it is taken over. */
-static cm_status prepare_output(cm_report *report, cm_error *error) {
-    char path[CM_FOLDER_PATH_SIZE];
-    json_t *earlier = NULL;
-    cm_status status = cm_folder_prepare(report->options.output, "report", report->options.restart,
-                                         path, &earlier, error);
-    if (status == CM_OK && earlier != NULL) {
-        status = cm_report_take_json(report, earlier, path, error);
-    }
-    json_decref(earlier);
-    return status;
+static cm_status take_earlier(void *report, const json_t *earlier, const char *file,
+                              cm_error *error) {
+    return cm_report_take_json(report, earlier, file, error);
 }
 
 static cm_status write_json(const cm_report *report, cm_error *error) {
@@ -310,7 +302,8 @@ cm_status cm_report_make(const cm_report_options *options, const cm_dataset *dat
     *report = (cm_report){.options = *options, .dataset = dataset};
     cm_status status = plan(report, error);
     if (status == CM_OK && options->output != NULL) {
-        status = prepare_output(report, error);
+        status = cm_folder_prepare(report->options.output, "report", report->options.restart,
+                                   take_earlier, report, error);
     }
     if (status != CM_OK) {
         return status;

@@ -23,15 +23,15 @@ static cm_status path_of(const char *folder, const char *name, const char *suffi
 }
 
 cm_status cm_folder_prepare(const char *folder, const char *kind, bool restart,
-                            char path[CM_FOLDER_PATH_SIZE], json_t **earlier, cm_error *error) {
+                            cm_folder_take *take, void *results, cm_error *error) {
+    char path[CM_FOLDER_PATH_SIZE];
     struct stat found;
     cm_error cause;
-    *earlier = NULL;
     if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
         return cm_fail(error, CM_USAGE, "--output: cannot make folder %s: %s; give another one",
                        folder, strerror(errno));
     }
-    /* KIND.json is the last: its path is told. */
+    /* KIND.json is the last: it is read. */
     static const char *const suffixes[] = {".csv", ".md", ".json"};
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; ++i) {
         const cm_status status = path_of(folder, kind, suffixes[i], path, error);
@@ -42,8 +42,16 @@ cm_status cm_folder_prepare(const char *folder, const char *kind, bool restart,
             return cm_fail(error, CM_USAGE, "--output: %s", cause.message);
         }
     }
-    return restart || stat(path, &found) != 0 ? CM_OK
-                                              : cm_json_load(path, MAX_JSON, earlier, error);
+    if (restart || stat(path, &found) != 0) {
+        return CM_OK;
+    }
+    json_t *earlier = NULL;
+    cm_status status = cm_json_load(path, MAX_JSON, &earlier, error);
+    if (status == CM_OK) {
+        status = take(results, earlier, path, error);
+    }
+    json_decref(earlier);
+    return status;
 }
 
 cm_status cm_folder_write(const char *folder, const char *name, char *text, cm_error *error) {
@@ -58,18 +66,30 @@ cm_status cm_folder_write(const char *folder, const char *name, char *text, cm_e
     return status;
 }
 
+/* A link that the user made stays, and the file behind it stays one: an empty one. */
+static cm_status remove_table(const char *path, cm_error *error) {
+    struct stat info;
+    if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode)) {
+        return stat(path, &info) == 0 && info.st_size == 0 ? CM_OK
+                                                           : cm_file_write(path, "", 0, error);
+    }
+    return unlink(path) == 0 || errno == ENOENT
+               ? CM_OK
+               : cm_fail(error, CM_FAILED, "%s: an earlier call's file cannot be removed: %s", path,
+                         strerror(errno));
+}
+
 /* What an earlier call made of its results does not say what ours are. */
 static cm_status remove_tables(const char *folder, const char *kind, cm_error *error) {
     static const char *const suffixes[] = {".csv", ".md"};
     char path[CM_FOLDER_PATH_SIZE];
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; ++i) {
-        const cm_status status = path_of(folder, kind, suffixes[i], path, error);
+        cm_status status = path_of(folder, kind, suffixes[i], path, error);
+        if (status == CM_OK) {
+            status = remove_table(path, error);
+        }
         if (status != CM_OK) {
             return status;
-        }
-        if (unlink(path) != 0 && errno != ENOENT) {
-            return cm_fail(error, CM_FAILED, "%s: an earlier call's file cannot be removed: %s",
-                           path, strerror(errno));
         }
     }
     return CM_OK;

@@ -16,19 +16,24 @@ extern "C" {
 
 enum { CM_FOLDER_PATH_SIZE = 4096 };
 
+/** Takes over into `results` what an earlier call wrote to `file`, its path for messages. */
+typedef cm_status cm_folder_take(void *results, const json_t *earlier, const char *file,
+                                 cm_error *error);
+
 /**
  * Makes `folder` if it is not there, and finds out whether its files KIND.json, .csv and .md can be
- * written. With `restart`, or where there is no KIND.json, *earlier is NULL, else what it holds;
- * json_decref() it. `path` is its path, for messages. CM_USAGE: the folder; CM_BAD_INPUT: the file.
+ * written. What KIND.json holds goes to `take`, with `results`, but for `restart`. CM_USAGE: the
+ * folder; CM_BAD_INPUT: the file.
  */
 cm_status cm_folder_prepare(const char *folder, const char *kind, bool restart,
-                            char path[CM_FOLDER_PATH_SIZE], json_t **earlier, cm_error *error);
+                            cm_folder_take *take, void *results, cm_error *error);
 
 /** Writes a file of the folder; frees `text`, of which NULL is "no memory". */
 cm_status cm_folder_write(const char *folder, const char *name, char *text, cm_error *error);
 
 /** Writes KIND.json; takes over the reference, of which NULL is an error that was told already.
- * Where it is not complete yet, KIND.csv and .md, which an earlier call left, are removed. */
+ * Where it is not complete yet, KIND.csv and .md, which an earlier call left, are removed; a
+ * symbolic link stays, and the file behind it is emptied. */
 cm_status cm_folder_write_json(const char *folder, const char *kind, json_t *json, cm_error *error);
 
 /** The head of such a file: schema_version, kind, complete, program, command, machine, conditions.

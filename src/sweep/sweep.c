@@ -27,20 +27,26 @@ cm_sweep_options cm_sweep_options_default(void) {
     };
 }
 
-static size_t index_of(const cm_sweep *sweep, int variant, int batch, int cores, cm_mode mode) {
-    const size_t row = (size_t)variant * (size_t)sweep->options.batch_count + (size_t)batch;
-    return (row * (size_t)sweep->options.core_count + (size_t)cores) * CM_MODE_COUNT + (size_t)mode;
+cm_sweep_place cm_sweep_place_of(const cm_sweep *sweep, int index) {
+    const int cell = index / CM_MODE_COUNT;
+    const int row = cell / sweep->options.core_count;
+    return (cm_sweep_place){.variant = row / sweep->options.batch_count,
+                            .batch = row % sweep->options.batch_count,
+                            .cores = cell % sweep->options.core_count,
+                            .mode = (cm_mode)(index % CM_MODE_COUNT)};
 }
 
-cm_measurement *cm_sweep_at(const cm_sweep *sweep, int variant, int batch, int cores,
-                            cm_mode mode) {
-    return &sweep->measurements.items[index_of(sweep, variant, batch, cores, mode)];
+cm_measurement *cm_sweep_at(const cm_sweep *sweep, cm_sweep_place at) {
+    const size_t row = (size_t)at.variant * (size_t)sweep->options.batch_count + (size_t)at.batch;
+    const size_t cell = row * (size_t)sweep->options.core_count + (size_t)at.cores;
+    return &sweep->measurements.items[cell * CM_MODE_COUNT + (size_t)at.mode];
 }
 
-double cm_sweep_efficiency(const cm_sweep *sweep, int variant, int batch, int cores, cm_mode mode) {
-    const cm_measurement *first = cm_sweep_at(sweep, variant, batch, 0, mode);
-    const cm_measurement *here = cm_sweep_at(sweep, variant, batch, cores, mode);
-    const double times = (double)sweep->options.cores[cores] / sweep->options.cores[0];
+double cm_sweep_efficiency(const cm_sweep *sweep, cm_sweep_place at) {
+    const cm_measurement *here = cm_sweep_at(sweep, at);
+    const double times = (double)sweep->options.cores[at.cores] / sweep->options.cores[0];
+    at.cores = 0;
+    const cm_measurement *first = cm_sweep_at(sweep, at);
     return cm_median(here->samples, here->n) / cm_median(first->samples, first->n) / times;
 }
 
@@ -114,32 +120,29 @@ static cm_status plan_variants(cm_sweep *sweep, cm_error *error) {
     return CM_OK;
 }
 
-static bool plan_measurement(const cm_sweep *sweep, int variant, int batch, int cores,
-                             cm_mode mode) {
+static bool plan_measurement(const cm_sweep *sweep, int index) {
     const cm_sweep_options *options = &sweep->options;
-    return cm_measurement_plan_throughput(cm_sweep_at(sweep, variant, batch, cores, mode),
-                                          cm_mode_name(mode), sweep->networks[variant]->name,
-                                          options->batches[batch], options->cores[cores],
+    const cm_sweep_place at = cm_sweep_place_of(sweep, index);
+    return cm_measurement_plan_throughput(&sweep->measurements.items[index], cm_mode_name(at.mode),
+                                          sweep->networks[at.variant]->name,
+                                          options->batches[at.batch], options->cores[at.cores],
                                           cm_isa_name(options->isa), options->rounds);
 }
 
 static bool plan_measurements(cm_sweep *sweep) {
     const cm_sweep_options *options = &sweep->options;
-    const int rows = sweep->variant_count * options->batch_count * options->core_count;
-    sweep->measurements.items = calloc((size_t)rows * CM_MODE_COUNT, sizeof(cm_measurement));
+    const int count =
+        sweep->variant_count * options->batch_count * options->core_count * CM_MODE_COUNT;
+    sweep->measurements.items = calloc((size_t)count, sizeof(cm_measurement));
     sweep->run_count = options->accuracy ? sweep->variant_count * options->core_count : 0;
     sweep->runs = calloc((size_t)sweep->run_count + 1, sizeof *sweep->runs);
     if (sweep->measurements.items == NULL || sweep->runs == NULL) {
         return false;
     }
-    sweep->measurements.count = rows * CM_MODE_COUNT;
+    sweep->measurements.count = count;
     bool ok = true;
-    for (int row = 0; row < rows; ++row) {
-        const int variant = row / options->core_count / options->batch_count;
-        const int batch = row / options->core_count % options->batch_count;
-        for (cm_mode mode = 0; mode < CM_MODE_COUNT; ++mode) {
-            ok = ok && plan_measurement(sweep, variant, batch, row % options->core_count, mode);
-        }
+    for (int i = 0; i < count; ++i) {
+        ok = ok && plan_measurement(sweep, i);
     }
     for (int i = 0; i < sweep->run_count; ++i) {
         sweep->runs[i].variant = i / options->core_count;
@@ -181,17 +184,9 @@ static cm_status write_tables(const cm_sweep *sweep, cm_error *error) {
                            : status;
 }
 
-/* The folder is there and can be written; what an earlier sweep did in it is taken over. */
-static cm_status prepare_output(cm_sweep *sweep, cm_error *error) {
-    char path[CM_FOLDER_PATH_SIZE];
-    json_t *earlier = NULL;
-    cm_status status = cm_folder_prepare(sweep->options.output, "sweep", sweep->options.restart,
-                                         path, &earlier, error);
-    if (status == CM_OK && earlier != NULL) {
-        status = cm_sweep_take_json(sweep, earlier, path, error);
-    }
-    json_decref(earlier);
-    return status;
+static cm_status take_earlier(void *sweep, const json_t *earlier, const char *file,
+                              cm_error *error) {
+    return cm_sweep_take_json(sweep, earlier, file, error);
 }
 
 /* ---- Measuring ---- */
@@ -236,15 +231,14 @@ static cm_status measure_cell(void *context, int cell, cm_error *error) {
     sweeper *s = context;
     cm_sweep *sweep = s->sweep;
     const cm_sweep_options *options = &sweep->options;
-    const int cores = cell % options->core_count;
-    const int batch = cell / options->core_count % options->batch_count;
-    const int variant = cell / options->core_count / options->batch_count;
+    cm_sweep_place at = cm_sweep_place_of(sweep, cell * CM_MODE_COUNT);
     cm_model *model = NULL;
-    const cm_status status =
-        open_model(s, variant, options->batches[batch], options->cores[cores], &model, error);
-    for (cm_mode mode = 0; status == CM_OK && mode < CM_MODE_COUNT; ++mode) {
-        cm_measurement *m = cm_sweep_at(sweep, variant, batch, cores, mode);
-        m->samples[m->n++] = cm_throughput_sample(model, mode, &s->data[batch], options->seconds);
+    const cm_status status = open_model(s, at.variant, options->batches[at.batch],
+                                        options->cores[at.cores], &model, error);
+    for (; status == CM_OK && at.mode < CM_MODE_COUNT; ++at.mode) {
+        cm_measurement *m = cm_sweep_at(sweep, at);
+        m->samples[m->n++] =
+            cm_throughput_sample(model, at.mode, &s->data[at.batch], options->seconds);
     }
     cm_model_free(model);
     return status;
@@ -383,7 +377,8 @@ cm_status cm_sweep_make(const cm_sweep_options *options, const cm_dataset *datas
     *sweep = (cm_sweep){.options = *options, .dataset = dataset};
     cm_status status = plan(sweep, error);
     if (status == CM_OK && options->output != NULL) {
-        status = prepare_output(sweep, error);
+        status = cm_folder_prepare(sweep->options.output, "sweep", sweep->options.restart,
+                                   take_earlier, sweep, error);
     }
     if (status != CM_OK) {
         return status;

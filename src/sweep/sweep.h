@@ -65,7 +65,7 @@ typedef struct cm_sweep {
     const cm_dataset *dataset; /* borrowed */
     int variant_count;
     cm_network *networks[CM_SWEEP_MAX_LIST];
-    /* [variant][batch][cores][mode]; cm_sweep_at() */
+    /* [variant][batch][cores][mode]; cm_sweep_place */
     cm_measurements measurements;
     int run_count; /* [variant][cores] with options.accuracy, else 0 */
     cm_sweep_run *runs;
@@ -85,12 +85,19 @@ cm_status cm_sweep_make(const cm_sweep_options *options, const cm_dataset *datas
                         const volatile sig_atomic_t *stop, cm_sweep *sweep, cm_error *error);
 void cm_sweep_free(cm_sweep *sweep);
 
-/** The measurement of these indices. */
-cm_measurement *cm_sweep_at(const cm_sweep *sweep, int variant, int batch, int cores, cm_mode mode);
+/** What a measurement is of: indices of the sweep's networks and of its options' lists. */
+typedef struct cm_sweep_place {
+    int variant, batch, cores;
+    cm_mode mode;
+} cm_sweep_place;
+
+/** The place of measurement `index`, and the other way round. */
+cm_sweep_place cm_sweep_place_of(const cm_sweep *sweep, int index);
+cm_measurement *cm_sweep_at(const cm_sweep *sweep, cm_sweep_place at);
 
 /** Speed against the smallest number of cores, divided by the number of times more cores; NAN
  * before both are measured. */
-double cm_sweep_efficiency(const cm_sweep *sweep, int variant, int batch, int cores, cm_mode mode);
+double cm_sweep_efficiency(const cm_sweep *sweep, cm_sweep_place at);
 
 /** Kind "sweep" of docs/results-schema.md; a new reference. NULL, with a message: no memory. */
 json_t *cm_sweep_to_json(const cm_sweep *sweep, cm_error *error);

@@ -36,18 +36,14 @@ static json_t *finite_or_null(double value) {
 /* A measurement with what follows from it: efficiency, and the time of an epoch of the protocol. */
 static json_t *measurement_json(const cm_sweep *sweep, int index, cm_error *error) {
     const cm_sweep_options *options = &sweep->options;
-    const cm_mode mode = (cm_mode)(index % CM_MODE_COUNT);
-    const int cores = index / CM_MODE_COUNT % options->core_count;
-    const int batch = index / CM_MODE_COUNT / options->core_count % options->batch_count;
-    const int variant = index / CM_MODE_COUNT / options->core_count / options->batch_count;
-    const cm_measurement *m = cm_sweep_at(sweep, variant, batch, cores, mode);
-    const double images = (double)options->train.steps * options->batches[batch];
+    const cm_measurement *m = &sweep->measurements.items[index];
+    const cm_sweep_place at = cm_sweep_place_of(sweep, index);
+    const double images = (double)options->train.steps * options->batches[at.batch];
     json_t *o = cm_measurement_json(m, error);
     if (o == NULL ||
-        !cm_json_set(o, "parallel_efficiency",
-                     finite_or_null(cm_sweep_efficiency(sweep, variant, batch, cores, mode)),
+        !cm_json_set(o, "parallel_efficiency", finite_or_null(cm_sweep_efficiency(sweep, at)),
                      error) ||
-        (mode == CM_MODE_TRAIN &&
+        (at.mode == CM_MODE_TRAIN &&
          !cm_json_set(o, "epoch_seconds", finite_or_null(images / cm_median(m->samples, m->n)),
                       error))) {
         json_decref(o);

@@ -10,21 +10,18 @@
 
 static void print_measurement(const cm_text_table *t, const cm_sweep *sweep, int index) {
     const cm_sweep_options *options = &sweep->options;
-    const cm_mode mode = (cm_mode)(index % CM_MODE_COUNT);
-    const int cores = index / CM_MODE_COUNT % options->core_count;
-    const int batch = index / CM_MODE_COUNT / options->core_count % options->batch_count;
-    const int variant = index / CM_MODE_COUNT / options->core_count / options->batch_count;
-    const cm_measurement *m = cm_sweep_at(sweep, variant, batch, cores, mode);
+    const cm_measurement *m = &sweep->measurements.items[index];
+    const cm_sweep_place at = cm_sweep_place_of(sweep, index);
     if (m->n == 0) {
         return;
     }
     const double median = cm_median(m->samples, m->n);
     const cm_interval interval = cm_median_interval(m->samples, m->n, CM_RESULTS_LEVEL);
     char cells[CM_TABLE_MAX_COLUMNS][CM_TABLE_CELL], low[40], high[40];
-    snprintf(cells[0], CM_TABLE_CELL, "%s", sweep->networks[variant]->name);
-    snprintf(cells[1], CM_TABLE_CELL, "%s", cm_mode_name(mode));
-    snprintf(cells[2], CM_TABLE_CELL, "%d", options->batches[batch]);
-    snprintf(cells[3], CM_TABLE_CELL, "%d", options->cores[cores]);
+    snprintf(cells[0], CM_TABLE_CELL, "%s", sweep->networks[at.variant]->name);
+    snprintf(cells[1], CM_TABLE_CELL, "%s", cm_mode_name(at.mode));
+    snprintf(cells[2], CM_TABLE_CELL, "%d", options->batches[at.batch]);
+    snprintf(cells[3], CM_TABLE_CELL, "%d", options->cores[at.cores]);
     cm_table_format_count(median, cells[4], CM_TABLE_CELL);
     snprintf(cells[5], CM_TABLE_CELL, "-");
     if (interval.known) {
@@ -32,12 +29,11 @@ static void print_measurement(const cm_text_table *t, const cm_sweep *sweep, int
         cm_table_format_count(interval.high, high, sizeof high);
         snprintf(cells[5], CM_TABLE_CELL, "%s .. %s", low, high);
     }
-    snprintf(cells[6], CM_TABLE_CELL, "%.1f %%",
-             100 * cm_sweep_efficiency(sweep, variant, batch, cores, mode));
+    snprintf(cells[6], CM_TABLE_CELL, "%.1f %%", 100 * cm_sweep_efficiency(sweep, at));
     snprintf(cells[7], CM_TABLE_CELL, "-");
-    if (mode == CM_MODE_TRAIN) {
+    if (at.mode == CM_MODE_TRAIN) {
         snprintf(cells[7], CM_TABLE_CELL, "%.2f s",
-                 (double)options->train.steps * options->batches[batch] / median);
+                 (double)options->train.steps * options->batches[at.batch] / median);
     }
     cm_table_print_row(t, cells);
 }

@@ -208,13 +208,14 @@ class LiveTest(ParityTest):
 
     def test_pytorch_itself(self):
         output = self.folder / "golden.json"
-        run = subprocess.run([PEERS_PYTHON, PEERS / "parity.py", "golden", output, "--variants",
-                              ",".join(LIVE)], capture_output=True, text=True)
-        self.assertEqual(run.returncode, 0, run.stderr)
-        rows = json.loads(output.read_text())["variants"]
-        self.assertEqual(tuple(rows), LIVE)
-        for name, row in rows.items():
+        for name in LIVE:
             with self.subTest(name):
+                seed = GOLDEN["variants"][name]["seed"]  # those before it do not serve
+                run = subprocess.run([PEERS_PYTHON, PEERS / "parity.py", "golden", output,
+                                      "--variants", name, "--first-seed", str(seed)],
+                                     capture_output=True, text=True)
+                self.assertEqual(run.returncode, 0, run.stderr)
+                row = json.loads(output.read_text())["variants"][name]
                 self.compare_training(name, row)
                 self.compare_step_1(name, row)
 
@@ -240,15 +241,17 @@ class ExchangeTest(ParityTest):
                                        answer["saved"], f"{name}: PyTorch's")
 
     def test_every_variant_loads_strictly(self):
-        script = ("import sys, torch, model, variants; from safetensors.torch import load_file\n"
-                  "model.build(variants.find(sys.argv[1]))"
-                  ".load_state_dict(load_file(sys.argv[2]), strict=True)")
+        script = ("import sys, model, variants; from safetensors.torch import load_file\n"
+                  "for name, file in zip(sys.argv[1::2], sys.argv[2::2], strict=True):\n"
+                  "    module = model.build(variants.find(name))\n"
+                  "    print(name, module.load_state_dict(load_file(file), strict=True))")
+        words = []
         for name in variants.IDS:
-            with self.subTest(name):
-                initial = self.initial(name, 1)
-                run = subprocess.run([PEERS_PYTHON, "-c", script, name, initial], cwd=PEERS,
-                                     capture_output=True, text=True)
-                self.assertEqual(run.returncode, 0, run.stderr)
+            words += [name, self.initial(name, 1).rename(self.folder / f"{name}.safetensors")]
+        run = subprocess.run([PEERS_PYTHON, "-c", script, *words], cwd=PEERS,
+                             capture_output=True, text=True)
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        self.assertEqual(run.stdout.count("All keys matched"), len(variants.IDS))
 
 
 if __name__ == "__main__":
