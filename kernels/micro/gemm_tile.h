@@ -27,6 +27,9 @@
 
 #define CM_TILE_COLUMNS (2 * VF_LANES)
 
+/** Floats from one depth to the next where A is packed in strips: its rows in whole vectors. */
+#define CM_TILE_STRIP ((VF_TILE_ROWS + VF_LANES - 1) / VF_LANES * VF_LANES)
+
 /** Offsets, in floats, of one tap's operands. */
 typedef struct cm_gemm_tap {
     ptrdiff_t a, b;
