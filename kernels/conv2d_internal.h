@@ -14,6 +14,10 @@
  * workspace, and gemm_tile.c has code up to the height. */
 enum { CM_MAX_TILE_COLUMNS = 32, CM_MAX_TILE_ROWS = 14, CM_MAX_STRIP = 16 };
 
+/** Forward and by data, direct convolution multiplies the weights of so many columns and so many
+ * floats of them at a time: each thread packs them for itself, into its second cache. */
+enum { CM_GROUP_COLUMNS = 64, CM_GROUP_FLOATS = 73728 };
+
 /** Elements of the largest kernel: the taps of one output position lie on the stack. */
 enum { CM_CONV2D_MAX_TAPS = 4096 };
 
@@ -42,7 +46,7 @@ typedef struct cm_conv2d_layout {
     size_t image_sums; /* sums of dy, an image, that dbias is made of */
     size_t weights;    /* direct: patches, or what else backward by weights uses */
     size_t panels;     /* direct: weights in panels; domains: a panel of kernel planes a thread */
-    size_t panel;      /* domains: floats of one thread's panel */
+    size_t panel;      /* floats of one thread's panels */
     size_t chunk, chunk_x;       /* direct, by weights: floats of a packed chunk, and of x in it */
     size_t left, right, results; /* domains: planes of X, of D, of the results */
     size_t kernels, taps, sums;  /* domains: columns of kernels, tiles of taps and of `scratch` */

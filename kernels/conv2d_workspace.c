@@ -143,8 +143,11 @@ cm_conv2d_chunk cm_conv2d_chunk_of(const cm_conv2d_shape *shape) {
 static void direct_layout(const cm_conv2d_shape *shape, int threads, cm_conv2d_layout *layout) {
     const size_t taps = (size_t)shape->kernel_h * (size_t)shape->kernel_w;
     const size_t in = (size_t)shape->in_channels, out = (size_t)shape->out_channels;
-    layout->panels = reserve(layout, larger(taps * in * round_up(out, CM_MAX_TILE_COLUMNS),
-                                            taps * out * round_up(in, CM_MAX_TILE_COLUMNS)));
+    const size_t forward = taps * in * round_up(out, CM_MAX_TILE_COLUMNS);
+    const size_t all = larger(forward, taps * out * round_up(in, CM_MAX_TILE_COLUMNS));
+    /* By weights, the chains of all of dweight; with few channels, forward, all panels. */
+    layout->panel = all < CM_GROUP_FLOATS ? round_up(all, CM_SCRATCH_ALIGNMENT) : CM_GROUP_FLOATS;
+    layout->panels = reserve(layout, larger(forward, (size_t)threads * layout->panel));
     if (cm_conv2d_uses_patches(shape)) {
         /* Forward: padded images. By weights: each image's sums, each thread's patches of a row. */
         const size_t padded = (size_t)shape->batch * cm_conv2d_padded_image(shape);
