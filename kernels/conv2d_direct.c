@@ -21,6 +21,9 @@ enum { BLOCK_BYTES = 262144, MIN_BLOCK_POSITIONS = 48, SMALL_MAP = 128 };
 /* Panels of a group at most, and rows of weights that are fetched ahead. */
 enum { GROUP_PANELS = CM_GROUP_COLUMNS / CM_TILE_COLUMNS, PACK_AHEAD = 8 };
 
+/* By data with few channels, outputs of a row from which on they are columns of tiles. */
+enum { MIN_COLUMNS = (CM_TILE_COLUMNS + 2) / 3 };
+
 /* A part of the kernel and of the depth, whose weights are multiplied at a time, by all outputs.
  * Its axes have that part of the kernel only. */
 typedef struct chunk {
@@ -48,6 +51,8 @@ struct pass {
     const float *weight, *packed; /* one is NULL; packed: all panels of the whole kernel */
     pack_fn *pack;
     float *panels; /* where this thread packs weights */
+    float *planes; /* not NULL: where it puts planes of `in`, [rows][depth][plane_row] */
+    ptrdiff_t plane_row;
     cm_conv2d_epilogue epilogue;
     float *out;
 };
@@ -176,6 +181,89 @@ static void run_zeros(line images, line ys, line xs, int columns, float *out) {
     }
 }
 
+/* Rows of `in` that a block of by data reads, at least one. */
+static cm_range rows_read(const pass *p, cm_range ys) {
+    const ptrdiff_t above = ys.begin + p->y.padding - (p->y.kernel - 1);
+    const ptrdiff_t begin = above > 0 ? (above + p->y.stride - 1) / p->y.stride : 0;
+    const ptrdiff_t end = (ys.end - 1 + p->y.padding) / p->y.stride + 1;
+    return (cm_range){begin, end < p->y.in ? end : p->y.in};
+}
+
+/* Rows of `in` to planes, each with as many zeros behind it as a tile may read too much. */
+static void fill_planes(const pass *p, const block *where) {
+    const cm_range rows = rows_read(p, where->ys);
+    const ptrdiff_t in_row = (ptrdiff_t)p->x.in * p->depth;
+    for (ptrdiff_t row = rows.begin; row < rows.end; ++row) {
+        float *to = p->planes + (row - rows.begin) * p->depth * p->plane_row;
+        cm_transpose(p->in + (where->images.begin * p->y.in + row) * in_row, p->depth, p->x.in,
+                     p->depth, to, p->plane_row);
+        for (int d = 0; d < p->depth; ++d) {
+            memset(to + d * p->plane_row + p->x.in, 0, CM_TILE_COLUMNS * sizeof *to);
+        }
+    }
+}
+
+/* Outputs along one row of a region, few channels each, as tiles whose rows are the channels and
+ * whose columns are the outputs: only three of a tile's columns would be in use the other way. */
+static void run_columns(const pass *p, cm_gemm_tile *tile, line along, float *out) {
+    const float *b = tile->b;
+    float sums[CM_MAX_TILE_ROWS * CM_TILE_COLUMNS];
+    for (ptrdiff_t j = 0; j < cm_even_parts(along.count, CM_TILE_COLUMNS); ++j) {
+        const cm_range part = cm_even_part(along.count, CM_TILE_COLUMNS, j);
+        const int rows = p->columns, count = (int)(part.end - part.begin);
+        float *to = out + part.begin * along.out;
+        for (int i = 0; tile->mode == CM_GEMM_CONTINUE && i < rows * CM_TILE_COLUMNS; ++i) {
+            const int q = i % CM_TILE_COLUMNS;
+            sums[i] = q < count ? to[q * along.out + i / CM_TILE_COLUMNS] : 0.0F;
+        }
+        tile->b = b + part.begin;
+        tile->c = sums;
+        CM_FN(gemm_tile)(rows, tile);
+        for (int q = 0; q < count; ++q) {
+            for (int c = 0; c < rows; ++c) {
+                to[q * along.out + c] = sums[c * CM_TILE_COLUMNS + q];
+            }
+        }
+    }
+}
+
+/* A region with few channels, from planes. */
+static void run_plane_region(const pass *p, const chunk *part, const block *where, const span *y,
+                             const span *x) {
+    const ptrdiff_t in_row = p->depth * p->plane_row;
+    const ptrdiff_t tap_floats = (ptrdiff_t)p->columns * p->depth;
+    cm_gemm_tap tap[CM_CONV2D_MAX_TAPS];
+    int taps = 0;
+    for (int r = 0; r < y->taps; ++r) {
+        for (int s = 0; s < x->taps; ++s) {
+            const ptrdiff_t element =
+                (y->tap + r * y->tap_step) * (ptrdiff_t)p->x.kernel + x->tap + s * x->tap_step;
+            tap[taps++] = (cm_gemm_tap){element * tap_floats,
+                                        r * y->in_tap * in_row + (ptrdiff_t)s * x->in_tap};
+        }
+    }
+    const ptrdiff_t first = part->r.begin * p->x.kernel + part->s.begin;
+    const line along = {x->count, 0, (ptrdiff_t)x->step * p->columns};
+    for (int i = 0; i < y->count; ++i) {
+        cm_gemm_tile tile = {
+            .a = p->weight + first * tap_floats + part->depth.begin,
+            .a_row = p->depth,
+            .a_depth = 1,
+            .b = p->planes + (y->in + i * y->in_step - rows_read(p, where->ys).begin) * in_row +
+                 part->depth.begin * p->plane_row + x->in,
+            .b_depth = p->plane_row,
+            .tap = tap,
+            .taps = taps,
+            .depth = (int)(part->depth.end - part->depth.begin),
+            .c_row = CM_TILE_COLUMNS,
+            .columns = CM_TILE_COLUMNS,
+            .mode = part->first ? CM_GEMM_STORE : CM_GEMM_CONTINUE,
+        };
+        const ptrdiff_t row = where->images.begin * p->y.out + y->begin + i * y->step;
+        run_columns(p, &tile, along, p->out + (row * p->x.out + x->begin) * p->columns);
+    }
+}
+
 /* A region of the images [images.begin, images.end), one panel of the group. */
 static void run_region(const pass *p, const chunk *part, cm_range group, int panel, cm_range images,
                        const span *y, const span *x) {
@@ -239,7 +327,11 @@ static void run_block(const pass *p, const chunk *part, cm_range group, int pane
             for (int phase_x = 0; phase_x < p->x.phases; ++phase_x) {
                 for (int x_at = (int)where->xs.begin + phase_x; x_at < where->xs.end;) {
                     const span x = p->span_at(&part->x, x_at, (int)where->xs.end);
-                    run_region(p, part, group, panel, where->images, &y, &x);
+                    if (p->planes != NULL && y.taps * x.taps > 0 && x.count >= MIN_COLUMNS) {
+                        run_plane_region(p, part, where, &y, &x);
+                    } else {
+                        run_region(p, part, group, panel, where->images, &y, &x);
+                    }
                     x_at += x.count * x.step;
                 }
             }
@@ -331,7 +423,7 @@ static ptrdiff_t positions_read(const axis *a) {
 }
 
 static blocks cut_outputs(const pass *p, ptrdiff_t depth) {
-    const bool small = p->y.out * (ptrdiff_t)p->x.out <= SMALL_MAP;
+    const bool small = p->y.out * (ptrdiff_t)p->x.out <= SMALL_MAP && p->planes == NULL;
     const int images = small ? smaller(p->batch, VF_TILE_ROWS) : 1;
     /* What one output position reads, without its neighbours' part. */
     const ptrdiff_t bytes = (ptrdiff_t)sizeof(float) * depth * images * positions_read(&p->y) *
@@ -341,6 +433,10 @@ static blocks cut_outputs(const pass *p, ptrdiff_t depth) {
     blocks b = {.images = images,
                 .rows = larger(1, positions / p->x.out),
                 .width = positions < p->x.out ? positions : p->x.out};
+    if (p->planes != NULL) {
+        b.rows = CM_PLANE_ROWS * p->y.stride;
+        b.width = p->x.out;
+    }
     b.over = cm_even_parts(p->batch, b.images);
     b.down = cm_even_parts(p->y.out, b.rows);
     b.along = cm_even_parts(p->x.out, b.width);
@@ -371,7 +467,9 @@ static ptrdiff_t group_panels(const cm_team *team, ptrdiff_t panels, ptrdiff_t a
 /* Each group of panels for each block of outputs; a thread packs the panels of its groups just
  * before it multiplies them, and both stay in its second cache. */
 static void run_pass(const cm_team *team, pass *p) {
-    flatten(p);
+    if (p->planes == NULL) {
+        flatten(p);
+    }
     const ptrdiff_t panels = cm_even_parts(p->columns, CM_TILE_COLUMNS);
     const ptrdiff_t most = panels < GROUP_PANELS ? panels : GROUP_PANELS;
     const cut c = cut_kernel(p, most * CM_TILE_COLUMNS);
@@ -389,6 +487,9 @@ static void run_pass(const cm_team *team, pass *p) {
             cm_trace_phase(team, CM_PHASE_MULTIPLY);
             for (ptrdiff_t j = i; j < end; ++j) {
                 const block where = block_at(p, &b, j % all_blocks);
+                if (p->planes != NULL) {
+                    fill_planes(p, &where);
+                }
                 for (ptrdiff_t panel = group.begin; panel < group.end; ++panel) {
                     run_block(p, &part, group, (int)panel, &where);
                 }
@@ -489,7 +590,11 @@ void CM_FN(direct_backward_data)(const cm_team *team, const cm_conv2d_shape *sha
         .weight = weight,
         .pack = pack_backward,
         .panels = (float *)workspace + layout.panels + (size_t)team->index * layout.panel,
+        .plane_row = (ptrdiff_t)cm_conv2d_plane_row(shape),
         .out = dx,
     };
+    if (layout.dy_plane > 0 && shape->in_channels <= VF_TILE_ROWS) {
+        p.planes = (float *)workspace + layout.dy_planes + (size_t)team->index * layout.dy_plane;
+    }
     run_pass(team, &p);
 }
