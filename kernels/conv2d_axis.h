@@ -33,6 +33,13 @@ static inline int larger(int a, int b) {
     return a > b ? a : b;
 }
 
+/* The same axis with the kernel's elements [begin, end) only. */
+static inline axis axis_part(axis a, int begin, int end) {
+    a.kernel = end - begin;
+    a.padding -= begin;
+    return a;
+}
+
 static inline span span_forward(const axis *a, int begin, int end) {
     const int in = begin * a->stride - a->padding;
     const int first = in < 0 ? smaller(-in, a->kernel) : 0;

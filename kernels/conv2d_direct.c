@@ -169,7 +169,7 @@ static void run_tiles(cm_gemm_tile *tile, line rows, line inner, line outer, con
     }
 }
 
-/* Outputs that no tap reaches, one panel. */
+/* Outputs that no tap reaches. */
 static void run_zeros(line images, line ys, line xs, int columns, float *out) {
     for (int image = 0; image < images.count; ++image) {
         for (int y = 0; y < ys.count; ++y) {
@@ -293,8 +293,10 @@ static void run_region(const pass *p, const chunk *part, cm_range group, int pan
     const bool ends =
         tile.epilogue.bias != NULL || tile.epilogue.scale != NULL || tile.epilogue.relu;
     if (taps == 0 && !ends) {
-        if (part->first) {
-            run_zeros(over_images, down, along, tile.columns, out);
+        if (part->first && panel == group.begin) {
+            const int columns = (int)(group.end - group.begin) * CM_TILE_COLUMNS;
+            run_zeros(over_images, down, along,
+                      smaller(columns, p->columns - panel * CM_TILE_COLUMNS), out);
         }
         return;
     }
@@ -376,12 +378,6 @@ static cut cut_kernel(const pass *p, ptrdiff_t columns) {
     return c;
 }
 
-static axis part_of_axis(axis a, cm_range elements) {
-    a.kernel = (int)(elements.end - elements.begin);
-    a.padding -= (int)elements.begin;
-    return a;
-}
-
 /* Chunk `index`; its weights are packed, unless all of them are already. */
 static chunk chunk_at(const pass *p, const cut *c, ptrdiff_t index, cm_range group) {
     chunk part = {
@@ -391,8 +387,8 @@ static chunk chunk_at(const pass *p, const cut *c, ptrdiff_t index, cm_range gro
         .first = index == 0,
         .last = index == c->y * c->x * c->d - 1,
     };
-    part.y = part_of_axis(p->y, part.r);
-    part.x = part_of_axis(p->x, part.s);
+    part.y = axis_part(p->y, (int)part.r.begin, (int)part.r.end);
+    part.x = axis_part(p->x, (int)part.s.begin, (int)part.s.end);
     if (p->packed != NULL) {
         const ptrdiff_t element = part.r.begin * p->x.kernel + part.s.begin;
         part.b_tap = (ptrdiff_t)p->depth * CM_TILE_COLUMNS;
