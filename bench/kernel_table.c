@@ -83,6 +83,8 @@ static void add_conv2d_backward(cm_check_case *c) {
     output(c, "dweight", weight_count(&c->conv));
     output(c, "dbias", (size_t)c->conv.out_channels);
     conv2d_scratch(c);
+    scratch(c, "kept", 0);
+    scratch(c, "y", 0);
 }
 
 static void first_layer_inputs(cm_check_case *c) {

@@ -6,7 +6,8 @@
 
 static void direct_backward(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                             const float *dy, const float *weight, float *dx, float *dweight,
-                            void *workspace) {
+                            const float *kept, void *workspace) {
+    (void)kept; /* it keeps nothing */
     float *scratch = workspace;
     if (dweight != NULL) {
         cm_trace_phase(team, CM_PHASE_WEIGHTS);
@@ -26,7 +27,7 @@ typedef struct algorithm {
     cm_conv2d_run_fn *forward;
     void (*backward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                      const float *dy, const float *weight, float *dx, float *dweight,
-                     void *workspace);
+                     const float *kept, void *workspace);
 } algorithm;
 
 static const algorithm algorithms[CM_CONV2D_ALGORITHM_COUNT] = {
@@ -90,10 +91,11 @@ static void join_sums(const cm_team *team, const cm_conv2d_shape *shape, const f
 }
 
 void CM_FN(conv2d_forward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
-                           const float *weight, const float *bias, bool relu, float *y,
+                           const float *weight, const float *bias, bool relu, float *y, float *kept,
                            void *workspace) {
     const cm_conv2d_epilogue epilogue = {.bias = bias, .relu = relu};
-    algorithms[shape->algorithm].forward(team, shape, x, weight, NULL, &epilogue, y, workspace);
+    algorithms[shape->algorithm].forward(team, shape, x, weight, NULL, &epilogue, y, kept,
+                                         workspace);
 }
 
 void CM_FN(conv2d_pack)(const cm_team *team, const cm_conv2d_shape *shape, const float *weight,
@@ -105,12 +107,13 @@ void CM_FN(conv2d_inference)(const cm_team *team, const cm_conv2d_shape *shape, 
                              const float *packed, const float *bias, const float *scale,
                              const float *shift, bool relu, float *y, void *workspace) {
     const cm_conv2d_epilogue epilogue = {bias, scale, shift, relu};
-    algorithms[shape->algorithm].forward(team, shape, x, NULL, packed, &epilogue, y, workspace);
+    algorithms[shape->algorithm].forward(team, shape, x, NULL, packed, &epilogue, y, NULL,
+                                         workspace);
 }
 
 void CM_FN(conv2d_backward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                             const float *dy, const float *weight, float *dx, float *dweight,
-                            float *dbias, void *workspace) {
+                            float *dbias, const float *kept, void *workspace) {
     if (dbias != NULL) {
         float *sums = (float *)workspace + cm_conv2d_layout_of(shape, 1).image_sums;
         cm_trace_phase(team, CM_PHASE_BIAS);
@@ -118,16 +121,16 @@ void CM_FN(conv2d_backward)(const cm_team *team, const cm_conv2d_shape *shape, c
         cm_team_barrier(team);
         join_sums(team, shape, sums, dbias);
     }
-    algorithms[shape->algorithm].backward(team, shape, x, dy, weight, dx, dweight, workspace);
+    algorithms[shape->algorithm].backward(team, shape, x, dy, weight, dx, dweight, kept, workspace);
 }
 
 void CM_FN(conv2d_backward_data)(const cm_team *team, const cm_conv2d_shape *shape, const float *dy,
                                  const float *weight, float *dx, void *workspace) {
-    CM_FN(conv2d_backward)(team, shape, NULL, dy, weight, dx, NULL, NULL, workspace);
+    CM_FN(conv2d_backward)(team, shape, NULL, dy, weight, dx, NULL, NULL, NULL, workspace);
 }
 
 void CM_FN(conv2d_backward_weights)(const cm_team *team, const cm_conv2d_shape *shape,
                                     const float *x, const float *dy, float *dweight, float *dbias,
                                     void *workspace) {
-    CM_FN(conv2d_backward)(team, shape, x, dy, NULL, NULL, dweight, dbias, workspace);
+    CM_FN(conv2d_backward)(team, shape, x, dy, NULL, NULL, dweight, dbias, NULL, workspace);
 }

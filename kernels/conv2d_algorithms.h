@@ -29,10 +29,11 @@ CM_ALWAYS_INLINE cm_conv2d_epilogue cm_conv2d_epilogue_at(const cm_conv2d_epilog
 }
 
 /* Forward of one algorithm. `packed`: what its pack function made of the weights; or NULL, then it
- * packs `weight` first, into the workspace. */
+ * packs `weight` first, into the workspace. `kept`: as in kernels.h. */
 typedef void cm_conv2d_run_fn(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                               const float *weight, const float *packed,
-                              const cm_conv2d_epilogue *epilogue, float *y, void *workspace);
+                              const cm_conv2d_epilogue *epilogue, float *y, float *kept,
+                              void *workspace);
 
 /* Direct (conv2d_direct.c, conv2d_direct_weights.c): as the contracts in kernels.h say. All
  * take conv2d's whole workspace. */
@@ -48,6 +49,6 @@ cm_conv2d_pack_fn CM_FN(transform_pack);
 cm_conv2d_run_fn CM_FN(transform_forward);
 void CM_FN(transform_backward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                                const float *dy, const float *weight, float *dx, float *dweight,
-                               void *workspace);
+                               const float *kept, void *workspace);
 
 #endif

@@ -535,8 +535,10 @@ static void forward_padded(const cm_team *team, const pass *p, float *padded) {
 
 void CM_FN(direct_forward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                            const float *weight, const float *packed,
-                           const cm_conv2d_epilogue *epilogue, float *y, void *workspace) {
+                           const cm_conv2d_epilogue *epilogue, float *y, float *kept,
+                           void *workspace) {
     const cm_conv2d_layout layout = cm_conv2d_layout_of(shape, team->count);
+    (void)kept; /* it keeps nothing */
     float *panels = (float *)workspace + layout.panels;
     pass p = {
         .shape = shape,

@@ -34,6 +34,7 @@ typedef struct transform_job {
     cm_conv2d_layout layout;
     cm_conv2d_tiles tiles;
     float *workspace;
+    const float *x_planes;      /* for the weights' gradient */
     ptrdiff_t x_plane, y_plane; /* floats from plane to plane, of in_channels and out_channels */
     cm_frequency frequency[CM_MAX_FREQUENCIES];
 } transform_job;
@@ -76,6 +77,11 @@ static transform_job make_job(const cm_conv2d_shape *shape, const cm_team *team,
     assert(job.domain->scratch <= CM_MAX_FOLD_SUMS);
     job.domain->list(job.frequency);
     return job;
+}
+
+/* Whether the planes of X are those that the caller keeps. */
+static bool keeps(const transform_job *job, const float *kept) {
+    return kept != NULL && !job->domain->tiled;
 }
 
 /* Maps to planes, or planes to maps: what one thread does of a block's (tile, vector of channels).
@@ -298,13 +304,12 @@ void CM_FN(transform_pack)(const cm_team *team, const cm_conv2d_shape *shape, co
 }
 
 /* A convolution, or with transposed kernels its backward pass by data: maps of side->depth channels
- * to maps of side->columns. `columns`: of the kernels, transformed; or NULL, then they are first.
- */
+ * to maps of side->columns, by way of the planes `left`. `columns`: of the kernels, transformed; or
+ * NULL, then they are first. */
 static void convolve(const cm_team *team, const transform_job *job, const float *maps,
-                     cm_plane_kind kind, const kernel_side *side, const float *columns,
+                     cm_plane_kind kind, float *left, const kernel_side *side, const float *columns,
                      const cm_conv2d_epilogue *epilogue, float *to) {
-    float *left = job->workspace + job->layout.left,
-          *results = job->workspace + job->layout.results;
+    float *results = job->workspace + job->layout.results;
     const ptrdiff_t left_plane = side->transposed ? job->y_plane : job->x_plane;
     const ptrdiff_t result_plane = side->transposed ? job->x_plane : job->y_plane;
     for (ptrdiff_t i = 0; i < job->tiles.blocks; ++i) {
@@ -329,10 +334,12 @@ static void convolve(const cm_team *team, const transform_job *job, const float 
 
 void CM_FN(transform_forward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                               const float *weight, const float *packed,
-                              const cm_conv2d_epilogue *epilogue, float *y, void *workspace) {
+                              const cm_conv2d_epilogue *epilogue, float *y, float *kept,
+                              void *workspace) {
     const transform_job job = make_job(shape, team, workspace);
     const kernel_side side = {weight, shape->in_channels, shape->out_channels, false};
-    convolve(team, &job, x, CM_PLANES_X, &side, packed, epilogue, y);
+    float *left = keeps(&job, kept) ? kept : job.workspace + job.layout.left;
+    convolve(team, &job, x, CM_PLANES_X, left, &side, packed, epilogue, y);
 }
 
 /* A tile of the weights' gradient: rows of input channels, columns of output channels. */
@@ -364,7 +371,7 @@ static void multiply_weights(const transform_job *job, const cm_frequency *frequ
                              ptrdiff_t count, const weight_tile *where, float *re, float *im) {
     const cm_gemm_tap tap = {0, 0};
     const int height = (int)(where->in_channels.end - where->in_channels.begin);
-    const float *x = job->workspace + job->layout.left + frequency->plane * job->x_plane +
+    const float *x = job->x_planes + frequency->plane * job->x_plane +
                      plane_at(count, job->shape->in_channels, 0, where->in_channels.begin);
     const float *d = job->workspace + job->layout.right +
                      job->domain->partner(frequency->plane) * job->y_plane +
@@ -479,8 +486,8 @@ static void backward_weights(const cm_team *team, const transform_job *job, cm_r
     int end = 0;
     for (int begin = 0; begin < frequencies; begin = end) {
         end = strips ? begin + 1 : group_end(job, begin);
-        fetch_ahead x = fetch_planes(job, end, job->workspace + job->layout.left, job->x_plane,
-                                     shape->in_channels, share.end - share.begin + 1);
+        fetch_ahead x = fetch_planes(job, end, job->x_planes, job->x_plane, shape->in_channels,
+                                     share.end - share.begin + 1);
         fetch_ahead d = fetch_planes(job, end, job->workspace + job->layout.right, job->y_plane,
                                      shape->out_channels, share.end - share.begin + 1);
         for (ptrdiff_t i = share.begin; i < share.end; ++i) {
@@ -502,7 +509,7 @@ static void backward_of_maps(const cm_team *team, const transform_job *job, cons
           *results = job->workspace + job->layout.results;
     cm_trace_phase(team, CM_PHASE_TRANSFORM);
     transform_maps(team, job, all, dy, shape->out_channels, CM_PLANES_D, right, job->y_plane);
-    if (dweight != NULL) {
+    if (dweight != NULL && job->x_planes == job->workspace + job->layout.left) {
         transform_maps(team, job, all, x, shape->in_channels, CM_PLANES_X,
                        job->workspace + job->layout.left, job->x_plane);
     }
@@ -536,7 +543,7 @@ static void backward_of_tiles(const cm_team *team, const transform_job *job, con
     float *left = job->workspace + job->layout.left, *right = job->workspace + job->layout.right;
     if (dx != NULL) {
         const cm_conv2d_epilogue nothing = {.relu = false};
-        convolve(team, job, dy, CM_PLANES_X, side, NULL, &nothing, dx);
+        convolve(team, job, dy, CM_PLANES_X, left, side, NULL, &nothing, dx);
     }
     for (ptrdiff_t i = 0; dweight != NULL && i < job->tiles.blocks; ++i) {
         const cm_range block = cm_conv2d_block(&job->tiles, i);
@@ -554,8 +561,9 @@ static void backward_of_tiles(const cm_team *team, const transform_job *job, con
 
 void CM_FN(transform_backward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                                const float *dy, const float *weight, float *dx, float *dweight,
-                               void *workspace) {
-    const transform_job job = make_job(shape, team, workspace);
+                               const float *kept, void *workspace) {
+    transform_job job = make_job(shape, team, workspace);
+    job.x_planes = keeps(&job, kept) ? kept : job.workspace + job.layout.left;
     const kernel_side side = {weight, shape->out_channels, shape->in_channels, true};
     if (job.domain->tiled) {
         backward_of_tiles(team, &job, x, dy, &side, dx, dweight);

@@ -149,6 +149,14 @@ cm_conv2d_chunk cm_conv2d_chunk_of(const cm_conv2d_shape *shape) {
     return chunk;
 }
 
+/* Whole maps: their planes, which both passes use. */
+size_t cm_conv2d_kept(const cm_conv2d_shape *shape) {
+    const algorithm_row *row = &algorithm_table[shape->algorithm];
+    return row->map == 0
+               ? 0
+               : row->planes * cm_conv2d_plane(shape->batch, shape->in_channels) * sizeof(float);
+}
+
 static void direct_layout(const cm_conv2d_shape *shape, int threads, cm_conv2d_layout *layout) {
     const size_t taps = (size_t)shape->kernel_h * (size_t)shape->kernel_w;
     const size_t in = (size_t)shape->in_channels, out = (size_t)shape->out_channels;

@@ -123,6 +123,9 @@ size_t cm_patch_moments_count(const cm_conv2d_shape *conv);
 /** Bytes of a convolution's weights as conv2d_pack() leaves them, for any instruction set. */
 size_t cm_conv2d_packed(const cm_conv2d_shape *shape);
 
+/** Bytes that conv2d_forward() can keep for conv2d_backward(); 0: its algorithm keeps nothing. */
+size_t cm_conv2d_kept(const cm_conv2d_shape *shape);
+
 /** Scratch memory, in bytes, enough for all passes on any instruction set by up to `threads`. */
 size_t cm_conv2d_workspace(const cm_conv2d_shape *shape, int threads);
 size_t cm_batch_norm_workspace(const cm_map_shape *shape);
@@ -136,11 +139,11 @@ size_t cm_softmax_cross_entropy_workspace(int batch);
  *
  * y[n,p,q,k] = chain over (r, s, c) of x[n, p*stride-padding+r, q*stride-padding+s, c] *
  * weight[r,s,c,k], taps outside the map left out, then + bias[k] (NULL: no addition), then ReLU if
- * asked.
+ * asked. kept (NULL: nothing): cm_conv2d_kept() bytes, 64-byte aligned, for conv2d_backward().
  */
 typedef void cm_conv2d_forward_fn(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                                   const float *weight, const float *bias, bool relu, float *y,
-                                  void *workspace);
+                                  float *kept, void *workspace);
 
 /**
  * Inference, where the weights are the same for many batches: conv2d_pack() does once what
@@ -173,11 +176,13 @@ typedef void cm_conv2d_backward_weights_fn(const cm_team *team, const cm_conv2d_
 
 /**
  * Both backward passes at once, which share what they transform: dx as backward_data, dweight and
- * dbias as backward_weights, each bit the same. Any of the three may be NULL: not wanted.
+ * dbias as backward_weights, each bit the same. Any of the three may be NULL: not wanted. kept
+ * (NULL: nothing): what conv2d_forward() kept of the same x, to the same bits without it.
  */
 typedef void cm_conv2d_backward_fn(const cm_team *team, const cm_conv2d_shape *shape,
                                    const float *x, const float *dy, const float *weight, float *dx,
-                                   float *dweight, float *dbias, void *workspace);
+                                   float *dweight, float *dbias, const float *kept,
+                                   void *workspace);
 
 /**
  * Batch statistics (Ioffe & Szegedy, arXiv 1502.03167) and what training needs of them, a channel:

@@ -247,7 +247,7 @@ static void run_separate(const cm_team *team, void *context) {
     const outputs *o = &b->out;
     const cm_map_shape map = {BATCH, b->conv.out_height, b->conv.out_width, CHANNELS};
     uint16_t *own = array_take(b->dy.count * sizeof(uint16_t));
-    k->conv2d_forward(team, &b->conv, b->x.f, b->weight.f, b->bias.f, false, b->map.f,
+    k->conv2d_forward(team, &b->conv, b->x.f, b->weight.f, b->bias.f, false, b->map.f, NULL,
                       b->workspace);
     if (b->batch_norm) {
         k->batch_norm_statistics(team, &map, b->map.f, b->gamma.f, b->beta.f, eps, momentum,

@@ -27,7 +27,7 @@ static void separately(const cm_team *team, void *context) {
     const cm_map_shape map = {c->shape.batch, c->shape.out_height, c->shape.out_width,
                               c->shape.out_channels};
     k->conv2d_forward(team, &c->shape, c->x, c->weight, c->bias, c->relu && !c->batch_norm,
-                      c->expected, c->workspace);
+                      c->expected, NULL, c->workspace);
     cm_team_barrier(team);
     if (c->batch_norm) {
         k->batch_norm_forward(team, &map, c->expected, c->scale, c->shift, c->relu, c->expected);

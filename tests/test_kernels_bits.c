@@ -131,9 +131,9 @@ static void forgets_argmax(const cm_team *team, const cm_max_pool2d_shape *shape
 
 /* A sum in another order: what vectorising along the reduction would do. */
 static void sums_backwards(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
-                           const float *weight, const float *bias, bool relu, float *y,
+                           const float *weight, const float *bias, bool relu, float *y, float *kept,
                            void *workspace) {
-    scalar()->conv2d_forward(team, shape, x, weight, bias, relu, y, workspace);
+    scalar()->conv2d_forward(team, shape, x, weight, bias, relu, y, kept, workspace);
     cm_team_barrier(team);
     if (team->index != 0 || shape->kernel_h * shape->kernel_w != 1 || relu || bias != NULL ||
         shape->padding_h + shape->padding_w > 0) {

@@ -169,7 +169,9 @@ static void conv2d_passes(const cm_kernels *kernels, const cm_conv2d_shape *s, b
                 both_dbias = array_empty(out);
     const double bound = conv2d_bound(s, kind);
     void *workspace = array_take(cm_conv2d_workspace(s, 1));
-    kernels->conv2d_forward(&alone, s, x.f, weight.f, bias ? b.f : NULL, relu, y.f, workspace);
+    float *kept = cm_conv2d_kept(s) > 0 ? array_take(cm_conv2d_kept(s)) : NULL;
+    kernels->conv2d_forward(&alone, s, x.f, weight.f, bias ? b.f : NULL, relu, y.f, kept,
+                            workspace);
     ref_conv2d_forward(s, x.d, weight.d, bias ? b.d : NULL, relu, y.d);
     array_compare("conv2d y", y, bound);
     kernels->conv2d_backward_data(&alone, s, dy.f, weight.f, dx.f, workspace);
@@ -179,8 +181,9 @@ static void conv2d_passes(const cm_kernels *kernels, const cm_conv2d_shape *s, b
                                      workspace);
     ref_conv2d_backward_weights(s, x.d, dy.d, dweight.d, dbias.d);
     array_compare("conv2d dweight", dweight, bound);
-    kernels->conv2d_backward(&alone, s, x.f, dy.f, weight.f, both_dx.f, both_dweight.f,
-                             bias ? both_dbias.f : NULL, workspace);
+    /* Of what was kept, x is not read. */
+    kernels->conv2d_backward(&alone, s, kept == NULL ? x.f : NULL, dy.f, weight.f, both_dx.f,
+                             both_dweight.f, bias ? both_dbias.f : NULL, kept, workspace);
     assert_memory_equal(both_dx.f, dx.f, dx.count * sizeof(float));
     assert_memory_equal(both_dweight.f, dweight.f, dweight.count * sizeof(float));
     if (bias) {

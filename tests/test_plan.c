@@ -166,6 +166,8 @@ static void check_training_plan(const char *what, const cm_network *network) {
         add(arena, &arrays, stage->out, count);
         add(arena, &arrays, stage->argmax, (count + 1) / 2);
         add(arena, &arrays, stage->x_at_max, count);
+        add(arena, &arrays, stage->kept,
+            stage->kept == CM_NO_ARRAY ? 0 : cm_conv2d_kept(&stage->conv) / sizeof(float));
         add(arena, &arrays, stage->moments,
             stage->moments == CM_NO_ARRAY ? 0 : 2 * cm_patch_moments_count(&stage->conv));
         if (stage->kind == CM_STAGE_CONV2D || stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
@@ -194,6 +196,35 @@ static void check_training_plan(const char *what, const cm_network *network) {
     cm_plan_free(&plan);
 }
 
+/* Bytes that the stages' forward passes keep, of how many stages. */
+static size_t kept_bytes(const cm_network *network, int batch, int *stages) {
+    cm_plan plan = plan_of(network, batch, true);
+    size_t bytes = 0;
+    *stages = 0;
+    for (int i = 0; i < plan.stage_count; ++i) {
+        if (plan.stages[i].kept != CM_NO_ARRAY) {
+            bytes += cm_conv2d_kept(&plan.stages[i].conv);
+            ++*stages;
+        }
+    }
+    cm_plan_free(&plan);
+    return bytes;
+}
+
+/* All whole-map convolutions of bn-16 at batch 64; of a large batch as many as fit. */
+static void test_kept_is_limited(void **state) {
+    (void)state;
+    enum { LAYERS = 12 }; /* of 9x9 and of 3x3 maps */
+    cm_network *network = NULL;
+    assert_int_equal(cm_network_open("bn-16", &network, NULL), CM_OK);
+    int stages = 0;
+    assert_true(kept_bytes(network, 64, &stages) > 0);
+    assert_int_equal(stages, LAYERS);
+    const size_t bytes = kept_bytes(network, 512, &stages);
+    assert_true(stages > 0 && stages < LAYERS && bytes <= (size_t)64 << 20);
+    cm_network_free(network);
+}
+
 /* Each output differs from the one it is computed from, and is large enough. */
 static void check_inference_plan(const char *what, const cm_network *network) {
     cm_plan plan = plan_of(network, BATCH, false);
@@ -204,6 +235,7 @@ static void check_inference_plan(const char *what, const cm_network *network) {
         const cm_stage *stage = &plan.stages[i];
         const size_t count = output_elements(network, &plan, i);
         assert_true(stage->argmax == CM_NO_ARRAY && stage->x_at_max == CM_NO_ARRAY);
+        assert_true(stage->kept == CM_NO_ARRAY);
         if (stage->kind == CM_STAGE_CONV2D) {
             add(pieces, &arrays, stage->packed, cm_conv2d_packed(&stage->conv) / sizeof(float));
         }
@@ -334,6 +366,7 @@ int main(void) {
         cmocka_unit_test(test_dropout_works_in_place),
         cmocka_unit_test(test_sizes_beyond_the_kernels_are_refused),
         cmocka_unit_test(test_largest_kernel),
+        cmocka_unit_test(test_kept_is_limited),
     };
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
 }

@@ -206,7 +206,13 @@ CM_ALWAYS_INLINE void cm_gemm_tile_body(const int rows, const tile_kind kind,
     }
 #undef CM_TILE_ROW
 #define CM_TILE_ROW(i) CM_TILE_ROW_AS(i, CM_GEMM_STORE)
-    CM_TILE_EACH_ROW(CM_TILE_ROW) /* to be continued: has no epilogue */
+    if (end.epilogue.bias != NULL || end.epilogue.scale != NULL || end.epilogue.relu) {
+        CM_TILE_EACH_ROW(CM_TILE_ROW)
+        return;
+    }
+#undef CM_TILE_ROW
+#define CM_TILE_ROW(i) CM_TILE_ROW_AS(i, CM_GEMM_CONTINUE) /* as it is */
+    CM_TILE_EACH_ROW(CM_TILE_ROW)
 #undef CM_TILE_ROW
 #undef CM_TILE_ROW_AS
 }

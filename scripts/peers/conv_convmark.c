@@ -111,7 +111,7 @@ static void body(const cm_team *team, void *context) {
     const conv_peer *p = context;
     switch (p->pass) {
     case CONV_FORWARD:
-        p->kernels->conv2d_forward(team, &p->shape, p->x, p->weight, p->bias, false, p->y,
+        p->kernels->conv2d_forward(team, &p->shape, p->x, p->weight, p->bias, false, p->y, NULL,
                                    p->workspace);
         break;
     case CONV_BACKWARD_DATA:

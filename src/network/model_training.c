@@ -82,7 +82,7 @@ static const float *forward_stage(const cm_team *team, const cm_step *step, cons
         const cm_conv2d_shape shape = cm_stage_conv(stage, step->batch);
         kernels->conv2d_forward(team, &shape, x, model->parameters + stage->weight,
                                 model->parameters + stage->bias, stage->relu, out,
-                                cm_step_workspace(step));
+                                cm_step_array(step, stage->kept), cm_step_workspace(step));
         return out;
     }
     case CM_STAGE_BATCH_NORM: {
@@ -150,9 +150,10 @@ static void backward_conv2d(const cm_team *team, const cm_step *step, int index,
         cm_team_barrier(team);
     }
     float *dx = index > 0 ? dy->other : NULL; /* nobody asks for the gradient of the images */
-    kernels->conv2d_backward(
-        team, &shape, stage_input(step, index), dy->now, model->parameters + stage->weight, dx,
-        model->gradients + stage->weight, model->gradients + stage->bias, cm_step_workspace(step));
+    kernels->conv2d_backward(team, &shape, stage_input(step, index), dy->now,
+                             model->parameters + stage->weight, dx,
+                             model->gradients + stage->weight, model->gradients + stage->bias,
+                             cm_step_array(step, stage->kept), cm_step_workspace(step));
     if (dx != NULL) {
         gradient_swap(dy);
     }

@@ -48,6 +48,7 @@ typedef struct cm_planner {
     int batch; /* of a chunk */
     cm_plan *plan;
     cm_block parameters, statistics, arena;
+    size_t kept;        /* bytes that convolutions keep so far */
     size_t largest;     /* floats of the largest activation or gradient of one */
     size_t workspace;   /* bytes */
     int outputs;        /* stages with an output of their own so far */
@@ -187,6 +188,18 @@ static bool pool_follows(const cm_planner *planner, int layer) {
     return is_kind(planner, layer + relu, CM_LAYER_MAX_POOL2D);
 }
 
+/* What the forward pass of a convolution keeps for the backward one (a step of baseline is 1.06, of
+ * bn-16 1.03 times as fast, on AVX2), up to so many bytes of a model: all that the eight variants
+ * have at batch 64. Larger batches would keep more than any cache holds. */
+static void plan_kept(cm_planner *planner, cm_stage *stage) {
+    const size_t limit = (size_t)64 << 20;
+    const size_t bytes = planner->training ? cm_conv2d_kept(&stage->conv) : 0;
+    if (bytes > 0 && bytes <= limit - planner->kept) {
+        stage->kept = reserve_bytes(&planner->arena, bytes);
+        planner->kept += bytes;
+    }
+}
+
 /* Convolution, or linear, and what is fused with it. */
 static int plan_conv2d_stage(cm_planner *planner, int layer, cm_stage *stage) {
     stage->kind = CM_STAGE_CONV2D;
@@ -198,6 +211,7 @@ static int plan_conv2d_stage(cm_planner *planner, int layer, cm_stage *stage) {
         return taken;
     }
     int next = layer + 1;
+    plan_kept(planner, stage);
     if (!planner->training) {
         stage->packed = reserve_bytes(&planner->arena, cm_conv2d_packed(&stage->conv));
         const bool batch_norm = is_kind(planner, next, CM_LAYER_BATCH_NORM);
@@ -222,6 +236,7 @@ static int plan_stage(cm_planner *planner, int layer, cm_stage *stage) {
                         .argmax = CM_NO_ARRAY,
                         .x_at_max = CM_NO_ARRAY,
                         .packed = CM_NO_ARRAY,
+                        .kept = CM_NO_ARRAY,
                         .moments = CM_NO_ARRAY};
     int next = layer;
     if (first->kind == CM_LAYER_DROPOUT) {

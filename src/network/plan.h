@@ -43,6 +43,7 @@ typedef struct cm_stage {
     size_t mean, rstd; /* training */
     size_t scale, shift;
     size_t packed;   /* inference: the weights as conv2d_inference reads them */
+    size_t kept;     /* training: what conv2d_forward keeps for conv2d_backward */
     size_t out;      /* activations; CM_NO_ARRAY: in place */
     size_t argmax;   /* max pool, training: uint16_t */
     size_t x_at_max; /* max pool behind a batch norm, training */

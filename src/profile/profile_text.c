@@ -236,6 +236,7 @@ void cm_profile_print_memory(const cm_profile *profile, FILE *out) {
         const double count = stage_outputs(profile, i);
         double kept = stage->argmax == CM_NO_ARRAY ? 0 : count * sizeof(uint16_t);
         kept += stage->x_at_max == CM_NO_ARRAY ? 0 : count * sizeof(float);
+        kept += stage->kept == CM_NO_ARRAY ? 0 : (double)cm_conv2d_kept(&stage->conv);
         const bool conv = stage->kind == CM_STAGE_CONV2D;
         cm_profile_layer(profile, &row, cells[0], CM_TABLE_CELL);
         snprintf(cells[1], CM_TABLE_CELL, stage->out == CM_NO_ARRAY ? "in place" : "%.3f",

@@ -165,7 +165,7 @@ void cm_check_draw_conv2d_forward(cm_check_case *c) {
 
 void cm_check_run_conv2d_forward(const cm_kernels *kernels, const cm_team *team,
                                  const cm_check_case *c, void *const *a) {
-    kernels->conv2d_forward(team, &c->conv, a[0], a[1], a[2], c->relu, a[3], a[4]);
+    kernels->conv2d_forward(team, &c->conv, a[0], a[1], a[2], c->relu, a[3], NULL, a[4]);
 }
 
 void cm_check_draw_conv2d_inference(cm_check_case *c) {
@@ -242,9 +242,16 @@ void cm_check_draw_conv2d_backward(cm_check_case *c) {
     cm_check_add(c, "dbias", CM_CHECK_OUTPUT, CM_CHECK_F32,
                  (wanted & 4) != 0 ? (size_t)c->conv.out_channels : 0);
     add_workspace(c);
+    const size_t kept = cm_check_draw_once_in(c, 2) ? cm_conv2d_kept(&c->conv) : 0;
+    cm_check_add(c, "kept", CM_CHECK_SCRATCH, CM_CHECK_U8, kept);
+    cm_check_add(c, "y", CM_CHECK_SCRATCH, CM_CHECK_F32, kept > 0 ? y_count(&c->conv) : 0);
 }
 
 void cm_check_run_conv2d_backward(const cm_kernels *kernels, const cm_team *team,
                                   const cm_check_case *c, void *const *a) {
-    kernels->conv2d_backward(team, &c->conv, a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
+    if (a[7] != NULL) { /* what is kept of x is laid out as each instruction set likes */
+        kernels->conv2d_forward(team, &c->conv, a[0], a[2], NULL, false, a[8], a[7], a[6]);
+        cm_team_barrier(team);
+    }
+    kernels->conv2d_backward(team, &c->conv, a[0], a[1], a[2], a[3], a[4], a[5], a[7], a[6]);
 }
