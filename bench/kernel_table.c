@@ -83,7 +83,7 @@ static void add_conv2d_backward(cm_check_case *c) {
     output(c, "dweight", weight_count(&c->conv));
     output(c, "dbias", (size_t)c->conv.out_channels);
     conv2d_scratch(c);
-    scratch(c, "kept", 0);
+    scratch(c, "kept", 0); /* none: alone it has no forward pass before it */
     scratch(c, "y", 0);
 }
 

@@ -34,7 +34,7 @@ typedef struct transform_job {
     cm_conv2d_layout layout;
     cm_conv2d_tiles tiles;
     float *workspace;
-    const float *x_planes;      /* for the weights' gradient */
+    const float *kept;          /* the planes of X where the caller has them, or NULL */
     ptrdiff_t x_plane, y_plane; /* floats from plane to plane, of in_channels and out_channels */
     cm_frequency frequency[CM_MAX_FREQUENCIES];
 } transform_job;
@@ -60,7 +60,9 @@ static ptrdiff_t plane_at(ptrdiff_t count, int channels, ptrdiff_t tile, ptrdiff
     return (channel / strip * count + tile) * strip + channel % strip;
 }
 
-static transform_job make_job(const cm_conv2d_shape *shape, const cm_team *team, void *workspace) {
+/* Tiles are not kept. */
+static transform_job make_job(const cm_conv2d_shape *shape, const cm_team *team, const float *kept,
+                              void *workspace) {
     const cm_conv2d_tiles tiles = cm_conv2d_tiles_of(shape);
     transform_job job = {
         .domain = domains[shape->algorithm],
@@ -68,6 +70,7 @@ static transform_job make_job(const cm_conv2d_shape *shape, const cm_team *team,
         .layout = cm_conv2d_layout_of(shape, team->count),
         .tiles = tiles,
         .workspace = workspace,
+        .kept = domains[shape->algorithm]->tiled ? NULL : kept,
         .x_plane = (ptrdiff_t)cm_conv2d_plane(tiles.largest, shape->in_channels),
         .y_plane = (ptrdiff_t)cm_conv2d_plane(tiles.largest, shape->out_channels),
     };
@@ -79,9 +82,9 @@ static transform_job make_job(const cm_conv2d_shape *shape, const cm_team *team,
     return job;
 }
 
-/* Whether the planes of X are those that the caller keeps. */
-static bool keeps(const transform_job *job, const float *kept) {
-    return kept != NULL && !job->domain->tiled;
+/* The planes of X that the weights' gradient is made of. */
+static const float *x_planes(const transform_job *job) {
+    return job->kept != NULL ? job->kept : job->workspace + job->layout.left;
 }
 
 /* Maps to planes, or planes to maps: what one thread does of a block's (tile, vector of channels).
@@ -336,9 +339,9 @@ void CM_FN(transform_forward)(const cm_team *team, const cm_conv2d_shape *shape,
                               const float *weight, const float *packed,
                               const cm_conv2d_epilogue *epilogue, float *y, float *kept,
                               void *workspace) {
-    const transform_job job = make_job(shape, team, workspace);
+    const transform_job job = make_job(shape, team, kept, workspace);
     const kernel_side side = {weight, shape->in_channels, shape->out_channels, false};
-    float *left = keeps(&job, kept) ? kept : job.workspace + job.layout.left;
+    float *left = job.kept != NULL ? kept : job.workspace + job.layout.left;
     convolve(team, &job, x, CM_PLANES_X, left, &side, packed, epilogue, y);
 }
 
@@ -371,7 +374,7 @@ static void multiply_weights(const transform_job *job, const cm_frequency *frequ
                              ptrdiff_t count, const weight_tile *where, float *re, float *im) {
     const cm_gemm_tap tap = {0, 0};
     const int height = (int)(where->in_channels.end - where->in_channels.begin);
-    const float *x = job->x_planes + frequency->plane * job->x_plane +
+    const float *x = x_planes(job) + frequency->plane * job->x_plane +
                      plane_at(count, job->shape->in_channels, 0, where->in_channels.begin);
     const float *d = job->workspace + job->layout.right +
                      job->domain->partner(frequency->plane) * job->y_plane +
@@ -486,7 +489,7 @@ static void backward_weights(const cm_team *team, const transform_job *job, cm_r
     int end = 0;
     for (int begin = 0; begin < frequencies; begin = end) {
         end = strips ? begin + 1 : group_end(job, begin);
-        fetch_ahead x = fetch_planes(job, end, job->x_planes, job->x_plane, shape->in_channels,
+        fetch_ahead x = fetch_planes(job, end, x_planes(job), job->x_plane, shape->in_channels,
                                      share.end - share.begin + 1);
         fetch_ahead d = fetch_planes(job, end, job->workspace + job->layout.right, job->y_plane,
                                      shape->out_channels, share.end - share.begin + 1);
@@ -509,7 +512,7 @@ static void backward_of_maps(const cm_team *team, const transform_job *job, cons
           *results = job->workspace + job->layout.results;
     cm_trace_phase(team, CM_PHASE_TRANSFORM);
     transform_maps(team, job, all, dy, shape->out_channels, CM_PLANES_D, right, job->y_plane);
-    if (dweight != NULL && job->x_planes == job->workspace + job->layout.left) {
+    if (dweight != NULL && job->kept == NULL) {
         transform_maps(team, job, all, x, shape->in_channels, CM_PLANES_X,
                        job->workspace + job->layout.left, job->x_plane);
     }
@@ -562,8 +565,7 @@ static void backward_of_tiles(const cm_team *team, const transform_job *job, con
 void CM_FN(transform_backward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                                const float *dy, const float *weight, float *dx, float *dweight,
                                const float *kept, void *workspace) {
-    transform_job job = make_job(shape, team, workspace);
-    job.x_planes = keeps(&job, kept) ? kept : job.workspace + job.layout.left;
+    const transform_job job = make_job(shape, team, kept, workspace);
     const kernel_side side = {weight, shape->out_channels, shape->in_channels, true};
     if (job.domain->tiled) {
         backward_of_tiles(team, &job, x, dy, &side, dx, dweight);

@@ -43,6 +43,11 @@ static inline array array_empty(size_t count) {
     return (array){array_take(count * sizeof(float)), array_take(count * sizeof(double)), count};
 }
 
+/* Makes the float half what array_empty() left there. */
+static inline void array_spoil(array a) {
+    memset(a.f, 0xA5, a.count * sizeof *a.f);
+}
+
 /* Makes the double half what the float half is. */
 static inline void array_adopt(array a) {
     for (size_t i = 0; i < a.count; ++i) {
@@ -69,6 +74,16 @@ static inline array array_of_integers(size_t count) {
     }
     array_adopt(a);
     return a;
+}
+
+typedef enum data_kind { INTEGERS, REALS } data_kind;
+
+static inline array array_draw(data_kind kind, size_t count) {
+    return kind == INTEGERS ? array_of_integers(count) : array_of_reals(count);
+}
+
+static inline size_t product(int a, int b, int c, int d) {
+    return (size_t)a * (size_t)b * (size_t)c * (size_t)d;
 }
 
 /* The kernel's half against the reference's: within `bound` of the largest expected element. */

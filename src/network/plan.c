@@ -188,12 +188,12 @@ static bool pool_follows(const cm_planner *planner, int layer) {
     return is_kind(planner, layer + relu, CM_LAYER_MAX_POOL2D);
 }
 
-/* What the forward pass of a convolution keeps for the backward one (a step of baseline is 1.06, of
- * bn-16 1.03 times as fast, on AVX2), up to so many bytes of a model: all that the eight variants
- * have at batch 64. Larger batches would keep more than any cache holds. */
+/* What the forward pass of a convolution keeps for the backward one (its gain:
+ * docs/performance.md), up to so many bytes of a model: all that the eight variants have at
+ * batch 64. Larger batches would keep more than any cache holds. */
 static void plan_kept(cm_planner *planner, cm_stage *stage) {
     const size_t limit = (size_t)64 << 20;
-    const size_t bytes = planner->training ? cm_conv2d_kept(&stage->conv) : 0;
+    const size_t bytes = cm_conv2d_kept(&stage->conv);
     if (bytes > 0 && bytes <= limit - planner->kept) {
         stage->kept = reserve_bytes(&planner->arena, bytes);
         planner->kept += bytes;
@@ -211,8 +211,9 @@ static int plan_conv2d_stage(cm_planner *planner, int layer, cm_stage *stage) {
         return taken;
     }
     int next = layer + 1;
-    plan_kept(planner, stage);
-    if (!planner->training) {
+    if (planner->training) {
+        plan_kept(planner, stage);
+    } else {
         stage->packed = reserve_bytes(&planner->arena, cm_conv2d_packed(&stage->conv));
         const bool batch_norm = is_kind(planner, next, CM_LAYER_BATCH_NORM);
         if (batch_norm && !pool_follows(planner, next + 1)) {
