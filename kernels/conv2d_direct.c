@@ -4,7 +4,8 @@
  * of the stride, and a tile's rows are neighbours in a region: along a row, down a column, or the
  * same position of several images, whichever needs the fewest tiles. */
 #include "kernels/conv2d_algorithms.h"
-#include "kernels/conv2d_axis.h"
+#include "kernels/conv2d_direct_pass.h"
+#include "kernels/conv2d_direct_planes.h"
 #include "kernels/conv2d_internal.h"
 #include "kernels/micro/gemm_tile.h"
 #include "kernels/trace.h"
@@ -13,49 +14,14 @@
 
 #include <string.h>
 
-/* Memory that the A operand of a block should fit: less than half of a small second cache. And the
- * positions that a panel of weights should at least serve once it has come into the cache; outputs
- * of a map up to which the rows of tiles run over images. */
+/* Memory that the A operand of a block should fit: half of a small second cache, beside the weights
+ * of a part of the kernel (CM_GROUP_FLOATS). And the positions that a panel of weights should at
+ * least serve once it has come into the cache; outputs of a map up to which the rows of tiles run
+ * over images. */
 enum { BLOCK_BYTES = 262144, MIN_BLOCK_POSITIONS = 48, SMALL_MAP = 128 };
 
 /* Panels of a group at most, and rows of weights that are fetched ahead. */
 enum { GROUP_PANELS = CM_GROUP_COLUMNS / CM_TILE_COLUMNS, PACK_AHEAD = 8 };
-
-/* By data with few channels, outputs of a row from which on they are columns of tiles. */
-enum { MIN_COLUMNS = (CM_TILE_COLUMNS + 2) / 3 };
-
-/* A part of the kernel and of the depth, whose weights are multiplied at a time, by all outputs.
- * Its axes have that part of the kernel only. */
-typedef struct chunk {
-    axis y, x;
-    cm_range r, s, depth;
-    bool first, last;
-    const float *b;                  /* the group's weights, from its first panel on */
-    ptrdiff_t b_panel, b_row, b_tap; /* floats to the next panel, kernel row, tap */
-} chunk;
-
-typedef struct pass pass;
-
-/* Weights of a chunk to panels: [panel][taps][depth][CM_TILE_COLUMNS], 0 beyond the last column. */
-typedef void pack_fn(const pass *p, const chunk *part, cm_range panels, float *to);
-
-/* One pass over outputs of y.out x x.out x columns. */
-struct pass {
-    const cm_conv2d_shape *shape;
-    int batch;
-    axis y, x;
-    span_at_fn *span_at;
-    int columns;
-    int depth; /* channels summed over */
-    const float *in;
-    const float *weight, *packed; /* one is NULL; packed: all panels of the whole kernel */
-    pack_fn *pack;
-    float *panels; /* where this thread packs weights */
-    float *planes; /* not NULL: where it puts planes of `in`, [rows][depth][plane_row] */
-    ptrdiff_t plane_row;
-    cm_conv2d_epilogue epilogue;
-    float *out;
-};
 
 /* Weights to panels: column j of panel i is output channel i * CM_TILE_COLUMNS + j. A group of
  * panels at a time: rows of weights are far apart, often by a power of two, and the fewer of them
@@ -85,7 +51,7 @@ void CM_FN(direct_pack)(const cm_team *team, const cm_conv2d_shape *shape, const
     }
 }
 
-static void pack_forward(const pass *p, const chunk *part, cm_range panels, float *to) {
+static void pack_forward(const pass *p, const kernel_part *part, cm_range panels, float *to) {
     const ptrdiff_t first = panels.begin * CM_TILE_COLUMNS, columns = p->columns;
     const int count = (int)(panels.end - panels.begin) * CM_TILE_COLUMNS;
     for (ptrdiff_t r = part->r.begin; r < part->r.end; ++r) {
@@ -104,7 +70,7 @@ static void pack_forward(const pass *p, const chunk *part, cm_range panels, floa
 }
 
 /* The transposed weights: column j of a panel is input channel panel * CM_TILE_COLUMNS + j. */
-static void pack_backward(const pass *p, const chunk *part, cm_range panels, float *to) {
+static void pack_backward(const pass *p, const kernel_part *part, cm_range panels, float *to) {
     const ptrdiff_t rows = part->depth.end - part->depth.begin;
     const ptrdiff_t all = p->depth;
     for (ptrdiff_t panel = panels.begin; panel < panels.end; ++panel) {
@@ -139,20 +105,9 @@ static cm_gemm_tile tile_of(const pass *p, int panel, const cm_gemm_tap *tap, in
     };
 }
 
-/* Outputs along one axis of a region: how many, and floats from one to the next. */
-typedef struct line {
-    int count;
-    ptrdiff_t in, out;
-} line;
-
-/* A block of outputs. */
-typedef struct block {
-    cm_range images, ys, xs;
-} block;
-
 /* Tiles along `rows`, for each output of the other two axes; `in` and `out` of the first output and
  * of the panel's first column. */
-static void run_tiles(cm_gemm_tile *tile, line rows, line inner, line outer, const float *in,
+static void run_tiles(cm_gemm_tile *tile, extent rows, extent inner, extent outer, const float *in,
                       float *out) {
     const ptrdiff_t parts = cm_even_parts(rows.count, VF_TILE_ROWS);
     tile->a_row = rows.in;
@@ -170,7 +125,7 @@ static void run_tiles(cm_gemm_tile *tile, line rows, line inner, line outer, con
 }
 
 /* Outputs that no tap reaches. */
-static void run_zeros(line images, line ys, line xs, int columns, float *out) {
+static void run_zeros(extent images, extent ys, extent xs, int columns, float *out) {
     for (int image = 0; image < images.count; ++image) {
         for (int y = 0; y < ys.count; ++y) {
             for (int x = 0; x < xs.count; ++x) {
@@ -181,99 +136,16 @@ static void run_zeros(line images, line ys, line xs, int columns, float *out) {
     }
 }
 
-/* Rows of `in` that a block of by data reads, at least one. */
-static cm_range rows_read(const pass *p, cm_range ys) {
-    const ptrdiff_t above = ys.begin + p->y.padding - (p->y.kernel - 1);
-    const ptrdiff_t begin = above > 0 ? (above + p->y.stride - 1) / p->y.stride : 0;
-    const ptrdiff_t end = (ys.end - 1 + p->y.padding) / p->y.stride + 1;
-    return (cm_range){begin, end < p->y.in ? end : p->y.in};
-}
-
-/* Rows of `in` to planes, each with as many zeros behind it as a tile may read too much. */
-static void fill_planes(const pass *p, const block *where) {
-    const cm_range rows = rows_read(p, where->ys);
-    const ptrdiff_t in_row = (ptrdiff_t)p->x.in * p->depth;
-    for (ptrdiff_t row = rows.begin; row < rows.end; ++row) {
-        float *to = p->planes + (row - rows.begin) * p->depth * p->plane_row;
-        cm_transpose(p->in + (where->images.begin * p->y.in + row) * in_row, p->depth, p->x.in,
-                     p->depth, to, p->plane_row);
-        for (int d = 0; d < p->depth; ++d) {
-            memset(to + d * p->plane_row + p->x.in, 0, CM_TILE_COLUMNS * sizeof *to);
-        }
-    }
-}
-
-/* Outputs along one row of a region, few channels each, as tiles whose rows are the channels and
- * whose columns are the outputs: only three of a tile's columns would be in use the other way. */
-static void run_columns(const pass *p, cm_gemm_tile *tile, line along, float *out) {
-    const float *b = tile->b;
-    float sums[CM_MAX_TILE_ROWS * CM_TILE_COLUMNS];
-    for (ptrdiff_t j = 0; j < cm_even_parts(along.count, CM_TILE_COLUMNS); ++j) {
-        const cm_range part = cm_even_part(along.count, CM_TILE_COLUMNS, j);
-        const int rows = p->columns, count = (int)(part.end - part.begin);
-        float *to = out + part.begin * along.out;
-        for (int i = 0; tile->mode == CM_GEMM_CONTINUE && i < rows * CM_TILE_COLUMNS; ++i) {
-            const int q = i % CM_TILE_COLUMNS;
-            sums[i] = q < count ? to[q * along.out + i / CM_TILE_COLUMNS] : 0.0F;
-        }
-        tile->b = b + part.begin;
-        tile->c = sums;
-        CM_FN(gemm_tile)(rows, tile);
-        for (int q = 0; q < count; ++q) {
-            for (int c = 0; c < rows; ++c) {
-                to[q * along.out + c] = sums[c * CM_TILE_COLUMNS + q];
-            }
-        }
-    }
-}
-
-/* A region with few channels, from planes. */
-static void run_plane_region(const pass *p, const chunk *part, const block *where, const span *y,
-                             const span *x) {
-    const ptrdiff_t in_row = p->depth * p->plane_row;
-    const ptrdiff_t tap_floats = (ptrdiff_t)p->columns * p->depth;
-    cm_gemm_tap tap[CM_CONV2D_MAX_TAPS];
-    int taps = 0;
-    for (int r = 0; r < y->taps; ++r) {
-        for (int s = 0; s < x->taps; ++s) {
-            const ptrdiff_t element =
-                (y->tap + r * y->tap_step) * (ptrdiff_t)p->x.kernel + x->tap + s * x->tap_step;
-            tap[taps++] = (cm_gemm_tap){element * tap_floats,
-                                        r * y->in_tap * in_row + (ptrdiff_t)s * x->in_tap};
-        }
-    }
-    const ptrdiff_t first = part->r.begin * p->x.kernel + part->s.begin;
-    const line along = {x->count, 0, (ptrdiff_t)x->step * p->columns};
-    for (int i = 0; i < y->count; ++i) {
-        cm_gemm_tile tile = {
-            .a = p->weight + first * tap_floats + part->depth.begin,
-            .a_row = p->depth,
-            .a_depth = 1,
-            .b = p->planes + (y->in + i * y->in_step - rows_read(p, where->ys).begin) * in_row +
-                 part->depth.begin * p->plane_row + x->in,
-            .b_depth = p->plane_row,
-            .tap = tap,
-            .taps = taps,
-            .depth = (int)(part->depth.end - part->depth.begin),
-            .c_row = CM_TILE_COLUMNS,
-            .columns = CM_TILE_COLUMNS,
-            .mode = part->first ? CM_GEMM_STORE : CM_GEMM_CONTINUE,
-        };
-        const ptrdiff_t row = where->images.begin * p->y.out + y->begin + i * y->step;
-        run_columns(p, &tile, along, p->out + (row * p->x.out + x->begin) * p->columns);
-    }
-}
-
 /* A region of the images [images.begin, images.end), one panel of the group. */
-static void run_region(const pass *p, const chunk *part, cm_range group, int panel, cm_range images,
-                       const span *y, const span *x) {
+static void run_region(const pass *p, const kernel_part *part, cm_range group, int panel,
+                       cm_range images, const span *y, const span *x) {
     const ptrdiff_t in_row = (ptrdiff_t)p->x.in * p->depth;
     const ptrdiff_t out_row = (ptrdiff_t)p->x.out * p->columns;
-    const line over_images = {(int)(images.end - images.begin), p->y.in * in_row,
-                              p->y.out * out_row};
-    const line down = {y->count, y->in_step * in_row, y->step * out_row};
-    const line along = {x->count, (ptrdiff_t)x->in_step * p->depth,
-                        (ptrdiff_t)x->step * p->columns};
+    const extent over_images = {(int)(images.end - images.begin), p->y.in * in_row,
+                                p->y.out * out_row};
+    const extent down = {y->count, y->in_step * in_row, y->step * out_row};
+    const extent along = {x->count, (ptrdiff_t)x->in_step * p->depth,
+                          (ptrdiff_t)x->step * p->columns};
     float *out = p->out + images.begin * over_images.out + y->begin * out_row +
                  (ptrdiff_t)x->begin * p->columns + (ptrdiff_t)panel * CM_TILE_COLUMNS;
     cm_gemm_tap tap[CM_CONV2D_MAX_TAPS];
@@ -321,7 +193,7 @@ static void run_region(const pass *p, const chunk *part, cm_range group, int pan
 }
 
 /* A block of outputs, one panel of the group: region by region. */
-static void run_block(const pass *p, const chunk *part, cm_range group, int panel,
+static void run_block(const pass *p, const kernel_part *part, cm_range group, int panel,
                       const block *where) {
     for (int phase_y = 0; phase_y < p->y.phases; ++phase_y) {
         for (int y_at = (int)where->ys.begin + phase_y; y_at < where->ys.end;) {
@@ -352,10 +224,10 @@ static void flatten(pass *p) {
     }
 }
 
-/* How a kernel is cut into chunks, in the order of summation: some of its rows, or else some taps
+/* How a kernel is cut into parts, in the order of summation: some of its rows, or else some taps
  * of a row, or else a part of the depth of one tap. */
 typedef struct cut {
-    ptrdiff_t rows, taps, depth; /* at most, of a chunk */
+    ptrdiff_t rows, taps, depth; /* at most, of a part */
     ptrdiff_t y, x, d;           /* parts of the kernel's rows, of a row, of the depth */
 } cut;
 
@@ -378,9 +250,9 @@ static cut cut_kernel(const pass *p, ptrdiff_t columns) {
     return c;
 }
 
-/* Chunk `index`; its weights are packed, unless all of them are already. */
-static chunk chunk_at(const pass *p, const cut *c, ptrdiff_t index, cm_range group) {
-    chunk part = {
+/* Part `index`; its weights are packed, unless all of them are already. */
+static kernel_part part_at(const pass *p, const cut *c, ptrdiff_t index, cm_range group) {
+    kernel_part part = {
         .r = cm_even_part(p->y.kernel, c->rows, index / c->d / c->x),
         .s = cm_even_part(p->x.kernel, c->taps, index / c->d % c->x),
         .depth = cm_even_part(p->depth, c->depth, index % c->d),
@@ -430,7 +302,8 @@ static blocks cut_outputs(const pass *p, ptrdiff_t depth) {
                 .rows = larger(1, positions / p->x.out),
                 .width = positions < p->x.out ? positions : p->x.out};
     if (p->planes != NULL) {
-        b.rows = CM_PLANE_ROWS * p->y.stride;
+        const ptrdiff_t rows = (ptrdiff_t)CM_PLANE_ROWS * p->y.stride;
+        b.rows = rows < p->y.out ? (int)rows : p->y.out;
         b.width = p->x.out;
     }
     b.over = cm_even_parts(p->batch, b.images);
@@ -479,7 +352,7 @@ static void run_pass(const cm_team *team, pass *p) {
         end = end < share.end ? end : share.end;
         for (ptrdiff_t k = 0; k < c.y * c.x * c.d; ++k) {
             cm_trace_phase(team, CM_PHASE_KERNELS);
-            const chunk part = chunk_at(p, &c, k, group);
+            const kernel_part part = part_at(p, &c, k, group);
             cm_trace_phase(team, CM_PHASE_MULTIPLY);
             for (ptrdiff_t j = i; j < end; ++j) {
                 const block where = block_at(p, &b, j % all_blocks);
@@ -501,9 +374,9 @@ static void forward_padded(const cm_team *team, const pass *p, float *padded) {
     const int panels = (int)cm_even_parts(p->columns, CM_TILE_COLUMNS);
     const ptrdiff_t row = (ptrdiff_t)(shape->width + 2 * shape->padding_w) * shape->in_channels;
     const ptrdiff_t frame = (ptrdiff_t)cm_conv2d_padded_image(shape);
-    const line along = {shape->out_width, (ptrdiff_t)shape->stride_w * shape->in_channels,
-                        p->columns};
-    const line one = {1, 0, 0};
+    const extent along = {shape->out_width, (ptrdiff_t)shape->stride_w * shape->in_channels,
+                          p->columns};
+    const extent one = {1, 0, 0};
     const cm_range images = cm_team_share(team, shape->batch);
     for (ptrdiff_t image = images.begin; image < images.end; ++image) {
         cm_conv2d_pad_image(shape,
@@ -591,7 +464,7 @@ void CM_FN(direct_backward_data)(const cm_team *team, const cm_conv2d_shape *sha
         .plane_row = (ptrdiff_t)cm_conv2d_plane_row(shape),
         .out = dx,
     };
-    if (layout.dy_plane > 0 && shape->in_channels <= VF_TILE_ROWS) {
+    if (layout.dy_plane > 0 && shape->in_channels <= smaller(VF_TILE_ROWS, CM_TILE_COLUMNS)) {
         p.planes = (float *)workspace + layout.dy_planes + (size_t)team->index * layout.dy_plane;
     }
     run_pass(team, &p);

@@ -95,7 +95,7 @@ bool cm_conv2d_uses_patches(const cm_conv2d_shape *shape) {
 }
 
 size_t cm_conv2d_dy_planes(const cm_conv2d_shape *shape) {
-    const size_t below = (size_t)(CM_PLANE_ROWS * shape->stride_h + shape->kernel_h - 2);
+    const size_t below = CM_PLANE_ROWS * (size_t)shape->stride_h + (size_t)shape->kernel_h - 2;
     const size_t read = below / (size_t)shape->stride_h + 1;
     const size_t height = (size_t)shape->out_height;
     const size_t floats =
@@ -162,8 +162,8 @@ static void direct_layout(const cm_conv2d_shape *shape, int threads, cm_conv2d_l
     const size_t in = (size_t)shape->in_channels, out = (size_t)shape->out_channels;
     const size_t forward = taps * in * round_up(out, CM_MAX_TILE_COLUMNS);
     const size_t all = larger(forward, taps * out * round_up(in, CM_MAX_TILE_COLUMNS));
-    /* By weights, the chains of all of dweight; with few channels, forward, all panels. */
     layout->panel = all < CM_GROUP_FLOATS ? round_up(all, CM_SCRATCH_ALIGNMENT) : CM_GROUP_FLOATS;
+    /* By weights, the chains of all of dweight; with few channels, forward, all panels. */
     layout->panels = reserve(layout, larger(forward, (size_t)threads * layout->panel));
     layout->dy_plane = round_up(cm_conv2d_dy_planes(shape), CM_SCRATCH_ALIGNMENT);
     layout->dy_planes = reserve(layout, (size_t)threads * layout->dy_plane);

@@ -23,6 +23,7 @@ static const cm_conv2d_shape conv_shapes[] = {
     /* Few channels: by data, outputs are columns of tiles, in one chunk and in several. */
     {2, 3, 40, 37, 20, 5, 7, 3, 2, 2, 3, CM_CONV2D_AUTO, 0, 0},
     {1, 5, 23, 60, 200, 7, 7, 2, 2, 3, 3, CM_CONV2D_AUTO, 0, 0},
+    {3, 4, 6, 3, 1200, 6, 4, 2, 1, 0, 1, CM_CONV2D_AUTO, 0, 0},
     /* Several chunks by weights: of long rows, of short rows with strides, of a product. */
     {2, 9, 7, 70, 17, 3, 3, 1, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
     {2, 8, 90, 14, 20, 3, 2, 2, 2, 1, 0, CM_CONV2D_AUTO, 0, 0},
