@@ -7,7 +7,6 @@
 static void direct_backward(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                             const float *dy, const float *weight, float *dx, float *dweight,
                             const float *kept, void *workspace) {
-    const cm_conv2d_layout layout = cm_conv2d_layout_of(shape, 1);
     (void)kept; /* it keeps nothing */
     float *scratch = workspace;
     if (dweight != NULL) {
@@ -19,7 +18,7 @@ static void direct_backward(const cm_team *team, const cm_conv2d_shape *shape, c
             cm_team_barrier(team); /* they share the memory of the panels */
         }
         cm_trace_phase(team, CM_PHASE_KERNELS);
-        CM_FN(direct_backward_data)(team, shape, dy, weight, dx, scratch + layout.panels);
+        CM_FN(direct_backward_data)(team, shape, dy, weight, dx, scratch);
     }
 }
 

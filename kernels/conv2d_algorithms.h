@@ -35,8 +35,8 @@ typedef void cm_conv2d_run_fn(const cm_team *team, const cm_conv2d_shape *shape,
                               const cm_conv2d_epilogue *epilogue, float *y, float *kept,
                               void *workspace);
 
-/* Direct (conv2d_direct.c, conv2d_direct_weights.c): as the contracts in kernels.h say. forward
- * and by weights take conv2d's whole workspace, by data its panels. */
+/* Direct (conv2d_direct.c, conv2d_direct_weights.c): as the contracts in kernels.h say. All
+ * take conv2d's whole workspace. */
 cm_conv2d_pack_fn CM_FN(direct_pack);
 cm_conv2d_run_fn CM_FN(direct_forward);
 cm_conv2d_backward_data_fn CM_FN(direct_backward_data);

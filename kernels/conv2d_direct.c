@@ -4,6 +4,8 @@
  * of the stride, and a tile's rows are neighbours in a region: along a row, down a column, or the
  * same position of several images, whichever needs the fewest tiles. */
 #include "kernels/conv2d_algorithms.h"
+#include "kernels/conv2d_direct_pass.h"
+#include "kernels/conv2d_direct_planes.h"
 #include "kernels/conv2d_internal.h"
 #include "kernels/micro/gemm_tile.h"
 #include "kernels/trace.h"
@@ -12,136 +14,80 @@
 
 #include <string.h>
 
-/* One axis of a pass: `in` positions are read, `out` written. */
-typedef struct axis {
-    int in, out, kernel, stride, padding;
-    int phases; /* outputs this far apart have the same taps, but for the padding */
-} axis;
+/* Memory that the A operand of a block should fit: half of a small second cache, beside the weights
+ * of a part of the kernel (CM_GROUP_FLOATS). And the positions that a panel of weights should at
+ * least serve once it has come into the cache; outputs of a map up to which the rows of tiles run
+ * over images. */
+enum { BLOCK_BYTES = 262144, MIN_BLOCK_POSITIONS = 48, SMALL_MAP = 128 };
 
-/* Outputs of an axis with the same taps, and where those read: output i is begin + i * step; its
- * tap j is the kernel's element tap + j * tap_step and reads in + i * in_step + j * in_tap. */
-typedef struct span {
-    int begin, count, step;
-    int tap, taps, tap_step;
-    int in, in_step, in_tap;
-} span;
+/* Panels of a group at most, and rows of weights that are fetched ahead. */
+enum { GROUP_PANELS = CM_GROUP_COLUMNS / CM_TILE_COLUMNS, PACK_AHEAD = 8 };
 
-/* The outputs from `begin` on, before `end`, that have begin's taps. */
-typedef span span_at_fn(const axis *axis, int begin, int end);
-
-/* Memory that the A operand of a block should fit: less than half of a small second cache. And the
- * positions that a panel of weights should at least serve once it has come into the cache; outputs
- * of a map up to which the rows of tiles run over images. */
-enum { BLOCK_BYTES = 131072, MIN_BLOCK_POSITIONS = 48, SMALL_MAP = 128 };
-
-/* Panels that are packed together, and rows of weights that are fetched ahead. */
-enum { PACK_PANELS = 8, PACK_AHEAD = 8 };
-
-/* One pass over outputs of y.out x x.out x columns. */
-typedef struct pass {
-    const cm_conv2d_shape *shape;
-    int batch;
-    axis y, x;
-    span_at_fn *span_at;
-    int columns;
-    int depth; /* channels summed over */
-    const float *in;
-    const float *panels; /* [columns / CM_TILE_COLUMNS][taps][depth][CM_TILE_COLUMNS] */
-    cm_conv2d_epilogue epilogue;
-    float *out;
-} pass;
-
-static int smaller(int a, int b) {
-    return a < b ? a : b;
+/* Weights to panels: column j of panel i is output channel i * CM_TILE_COLUMNS + j. A group of
+ * panels at a time: rows of weights are far apart, often by a power of two, and the fewer of them
+ * are visited again, the fewer pages and cache sets it takes. */
+static void pack_row(const float *from, int columns, ptrdiff_t left, float *to, ptrdiff_t panel) {
+    for (int c = 0; c < columns; c += CM_TILE_COLUMNS, to += panel) {
+        for (int v = 0; v < 2; ++v) {
+            const int at = c + v * VF_LANES;
+            vf_store(to + v * VF_LANES, cm_load_left(from + at, left - at));
+        }
+    }
 }
 
-static int larger(int a, int b) {
-    return a > b ? a : b;
-}
-
-static span span_forward(const axis *a, int begin, int end) {
-    const int in = begin * a->stride - a->padding;
-    const int first = in < 0 ? smaller(-in, a->kernel) : 0;
-    const int last = larger(first, smaller(a->kernel, a->in - in));
-    /* The last output whose taps are all inside; nothing is shared by those near a border. */
-    const int whole = a->in + a->padding - a->kernel;
-    const bool interior = last - first == a->kernel;
-    return (span){.begin = begin,
-                  .count = interior ? smaller(end, whole / a->stride + 1) - begin : 1,
-                  .step = 1,
-                  .tap = first,
-                  .taps = last - first,
-                  .tap_step = 1,
-                  .in = in + first,
-                  .in_step = a->stride,
-                  .in_tap = 1};
-}
-
-/* The taps of output o: elements k = (o + padding) % stride + j * stride of the kernel, of the
- * position (o + padding) / stride - j. */
-static span span_backward(const axis *a, int begin, int end) {
-    const int tap = (begin + a->padding) % a->stride;
-    const int in = (begin + a->padding) / a->stride;
-    const int elements = tap < a->kernel ? (a->kernel - tap + a->stride - 1) / a->stride : 0;
-    const int first = smaller(elements, larger(0, in - (a->in - 1)));
-    const int last = larger(first, smaller(elements, in + 1));
-    const int left = (end - begin + a->stride - 1) / a->stride;
-    const bool interior = last - first == elements;
-    return (span){.begin = begin,
-                  .count = elements == 0 ? left
-                           : interior    ? smaller(left, a->in - in)
-                                         : 1,
-                  .step = a->stride,
-                  .tap = tap + first * a->stride,
-                  .taps = last - first,
-                  .tap_step = a->stride,
-                  .in = in - first,
-                  .in_step = 1,
-                  .in_tap = -1};
-}
-
-/* Weights to panels: column j of panel `panel` is output channel panel * CM_TILE_COLUMNS + j. Lanes
- * beyond the last column are 0. A few panels at a time: rows of weights are far apart, often by a
- * power of two, and the fewer of them are visited again, the fewer pages and cache sets it takes.
- */
 void CM_FN(direct_pack)(const cm_team *team, const cm_conv2d_shape *shape, const float *weight,
                         float *panels) {
     const ptrdiff_t rows = (ptrdiff_t)shape->kernel_h * shape->kernel_w * shape->in_channels;
-    const int columns = shape->out_channels;
-    const int count = (int)cm_even_parts(columns, CM_TILE_COLUMNS);
-    const cm_range share = cm_team_share(team, cm_even_parts(count, PACK_PANELS) * rows);
+    const ptrdiff_t columns = shape->out_channels;
+    const cm_range share = cm_team_share(team, cm_even_parts(columns, CM_GROUP_COLUMNS) * rows);
     for (ptrdiff_t i = share.begin; i < share.end; ++i) {
-        const int begin = (int)(i / rows) * PACK_PANELS;
-        const int end = smaller(begin + PACK_PANELS, count);
-        const float *from = weight + (i % rows) * columns;
-        __builtin_prefetch(from + begin * CM_TILE_COLUMNS + PACK_AHEAD * (ptrdiff_t)columns);
-        for (int panel = begin; panel < end; ++panel) {
-            const int first = panel * CM_TILE_COLUMNS;
-            float *to = panels + (panel * rows + i % rows) * CM_TILE_COLUMNS;
-            for (int v = 0; v < 2; ++v) {
-                const int c = first + v * VF_LANES;
-                vf_store(to + v * VF_LANES, cm_load_left(from + c, columns - c));
+        const ptrdiff_t first = i / rows * CM_GROUP_COLUMNS;
+        const int count =
+            (int)(columns - first < CM_GROUP_COLUMNS ? columns - first : CM_GROUP_COLUMNS);
+        const float *from = weight + (i % rows) * columns + first;
+        __builtin_prefetch(from + PACK_AHEAD * columns);
+        pack_row(from, count, columns - first, panels + first * rows + i % rows * CM_TILE_COLUMNS,
+                 rows * CM_TILE_COLUMNS);
+    }
+}
+
+static void pack_forward(const pass *p, const kernel_part *part, cm_range panels, float *to) {
+    const ptrdiff_t first = panels.begin * CM_TILE_COLUMNS, columns = p->columns;
+    const int count = (int)(panels.end - panels.begin) * CM_TILE_COLUMNS;
+    for (ptrdiff_t r = part->r.begin; r < part->r.end; ++r) {
+        for (ptrdiff_t s = part->s.begin; s < part->s.end; ++s) {
+            const ptrdiff_t row = (r * p->x.kernel + s) * p->depth;
+            for (ptrdiff_t d = part->depth.begin; d < part->depth.end; ++d) {
+                const float *from = p->weight + (row + d) * columns + first;
+                for (int c = 0; c < count; c += CM_LINE_FLOATS) {
+                    __builtin_prefetch(from + PACK_AHEAD * columns + c);
+                }
+                pack_row(from, count, columns - first, to, part->b_panel);
+                to += CM_TILE_COLUMNS;
             }
         }
     }
 }
 
 /* The transposed weights: column j of a panel is input channel panel * CM_TILE_COLUMNS + j. */
-static void pack_backward(const cm_team *team, const cm_conv2d_shape *shape, const float *weight,
-                          float *panels) {
-    const ptrdiff_t taps = (ptrdiff_t)shape->kernel_h * shape->kernel_w;
-    const int columns = shape->in_channels, depth = shape->out_channels;
-    const ptrdiff_t count = (columns + CM_TILE_COLUMNS - 1) / CM_TILE_COLUMNS;
-    const cm_range share = cm_team_share(team, count * taps);
-    for (ptrdiff_t i = share.begin; i < share.end; ++i) {
-        const int first = (int)(i / taps) * CM_TILE_COLUMNS;
-        const float *from = weight + (i % taps) * columns * depth;
-        float *to = panels + i * depth * CM_TILE_COLUMNS;
-        const int valid = columns - first < CM_TILE_COLUMNS ? columns - first : CM_TILE_COLUMNS;
-        cm_transpose(from + (ptrdiff_t)first * depth, depth, valid, depth, to, CM_TILE_COLUMNS);
-        for (int d = 0; valid < CM_TILE_COLUMNS && d < depth; ++d) {
-            for (int j = valid; j < CM_TILE_COLUMNS; ++j) {
-                to[(ptrdiff_t)d * CM_TILE_COLUMNS + j] = 0.0F;
+static void pack_backward(const pass *p, const kernel_part *part, cm_range panels, float *to) {
+    const ptrdiff_t rows = part->depth.end - part->depth.begin;
+    const ptrdiff_t all = p->depth;
+    for (ptrdiff_t panel = panels.begin; panel < panels.end; ++panel) {
+        const ptrdiff_t first = panel * CM_TILE_COLUMNS;
+        const int valid =
+            (int)(p->columns - first < CM_TILE_COLUMNS ? p->columns - first : CM_TILE_COLUMNS);
+        for (ptrdiff_t r = part->r.begin; r < part->r.end; ++r) {
+            for (ptrdiff_t s = part->s.begin; s < part->s.end; ++s) {
+                const float *from = p->weight + ((r * p->x.kernel + s) * p->columns + first) * all +
+                                    part->depth.begin;
+                cm_transpose(from, all, valid, rows, to, CM_TILE_COLUMNS);
+                for (ptrdiff_t d = 0; valid < CM_TILE_COLUMNS && d < rows; ++d) {
+                    for (int j = valid; j < CM_TILE_COLUMNS; ++j) {
+                        to[d * CM_TILE_COLUMNS + j] = 0.0F;
+                    }
+                }
+                to += rows * CM_TILE_COLUMNS;
             }
         }
     }
@@ -150,30 +96,18 @@ static void pack_backward(const cm_team *team, const cm_conv2d_shape *shape, con
 /* Tiles of one panel: all but their first operand and their place. */
 static cm_gemm_tile tile_of(const pass *p, int panel, const cm_gemm_tap *tap, int taps) {
     const int first = panel * CM_TILE_COLUMNS;
-    const ptrdiff_t panel_floats =
-        (ptrdiff_t)p->y.kernel * p->x.kernel * p->depth * CM_TILE_COLUMNS;
     return (cm_gemm_tile){
         .a_depth = 1,
-        .b = p->panels + panel * panel_floats,
         .b_depth = CM_TILE_COLUMNS,
         .tap = tap,
         .taps = taps,
-        .depth = p->depth,
         .columns = smaller(p->columns - first, CM_TILE_COLUMNS),
-        .epilogue = cm_conv2d_epilogue_at(&p->epilogue, first),
-        .mode = CM_GEMM_STORE,
     };
 }
 
-/* Outputs along one axis of a region: how many, and floats from one to the next. */
-typedef struct line {
-    int count;
-    ptrdiff_t in, out;
-} line;
-
 /* Tiles along `rows`, for each output of the other two axes; `in` and `out` of the first output and
  * of the panel's first column. */
-static void run_tiles(cm_gemm_tile *tile, line rows, line inner, line outer, const float *in,
+static void run_tiles(cm_gemm_tile *tile, extent rows, extent inner, extent outer, const float *in,
                       float *out) {
     const ptrdiff_t parts = cm_even_parts(rows.count, VF_TILE_ROWS);
     tile->a_row = rows.in;
@@ -190,56 +124,65 @@ static void run_tiles(cm_gemm_tile *tile, line rows, line inner, line outer, con
     }
 }
 
-/* Outputs that no tap reaches, all columns of them. */
-static void run_zeros(const pass *p, line images, line ys, line xs, float *out) {
+/* Outputs that no tap reaches. */
+static void run_zeros(extent images, extent ys, extent xs, int columns, float *out) {
     for (int image = 0; image < images.count; ++image) {
         for (int y = 0; y < ys.count; ++y) {
             for (int x = 0; x < xs.count; ++x) {
                 memset(out + image * images.out + y * ys.out + x * xs.out, 0,
-                       (size_t)p->columns * sizeof *out);
+                       (size_t)columns * sizeof *out);
             }
         }
     }
 }
 
-/* A region of the images [images.begin, images.end), one panel. */
-static void run_region(const pass *p, int panel, cm_range images, const span *y, const span *x) {
+/* A region of the images [images.begin, images.end), one panel of the group. */
+static void run_region(const pass *p, const kernel_part *part, cm_range group, int panel,
+                       cm_range images, const span *y, const span *x) {
     const ptrdiff_t in_row = (ptrdiff_t)p->x.in * p->depth;
     const ptrdiff_t out_row = (ptrdiff_t)p->x.out * p->columns;
-    const line over_images = {(int)(images.end - images.begin), p->y.in * in_row,
-                              p->y.out * out_row};
-    const line down = {y->count, y->in_step * in_row, y->step * out_row};
-    const line along = {x->count, (ptrdiff_t)x->in_step * p->depth,
-                        (ptrdiff_t)x->step * p->columns};
+    const extent over_images = {(int)(images.end - images.begin), p->y.in * in_row,
+                                p->y.out * out_row};
+    const extent down = {y->count, y->in_step * in_row, y->step * out_row};
+    const extent along = {x->count, (ptrdiff_t)x->in_step * p->depth,
+                          (ptrdiff_t)x->step * p->columns};
     float *out = p->out + images.begin * over_images.out + y->begin * out_row +
-                 (ptrdiff_t)x->begin * p->columns;
+                 (ptrdiff_t)x->begin * p->columns + (ptrdiff_t)panel * CM_TILE_COLUMNS;
     cm_gemm_tap tap[CM_CONV2D_MAX_TAPS];
     int taps = 0;
     for (int r = 0; r < y->taps; ++r) {
         for (int s = 0; s < x->taps; ++s) {
-            const ptrdiff_t element =
-                (ptrdiff_t)(y->tap + r * y->tap_step) * p->x.kernel + x->tap + s * x->tap_step;
             tap[taps++] =
                 (cm_gemm_tap){r * y->in_tap * in_row + (ptrdiff_t)s * x->in_tap * p->depth,
-                              element * p->depth * CM_TILE_COLUMNS};
+                              (y->tap + r * y->tap_step) * part->b_row +
+                                  (x->tap + s * x->tap_step) * part->b_tap};
         }
     }
-    if (taps == 0 && p->epilogue.bias == NULL && p->epilogue.scale == NULL) {
-        if (panel == 0) {
-            run_zeros(p, over_images, down, along, out);
+    cm_gemm_tile tile = tile_of(p, panel, tap, taps);
+    if (part->last) {
+        tile.epilogue = cm_conv2d_epilogue_at(&p->epilogue, (ptrdiff_t)panel * CM_TILE_COLUMNS);
+    }
+    const bool ends =
+        tile.epilogue.bias != NULL || tile.epilogue.scale != NULL || tile.epilogue.relu;
+    if (taps == 0 && !ends) {
+        if (part->first && panel == group.begin) {
+            const int columns = (int)(group.end - group.begin) * CM_TILE_COLUMNS;
+            run_zeros(over_images, down, along,
+                      smaller(columns, p->columns - panel * CM_TILE_COLUMNS), out);
         }
         return;
     }
-    cm_gemm_tile tile = tile_of(p, panel, tap, taps);
+    tile.b = part->b + (panel - group.begin) * part->b_panel;
+    tile.depth = (int)(part->depth.end - part->depth.begin);
+    tile.mode = part->first ? CM_GEMM_STORE : CM_GEMM_CONTINUE;
     const float *in = taps == 0 ? p->in
                                 : p->in + images.begin * over_images.in + y->in * in_row +
-                                      (ptrdiff_t)x->in * p->depth;
+                                      (ptrdiff_t)x->in * p->depth + part->depth.begin;
     const ptrdiff_t all = (ptrdiff_t)over_images.count * down.count * along.count;
     const ptrdiff_t tiles_along = cm_even_parts(along.count, VF_TILE_ROWS) * (all / along.count);
     const ptrdiff_t tiles_down = cm_even_parts(down.count, VF_TILE_ROWS) * (all / down.count);
     const ptrdiff_t tiles_over =
         cm_even_parts(over_images.count, VF_TILE_ROWS) * (all / over_images.count);
-    out += panel * CM_TILE_COLUMNS;
     if (tiles_along <= tiles_down && tiles_along <= tiles_over) {
         run_tiles(&tile, along, down, over_images, in, out);
     } else if (tiles_down <= tiles_over) {
@@ -249,15 +192,20 @@ static void run_region(const pass *p, int panel, cm_range images, const span *y,
     }
 }
 
-/* A block of outputs, one panel: region by region. */
-static void run_block(const pass *p, int panel, cm_range images, cm_range ys, cm_range xs) {
+/* A block of outputs, one panel of the group: region by region. */
+static void run_block(const pass *p, const kernel_part *part, cm_range group, int panel,
+                      const block *where) {
     for (int phase_y = 0; phase_y < p->y.phases; ++phase_y) {
-        for (int y_at = (int)ys.begin + phase_y; y_at < ys.end;) {
-            const span y = p->span_at(&p->y, y_at, (int)ys.end);
+        for (int y_at = (int)where->ys.begin + phase_y; y_at < where->ys.end;) {
+            const span y = p->span_at(&part->y, y_at, (int)where->ys.end);
             for (int phase_x = 0; phase_x < p->x.phases; ++phase_x) {
-                for (int x_at = (int)xs.begin + phase_x; x_at < xs.end;) {
-                    const span x = p->span_at(&p->x, x_at, (int)xs.end);
-                    run_region(p, panel, images, &y, &x);
+                for (int x_at = (int)where->xs.begin + phase_x; x_at < where->xs.end;) {
+                    const span x = p->span_at(&part->x, x_at, (int)where->xs.end);
+                    if (p->planes != NULL && y.taps * x.taps > 0 && x.count >= MIN_COLUMNS) {
+                        run_plane_region(p, part, where, &y, &x);
+                    } else {
+                        run_region(p, part, group, panel, where->images, &y, &x);
+                    }
                     x_at += x.count * x.step;
                 }
             }
@@ -276,27 +224,146 @@ static void flatten(pass *p) {
     }
 }
 
-static void run_pass(const cm_team *team, pass *p) {
-    flatten(p);
-    const int panels = (int)cm_even_parts(p->columns, CM_TILE_COLUMNS);
-    const bool small = p->y.out * (ptrdiff_t)p->x.out <= SMALL_MAP;
+/* How a kernel is cut into parts, in the order of summation: some of its rows, or else some taps
+ * of a row, or else a part of the depth of one tap. */
+typedef struct cut {
+    ptrdiff_t rows, taps, depth; /* at most, of a part */
+    ptrdiff_t y, x, d;           /* parts of the kernel's rows, of a row, of the depth */
+} cut;
+
+static cut cut_kernel(const pass *p, ptrdiff_t columns) {
+    const ptrdiff_t fitting = CM_GROUP_FLOATS / columns;
+    const ptrdiff_t taps = fitting / p->depth;
+    cut c = {.rows = 1, .taps = 1, .depth = p->depth};
+    if (taps == 0 && p->packed == NULL) {
+        c.depth = fitting; /* that is all there is room for */
+    }
+    if (taps >= p->x.kernel) {
+        c.taps = p->x.kernel;
+        c.rows = smaller((int)(taps / c.taps), p->y.kernel);
+    } else if (taps > 1) {
+        c.taps = taps;
+    }
+    c.y = cm_even_parts(p->y.kernel, c.rows);
+    c.x = cm_even_parts(p->x.kernel, c.taps);
+    c.d = cm_even_parts(p->depth, c.depth);
+    return c;
+}
+
+/* Part `index`; its weights are packed, unless all of them are already. */
+static kernel_part part_at(const pass *p, const cut *c, ptrdiff_t index, cm_range group) {
+    kernel_part part = {
+        .r = cm_even_part(p->y.kernel, c->rows, index / c->d / c->x),
+        .s = cm_even_part(p->x.kernel, c->taps, index / c->d % c->x),
+        .depth = cm_even_part(p->depth, c->depth, index % c->d),
+        .first = index == 0,
+        .last = index == c->y * c->x * c->d - 1,
+    };
+    part.y = axis_part(p->y, (int)part.r.begin, (int)part.r.end);
+    part.x = axis_part(p->x, (int)part.s.begin, (int)part.s.end);
+    if (p->packed != NULL) {
+        const ptrdiff_t element = part.r.begin * p->x.kernel + part.s.begin;
+        part.b_tap = (ptrdiff_t)p->depth * CM_TILE_COLUMNS;
+        part.b_row = p->x.kernel * part.b_tap;
+        part.b_panel = p->y.kernel * part.b_row;
+        part.b = p->packed + group.begin * part.b_panel + element * part.b_tap +
+                 part.depth.begin * CM_TILE_COLUMNS;
+        return part;
+    }
+    part.b_tap = (part.depth.end - part.depth.begin) * CM_TILE_COLUMNS;
+    part.b_row = part.x.kernel * part.b_tap;
+    part.b_panel = part.y.kernel * part.b_row;
+    part.b = p->panels;
+    p->pack(p, &part, group, p->panels);
+    return part;
+}
+
+/* How outputs are cut into blocks. */
+typedef struct blocks {
+    int images, rows, width; /* at most, of a block */
+    ptrdiff_t over, down, along;
+} blocks;
+
+/* Positions that are read along an axis, at most. */
+static ptrdiff_t positions_read(const axis *a) {
+    const ptrdiff_t taps = (ptrdiff_t)a->out * a->kernel;
+    return taps < a->in ? taps : a->in;
+}
+
+static blocks cut_outputs(const pass *p, ptrdiff_t depth) {
+    const bool small = p->y.out * (ptrdiff_t)p->x.out <= SMALL_MAP && p->planes == NULL;
     const int images = small ? smaller(p->batch, VF_TILE_ROWS) : 1;
     /* What one output position reads, without its neighbours' part. */
-    const ptrdiff_t bytes = (ptrdiff_t)sizeof(float) * p->depth * images * p->y.in * p->x.in /
-                            ((ptrdiff_t)p->y.out * p->x.out);
+    const ptrdiff_t bytes = (ptrdiff_t)sizeof(float) * depth * images * positions_read(&p->y) *
+                            positions_read(&p->x) / ((ptrdiff_t)p->y.out * p->x.out);
     const ptrdiff_t fitting = BLOCK_BYTES / (bytes > 0 ? bytes : 1);
     const int positions = (int)(fitting > MIN_BLOCK_POSITIONS ? fitting : MIN_BLOCK_POSITIONS);
-    const int rows = larger(1, positions / p->x.out);
-    const int width = positions < p->x.out ? positions : p->x.out;
-    const ptrdiff_t over = cm_even_parts(p->batch, images);
-    const ptrdiff_t down = cm_even_parts(p->y.out, rows);
-    const ptrdiff_t along = cm_even_parts(p->x.out, width);
-    const cm_range share = cm_team_share(team, over * down * along * panels);
-    for (ptrdiff_t i = share.begin; i < share.end; ++i) {
-        const ptrdiff_t block = i / panels;
-        run_block(p, (int)(i % panels), cm_even_part(p->batch, images, block / along / down),
-                  cm_even_part(p->y.out, rows, block / along % down),
-                  cm_even_part(p->x.out, width, block % along));
+    blocks b = {.images = images,
+                .rows = larger(1, positions / p->x.out),
+                .width = positions < p->x.out ? positions : p->x.out};
+    if (p->planes != NULL) {
+        const ptrdiff_t rows = (ptrdiff_t)CM_PLANE_ROWS * p->y.stride;
+        b.rows = rows < p->y.out ? (int)rows : p->y.out;
+        b.width = p->x.out;
+    }
+    b.over = cm_even_parts(p->batch, b.images);
+    b.down = cm_even_parts(p->y.out, b.rows);
+    b.along = cm_even_parts(p->x.out, b.width);
+    return b;
+}
+
+static block block_at(const pass *p, const blocks *b, ptrdiff_t index) {
+    return (block){cm_even_part(p->batch, b->images, index / b->along / b->down),
+                   cm_even_part(p->y.out, b->rows, index / b->along % b->down),
+                   cm_even_part(p->x.out, b->width, index % b->along)};
+}
+
+/* The panels of a group: as many as fit, or fewer where that shortens the longest share by a tenth.
+ */
+static ptrdiff_t group_panels(const cm_team *team, ptrdiff_t panels, ptrdiff_t all_blocks) {
+    ptrdiff_t best = 0, least = 0;
+    for (ptrdiff_t size = panels < GROUP_PANELS ? panels : GROUP_PANELS; size > 0; size /= 2) {
+        const ptrdiff_t items = cm_even_parts(panels, size) * all_blocks;
+        const ptrdiff_t longest = cm_even_parts(items, team->count) * size;
+        if (best == 0 || longest * 10 < least * 9) {
+            best = size;
+            least = longest;
+        }
+    }
+    return best;
+}
+
+/* Each group of panels for each block of outputs; a thread packs the panels of its groups just
+ * before it multiplies them, and both stay in its second cache. */
+static void run_pass(const cm_team *team, pass *p) {
+    if (p->planes == NULL) {
+        flatten(p);
+    }
+    const ptrdiff_t panels = cm_even_parts(p->columns, CM_TILE_COLUMNS);
+    const ptrdiff_t most = panels < GROUP_PANELS ? panels : GROUP_PANELS;
+    const cut c = cut_kernel(p, most * CM_TILE_COLUMNS);
+    const blocks b = cut_outputs(p, c.depth);
+    const ptrdiff_t all_blocks = b.over * b.down * b.along;
+    const ptrdiff_t group_size = group_panels(team, panels, all_blocks);
+    const cm_range share = cm_team_share(team, cm_even_parts(panels, group_size) * all_blocks);
+    for (ptrdiff_t i = share.begin, end; i < share.end; i = end) {
+        const cm_range group = cm_even_part(panels, group_size, i / all_blocks);
+        end = (i / all_blocks + 1) * all_blocks;
+        end = end < share.end ? end : share.end;
+        for (ptrdiff_t k = 0; k < c.y * c.x * c.d; ++k) {
+            cm_trace_phase(team, CM_PHASE_KERNELS);
+            const kernel_part part = part_at(p, &c, k, group);
+            cm_trace_phase(team, CM_PHASE_MULTIPLY);
+            for (ptrdiff_t j = i; j < end; ++j) {
+                const block where = block_at(p, &b, j % all_blocks);
+                if (p->planes != NULL) {
+                    fill_planes(p, &where);
+                }
+                for (ptrdiff_t panel = group.begin; panel < group.end; ++panel) {
+                    run_block(p, &part, group, (int)panel, &where);
+                }
+            }
+        }
     }
 }
 
@@ -307,9 +374,9 @@ static void forward_padded(const cm_team *team, const pass *p, float *padded) {
     const int panels = (int)cm_even_parts(p->columns, CM_TILE_COLUMNS);
     const ptrdiff_t row = (ptrdiff_t)(shape->width + 2 * shape->padding_w) * shape->in_channels;
     const ptrdiff_t frame = (ptrdiff_t)cm_conv2d_padded_image(shape);
-    const line along = {shape->out_width, (ptrdiff_t)shape->stride_w * shape->in_channels,
-                        p->columns};
-    const line one = {1, 0, 0};
+    const extent along = {shape->out_width, (ptrdiff_t)shape->stride_w * shape->in_channels,
+                          p->columns};
+    const extent one = {1, 0, 0};
     const cm_range images = cm_team_share(team, shape->batch);
     for (ptrdiff_t image = images.begin; image < images.end; ++image) {
         cm_conv2d_pad_image(shape,
@@ -317,21 +384,24 @@ static void forward_padded(const cm_team *team, const pass *p, float *padded) {
                             padded + image * frame);
     }
     cm_team_barrier(team);
+    const ptrdiff_t depth = (ptrdiff_t)shape->kernel_w * shape->in_channels;
     cm_gemm_tap tap[CM_CONV2D_MAX_TAPS];
-    pass rows = *p;
-    rows.x.kernel = 1;
-    rows.depth = shape->kernel_w * shape->in_channels;
     for (int r = 0; r < shape->kernel_h; ++r) {
-        tap[r] = (cm_gemm_tap){r * row, (ptrdiff_t)r * rows.depth * CM_TILE_COLUMNS};
+        tap[r] = (cm_gemm_tap){r * row, r * depth * CM_TILE_COLUMNS};
     }
     const cm_range share = cm_team_share(team, (ptrdiff_t)shape->batch * shape->out_height);
     for (ptrdiff_t i = share.begin; i < share.end; ++i) {
         const float *in =
             padded + i / shape->out_height * frame + i % shape->out_height * shape->stride_h * row;
         for (int panel = 0; panel < panels; ++panel) {
-            cm_gemm_tile tile = tile_of(&rows, panel, tap, shape->kernel_h);
+            const ptrdiff_t first = (ptrdiff_t)panel * CM_TILE_COLUMNS;
+            cm_gemm_tile tile = tile_of(p, panel, tap, shape->kernel_h);
+            tile.b = p->packed + first * shape->kernel_h * depth;
+            tile.depth = (int)depth;
+            tile.epilogue = cm_conv2d_epilogue_at(&p->epilogue, first);
+            tile.mode = CM_GEMM_STORE;
             run_tiles(&tile, along, one, one, in,
-                      p->out + i * shape->out_width * p->columns + panel * CM_TILE_COLUMNS);
+                      p->out + i * shape->out_width * p->columns + first);
         }
     }
 }
@@ -340,16 +410,9 @@ void CM_FN(direct_forward)(const cm_team *team, const cm_conv2d_shape *shape, co
                            const float *weight, const float *packed,
                            const cm_conv2d_epilogue *epilogue, float *y, float *kept,
                            void *workspace) {
-    const cm_conv2d_layout layout = cm_conv2d_layout_of(shape, 1);
+    const cm_conv2d_layout layout = cm_conv2d_layout_of(shape, team->count);
     (void)kept; /* it keeps nothing */
-    if (packed == NULL) {
-        float *panels = (float *)workspace + layout.panels;
-        cm_trace_phase(team, CM_PHASE_KERNELS);
-        CM_FN(direct_pack)(team, shape, weight, panels);
-        cm_team_barrier(team);
-        packed = panels;
-    }
-    cm_trace_phase(team, CM_PHASE_MULTIPLY);
+    float *panels = (float *)workspace + layout.panels;
     pass p = {
         .shape = shape,
         .batch = shape->batch,
@@ -361,23 +424,29 @@ void CM_FN(direct_forward)(const cm_team *team, const cm_conv2d_shape *shape, co
         .columns = shape->out_channels,
         .depth = shape->in_channels,
         .in = x,
-        .panels = packed,
+        .weight = weight,
+        .packed = packed,
+        .pack = pack_forward,
+        .panels = panels + (size_t)team->index * layout.panel,
         .epilogue = *epilogue,
         .out = y,
     };
-    if (cm_conv2d_uses_patches(shape)) {
-        forward_padded(team, &p, (float *)workspace + layout.weights);
-    } else {
+    if (!cm_conv2d_uses_patches(shape)) {
         run_pass(team, &p);
+        return;
     }
+    if (packed == NULL) {
+        cm_trace_phase(team, CM_PHASE_KERNELS);
+        CM_FN(direct_pack)(team, shape, weight, panels);
+        p.packed = panels;
+    }
+    cm_trace_phase(team, CM_PHASE_MULTIPLY);
+    forward_padded(team, &p, (float *)workspace + layout.weights);
 }
 
 void CM_FN(direct_backward_data)(const cm_team *team, const cm_conv2d_shape *shape, const float *dy,
                                  const float *weight, float *dx, void *workspace) {
-    float *panels = workspace;
-    pack_backward(team, shape, weight, panels);
-    cm_team_barrier(team);
-    cm_trace_phase(team, CM_PHASE_MULTIPLY);
+    const cm_conv2d_layout layout = cm_conv2d_layout_of(shape, team->count);
     pass p = {
         .shape = shape,
         .batch = shape->batch,
@@ -389,8 +458,14 @@ void CM_FN(direct_backward_data)(const cm_team *team, const cm_conv2d_shape *sha
         .columns = shape->in_channels,
         .depth = shape->out_channels,
         .in = dy,
-        .panels = panels,
+        .weight = weight,
+        .pack = pack_backward,
+        .panels = (float *)workspace + layout.panels + (size_t)team->index * layout.panel,
+        .plane_row = (ptrdiff_t)cm_conv2d_plane_row(shape),
         .out = dx,
     };
+    if (layout.dy_plane > 0 && shape->in_channels <= smaller(VF_TILE_ROWS, CM_TILE_COLUMNS)) {
+        p.planes = (float *)workspace + layout.dy_planes + (size_t)team->index * layout.dy_plane;
+    }
     run_pass(team, &p);
 }

@@ -20,7 +20,7 @@ enum { TAPS_PER_CALL = CM_MAX_CHUNK_ROWS, PANEL_FLOATS = 4096, STRIPS = 8 };
 enum { IMAGES_PER_BLOCK = 32 };
 
 /* Floats between the positions of a strip. */
-enum { STRIP = (VF_TILE_ROWS + VF_LANES - 1) / VF_LANES * VF_LANES };
+enum { STRIP = CM_TILE_STRIP };
 
 _Static_assert((int)STRIP <= (int)CM_MAX_STRIP, "the workspace has no wider strips");
 _Static_assert(2 * STRIP <= 3 * VF_TILE_ROWS, "the workspace has no wider strips");

@@ -14,6 +14,10 @@
  * workspace, and gemm_tile.c has code up to the height. */
 enum { CM_MAX_TILE_COLUMNS = 32, CM_MAX_TILE_ROWS = 14, CM_MAX_STRIP = 16 };
 
+/** Forward and by data, direct convolution multiplies the weights of so many columns and so many
+ * floats of them at a time: each thread packs them for itself, into its second cache. */
+enum { CM_GROUP_COLUMNS = 64, CM_GROUP_FLOATS = 73728 };
+
 /** Elements of the largest kernel: the taps of one output position lie on the stack. */
 enum { CM_CONV2D_MAX_TAPS = 4096 };
 
@@ -42,8 +46,9 @@ typedef struct cm_conv2d_layout {
     size_t image_sums; /* sums of dy, an image, that dbias is made of */
     size_t weights;    /* direct: patches, or what else backward by weights uses */
     size_t panels;     /* direct: weights in panels; domains: a panel of kernel planes a thread */
-    size_t panel;      /* domains: floats of one thread's panel */
-    size_t chunk, chunk_x;       /* direct, by weights: floats of a packed chunk, and of x in it */
+    size_t panel;      /* floats of one thread's panels */
+    size_t dy_planes, dy_plane; /* direct, by data with few channels: planes of dy; of one thread */
+    size_t chunk, chunk_x;      /* direct, by weights: floats of a packed chunk, and of x in it */
     size_t left, right, results; /* domains: planes of X, of D, of the results */
     size_t kernels, taps, sums;  /* domains: columns of kernels, tiles of taps and of `scratch` */
     size_t floats;               /* all of it */
@@ -115,6 +120,21 @@ static inline size_t cm_conv2d_plane(ptrdiff_t tiles, int channels) {
 }
 
 bool cm_conv2d_uses_patches(const cm_conv2d_shape *shape);
+
+/** By data with few input channels, where positions are the columns of tiles: rows of outputs that
+ * are computed at a time, over the stride, and memory for the planes of what they read at most. */
+enum { CM_PLANE_ROWS = 4, CM_MAX_PLANE_FLOATS = 1 << 20 };
+
+/** Floats of a row of a plane: what a tile reads beyond its last position is there. An odd number
+ * of lines, because a power of two puts all channels of a position into a few cache sets. */
+static inline size_t cm_conv2d_plane_row(const cm_conv2d_shape *shape) {
+    const size_t lines =
+        ((size_t)shape->out_width + CM_MAX_TILE_COLUMNS) / CM_SCRATCH_ALIGNMENT + 1;
+    return (lines | 1) * CM_SCRATCH_ALIGNMENT;
+}
+
+/** Floats of a thread's planes, [rows of dy][channels][plane row]; 0: not in this way. */
+size_t cm_conv2d_dy_planes(const cm_conv2d_shape *shape);
 
 /** What the pass by weights packs at a time (conv2d_direct_weights.c): some rows of outputs of one
  * image, `copies` times. */

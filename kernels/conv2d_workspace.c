@@ -94,6 +94,15 @@ bool cm_conv2d_uses_patches(const cm_conv2d_shape *shape) {
            shape->kernel_h * shape->kernel_w * shape->in_channels > 1;
 }
 
+size_t cm_conv2d_dy_planes(const cm_conv2d_shape *shape) {
+    const size_t below = CM_PLANE_ROWS * (size_t)shape->stride_h + (size_t)shape->kernel_h - 2;
+    const size_t read = below / (size_t)shape->stride_h + 1;
+    const size_t height = (size_t)shape->out_height;
+    const size_t floats =
+        (read < height ? read : height) * (size_t)shape->out_channels * cm_conv2d_plane_row(shape);
+    return cm_conv2d_uses_patches(shape) && floats <= CM_MAX_PLANE_FLOATS ? floats : 0;
+}
+
 size_t cm_conv2d_patch_row(const cm_conv2d_shape *shape) {
     return (size_t)shape->out_width * (size_t)shape->kernel_h * (size_t)shape->kernel_w *
            (size_t)shape->in_channels;
@@ -151,8 +160,13 @@ size_t cm_conv2d_kept(const cm_conv2d_shape *shape) {
 static void direct_layout(const cm_conv2d_shape *shape, int threads, cm_conv2d_layout *layout) {
     const size_t taps = (size_t)shape->kernel_h * (size_t)shape->kernel_w;
     const size_t in = (size_t)shape->in_channels, out = (size_t)shape->out_channels;
-    layout->panels = reserve(layout, larger(taps * in * round_up(out, CM_MAX_TILE_COLUMNS),
-                                            taps * out * round_up(in, CM_MAX_TILE_COLUMNS)));
+    const size_t forward = taps * in * round_up(out, CM_MAX_TILE_COLUMNS);
+    const size_t all = larger(forward, taps * out * round_up(in, CM_MAX_TILE_COLUMNS));
+    layout->panel = all < CM_GROUP_FLOATS ? round_up(all, CM_SCRATCH_ALIGNMENT) : CM_GROUP_FLOATS;
+    /* By weights, the chains of all of dweight; with few channels, forward, all panels. */
+    layout->panels = reserve(layout, larger(forward, (size_t)threads * layout->panel));
+    layout->dy_plane = round_up(cm_conv2d_dy_planes(shape), CM_SCRATCH_ALIGNMENT);
+    layout->dy_planes = reserve(layout, (size_t)threads * layout->dy_plane);
     if (cm_conv2d_uses_patches(shape)) {
         /* Forward: padded images. By weights: each image's sums, each thread's patches of a row. */
         const size_t padded = (size_t)shape->batch * cm_conv2d_padded_image(shape);

@@ -14,6 +14,16 @@
 #include "reference.h"
 
 static const cm_conv2d_shape conv_shapes[] = {
+    /* Several chunks of weights: rows of the kernel or single taps forward, parts of a row or of
+     * the depth by data. */
+    {2, 300, 5, 3, 66, 3, 3, 2, 2, 1, 1, CM_CONV2D_AUTO, 0, 0},
+    {1, 600, 3, 4, 70, 3, 3, 1, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
+    {1, 66, 5, 4, 500, 3, 3, 2, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
+    {1, 70, 4, 5, 1200, 3, 2, 2, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
+    /* Few channels: by data, outputs are columns of tiles, in one chunk and in several. */
+    {2, 3, 40, 37, 20, 5, 7, 3, 2, 2, 3, CM_CONV2D_AUTO, 0, 0},
+    {1, 5, 23, 60, 200, 7, 7, 2, 2, 3, 3, CM_CONV2D_AUTO, 0, 0},
+    {3, 4, 6, 3, 1200, 6, 4, 2, 1, 0, 1, CM_CONV2D_AUTO, 0, 0},
     /* Several chunks by weights: of long rows, of short rows with strides, of a product. */
     {2, 9, 7, 70, 17, 3, 3, 1, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
     {2, 8, 90, 14, 20, 3, 2, 2, 2, 1, 0, CM_CONV2D_AUTO, 0, 0},
@@ -32,8 +42,9 @@ static const cm_conv2d_shape conv_shapes[] = {
     {70, 65, 1, 1, 10, 1, 1, 1, 1, 0, 0, CM_CONV2D_AUTO, 0, 0},
 };
 
-/* The longest chain here has some 800 terms; 800 roundings of 2^-24 would be 5e-5 at worst. Direct
- * convolution of small integers is exact; the transforms have constants that are not. */
+/* The longest chain here has 7,200 terms: that many roundings of 2^-24 would be 4e-4 at worst, and
+ * are not, as their signs differ. Direct convolution of small integers is exact; the transforms
+ * have constants that are not. */
 static double bound_of(cm_conv2d_algorithm algorithm, data_kind kind) {
     return algorithm == CM_CONV2D_DIRECT && kind == INTEGERS ? 0.0 : 1e-5;
 }

@@ -10,7 +10,7 @@
 #include "models.h"
 #include "network/plan.h"
 
-enum { MAX_FLOATS = 1 << 15 };
+enum { MAX_FLOATS = 1 << 17 };
 
 typedef struct conv_case {
     const cm_kernels *kernels;
@@ -51,6 +51,9 @@ static void test_batch_norm_in_the_epilogue(void **state) {
         {3, 9, 6, 5, 37, 3, 2, 2, 1, 1, 1, CM_CONV2D_DIRECT, 0, 0},
         {16, 10, 1, 1, 33, 1, 1, 1, 1, 0, 0, CM_CONV2D_DIRECT, 0, 0},
         {2, 1, 8, 8, 12, 3, 3, 1, 1, 1, 1, CM_CONV2D_DIRECT, 0, 0},
+        /* Several chunks of weights where they are not packed before. */
+        {1, 600, 3, 2, 64, 2, 1, 1, 1, 1, 0, CM_CONV2D_DIRECT, 0, 0},
+        {7, 1200, 1, 1, 64, 1, 1, 1, 1, 0, 0, CM_CONV2D_DIRECT, 0, 0},
     };
     conv_case *c = malloc(sizeof *c);
     assert_non_null(c);

@@ -27,6 +27,9 @@
 
 #define CM_TILE_COLUMNS (2 * VF_LANES)
 
+/** Floats from one depth to the next where A is packed in strips: its rows in whole vectors. */
+#define CM_TILE_STRIP ((VF_TILE_ROWS + VF_LANES - 1) / VF_LANES * VF_LANES)
+
 /** Offsets, in floats, of one tap's operands. */
 typedef struct cm_gemm_tap {
     ptrdiff_t a, b;
@@ -37,7 +40,7 @@ typedef enum cm_gemm_mode {
     CM_GEMM_STORE,    /* from +0; C = chain, then the epilogue */
     CM_GEMM_ADD,      /* from +0; C = base + chain */
     CM_GEMM_SUBTRACT, /* from +0; C = base - chain */
-    CM_GEMM_CONTINUE  /* from C; C = chain */
+    CM_GEMM_CONTINUE  /* from C; C = chain, then the epilogue */
 } cm_gemm_mode;
 
 typedef struct cm_gemm_tile {
@@ -52,7 +55,7 @@ typedef struct cm_gemm_tile {
     int columns;       /* 1 .. CM_TILE_COLUMNS; fewer: B is read, and C written, no further */
     const float *base; /* ADD and SUBTRACT: may be C */
     ptrdiff_t base_row;
-    cm_conv2d_epilogue epilogue; /* of `columns` floats; CM_GEMM_STORE only */
+    cm_conv2d_epilogue epilogue; /* of `columns` floats; STORE and CONTINUE */
     cm_gemm_mode mode;
     /* Where a next tile's operands are far: at each step of the depth a line of `a` and a row of
      * `b` from here are prefetched. NULL, NULL: they are near. */

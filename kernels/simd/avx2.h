@@ -81,6 +81,10 @@ static inline vf vf_sqrt(vf a) {
 static inline vf vf_fma(vf a, vf b, vf c) {
     return _mm256_fmadd_ps(a, b, c);
 }
+/* In place: gcc puts every other sum of a tile into another register, and then has too few. */
+static inline void vf_add_product(vf *sum, vf a, vf b) {
+    __asm__("vfmadd231ps %2, %1, %0" : "+x"(*sum) : "x"(a), "x"(b));
+}
 /* MAXPS is defined as a > b ? a : b: its second operand on NaN and on equal zeros. */
 static inline vf vf_max(vf a, vf b) {
     return _mm256_max_ps(a, b);

@@ -73,6 +73,9 @@ static inline vf vf_sqrt(vf a) {
 static inline vf vf_fma(vf a, vf b, vf c) {
     return _mm512_fmadd_ps(a, b, c);
 }
+static inline void vf_add_product(vf *sum, vf a, vf b) {
+    *sum = vf_fma(a, b, *sum);
+}
 /* MAXPS is defined as a > b ? a : b: its second operand on NaN and on equal zeros. */
 static inline vf vf_max(vf a, vf b) {
     return _mm512_max_ps(a, b);

@@ -79,6 +79,9 @@ static inline vf vf_sqrt(vf a) {
 static inline vf vf_fma(vf a, vf b, vf c) {
     return vfmaq_f32(c, a, b);
 }
+static inline void vf_add_product(vf *sum, vf a, vf b) {
+    *sum = vf_fma(a, b, *sum);
+}
 static inline vm vf_gt(vf a, vf b) {
     return vcgtq_f32(a, b);
 }

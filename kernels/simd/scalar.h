@@ -75,6 +75,9 @@ static inline vf vf_sqrt(vf a) {
 static inline vf vf_fma(vf a, vf b, vf c) {
     return fmaf(a, b, c);
 }
+static inline void vf_add_product(vf *sum, vf a, vf b) {
+    *sum = vf_fma(a, b, *sum);
+}
 static inline vf vf_max(vf a, vf b) {
     return a > b ? a : b;
 }

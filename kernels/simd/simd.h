@@ -13,6 +13,7 @@
  *   vf_load_u16, vf_store_u16 (and _n)   lanes as uint16_t; values are whole, 0 .. 65535
  *   vf_add, vf_sub, vf_mul, vf_div, vf_sqrt   rounded once each
  *   vf_fma(a, b, c)         a * b + c, rounded once
+ *   vf_add_product(&c, a, b)  c = vf_fma(a, b, c)
  *   vf_max(a, b)            a > b ? a : b, on every instruction set (also for NaN and zeros)
  *   vf_gt, vf_eq            lane masks; false where an operand is NaN
  *   vf_select(m, a, b)      m ? a : b
