@@ -333,29 +333,22 @@ static ptrdiff_t group_panels(const cm_team *team, ptrdiff_t panels, ptrdiff_t a
     return best;
 }
 
-/* Each group of panels for each block of outputs; a thread packs the panels of its groups just
- * before it multiplies them, and both stay in its second cache. */
-static void run_pass(const cm_team *team, pass *p) {
-    if (p->planes == NULL) {
-        flatten(p);
-    }
+/* Items (group of panels, block of outputs), in order. The panels of a group are packed just before
+ * they are multiplied, and both stay in the thread's second cache. */
+static void run_items(const cm_team *team, const pass *p, const cut *c, const blocks *b,
+                      ptrdiff_t group_size, cm_range items) {
     const ptrdiff_t panels = cm_even_parts(p->columns, CM_TILE_COLUMNS);
-    const ptrdiff_t most = panels < GROUP_PANELS ? panels : GROUP_PANELS;
-    const cut c = cut_kernel(p, most * CM_TILE_COLUMNS);
-    const blocks b = cut_outputs(p, c.depth);
-    const ptrdiff_t all_blocks = b.over * b.down * b.along;
-    const ptrdiff_t group_size = group_panels(team, panels, all_blocks);
-    const cm_range share = cm_team_share(team, cm_even_parts(panels, group_size) * all_blocks);
-    for (ptrdiff_t i = share.begin, end; i < share.end; i = end) {
+    const ptrdiff_t all_blocks = b->over * b->down * b->along;
+    for (ptrdiff_t i = items.begin, end; i < items.end; i = end) {
         const cm_range group = cm_even_part(panels, group_size, i / all_blocks);
         end = (i / all_blocks + 1) * all_blocks;
-        end = end < share.end ? end : share.end;
-        for (ptrdiff_t k = 0; k < c.y * c.x * c.d; ++k) {
+        end = end < items.end ? end : items.end;
+        for (ptrdiff_t k = 0; k < c->y * c->x * c->d; ++k) {
             cm_trace_phase(team, CM_PHASE_KERNELS);
-            const kernel_part part = part_at(p, &c, k, group);
+            const kernel_part part = part_at(p, c, k, group);
             cm_trace_phase(team, CM_PHASE_MULTIPLY);
             for (ptrdiff_t j = i; j < end; ++j) {
-                const block where = block_at(p, &b, j % all_blocks);
+                const block where = block_at(p, b, j % all_blocks);
                 if (p->planes != NULL) {
                     fill_planes(p, &where);
                 }
@@ -367,9 +360,25 @@ static void run_pass(const cm_team *team, pass *p) {
     }
 }
 
-/* Forward for few input channels: from a padded image, a row of the kernel is one tap, whose depth
+static void run_pass(const cm_team *team, pass *p) {
+    if (p->planes == NULL) {
+        flatten(p);
+    }
+    const ptrdiff_t panels = cm_even_parts(p->columns, CM_TILE_COLUMNS);
+    const ptrdiff_t most = panels < GROUP_PANELS ? panels : GROUP_PANELS;
+    const cut c = cut_kernel(p, most * CM_TILE_COLUMNS);
+    const blocks b = cut_outputs(p, c.depth);
+    const ptrdiff_t all_blocks = b.over * b.down * b.along;
+    const ptrdiff_t group_size = group_panels(team, panels, all_blocks);
+    cm_deal deal = cm_team_deal(team, cm_even_parts(panels, group_size) * all_blocks);
+    for (cm_range items; cm_deal_range(&deal, &items);) {
+        run_items(team, p, &c, &b, group_size, items);
+    }
+}
+
+/* Rows of outputs, of all images, from padded images: a row of the kernel is one tap, whose depth
  * kernel_w x channels lies in one piece of memory; tile rows are runs of positions. */
-static void forward_padded(const cm_team *team, const pass *p, float *padded) {
+static void run_padded_rows(const pass *p, const float *padded, cm_range rows) {
     const cm_conv2d_shape *shape = p->shape;
     const int panels = (int)cm_even_parts(p->columns, CM_TILE_COLUMNS);
     const ptrdiff_t row = (ptrdiff_t)(shape->width + 2 * shape->padding_w) * shape->in_channels;
@@ -377,20 +386,12 @@ static void forward_padded(const cm_team *team, const pass *p, float *padded) {
     const extent along = {shape->out_width, (ptrdiff_t)shape->stride_w * shape->in_channels,
                           p->columns};
     const extent one = {1, 0, 0};
-    const cm_range images = cm_team_share(team, shape->batch);
-    for (ptrdiff_t image = images.begin; image < images.end; ++image) {
-        cm_conv2d_pad_image(shape,
-                            p->in + image * shape->height * shape->width * shape->in_channels,
-                            padded + image * frame);
-    }
-    cm_team_barrier(team);
     const ptrdiff_t depth = (ptrdiff_t)shape->kernel_w * shape->in_channels;
     cm_gemm_tap tap[CM_CONV2D_MAX_TAPS];
     for (int r = 0; r < shape->kernel_h; ++r) {
         tap[r] = (cm_gemm_tap){r * row, r * depth * CM_TILE_COLUMNS};
     }
-    const cm_range share = cm_team_share(team, (ptrdiff_t)shape->batch * shape->out_height);
-    for (ptrdiff_t i = share.begin; i < share.end; ++i) {
+    for (ptrdiff_t i = rows.begin; i < rows.end; ++i) {
         const float *in =
             padded + i / shape->out_height * frame + i % shape->out_height * shape->stride_h * row;
         for (int panel = 0; panel < panels; ++panel) {
@@ -403,6 +404,22 @@ static void forward_padded(const cm_team *team, const pass *p, float *padded) {
             run_tiles(&tile, along, one, one, in,
                       p->out + i * shape->out_width * p->columns + first);
         }
+    }
+}
+
+/* Forward for few input channels. */
+static void forward_padded(const cm_team *team, const pass *p, float *padded) {
+    const cm_conv2d_shape *shape = p->shape;
+    const ptrdiff_t image = (ptrdiff_t)shape->height * shape->width * shape->in_channels;
+    const cm_range share = cm_team_share(team, shape->batch);
+    for (ptrdiff_t i = share.begin; i < share.end; ++i) {
+        cm_conv2d_pad_image(shape, p->in + i * image,
+                            padded + i * (ptrdiff_t)cm_conv2d_padded_image(shape));
+    }
+    cm_team_barrier(team);
+    cm_deal deal = cm_team_deal(team, (ptrdiff_t)shape->batch * shape->out_height);
+    for (cm_range rows; cm_deal_range(&deal, &rows);) {
+        run_padded_rows(p, padded, rows);
     }
 }
 

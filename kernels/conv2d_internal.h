@@ -50,7 +50,7 @@ typedef struct cm_conv2d_layout {
     size_t dy_planes, dy_plane; /* direct, by data with few channels: planes of dy; of one thread */
     size_t chunk, chunk_x;      /* direct, by weights: floats of a packed chunk, and of x in it */
     size_t left, right, results; /* domains: planes of X, of D, of the results */
-    size_t kernels, taps, sums;  /* domains: columns of kernels, tiles of taps and of `scratch` */
+    size_t kernels, sums;        /* domains: columns of kernels, tiles' sums of rows */
     size_t floats;               /* all of it */
 } cm_conv2d_layout;
 

@@ -211,10 +211,10 @@ void CM_FN(conv2d_max_pool2d_forward)(const cm_team *team, const cm_conv2d_shape
     const cm_patches p = cm_patches_of(team, conv, pool, workspace);
     const ptrdiff_t channels = conv->out_channels;
     const ptrdiff_t blocks = (channels + TASK_CHANNELS - 1) / TASK_CHANNELS;
-    const cm_range tasks = cm_team_share(team, conv->batch * blocks);
+    cm_deal tasks = cm_team_deal(team, conv->batch * blocks);
     forward_task task = {.patches = &p, .image = -1, .relu = relu, .y = y, .argmax = argmax};
     fold(&p, weight, bias, scale, shift);
-    for (ptrdiff_t i = tasks.begin; i < tasks.end; ++i) {
+    for (ptrdiff_t i; (i = cm_deal_next(&tasks)) >= 0;) {
         if (i / blocks != task.image) {
             task.image = i / blocks;
             read_image(&p, x, task.image);
@@ -402,9 +402,9 @@ void CM_FN(conv2d_max_pool2d_backward)(const cm_team *team, const cm_conv2d_shap
                           .dbias = dbias};
     const ptrdiff_t channels = conv->out_channels;
     const ptrdiff_t blocks = (channels + TASK_CHANNELS - 1) / TASK_CHANNELS;
-    const cm_range tasks = cm_team_share(team, conv->batch * blocks);
+    cm_deal tasks = cm_team_deal(team, conv->batch * blocks);
     backward_task task = {.patches = &p, .image = -1, .dy = dy, .y = y, .argmax = argmax};
-    for (ptrdiff_t i = tasks.begin; i < tasks.end; ++i) {
+    for (ptrdiff_t i; (i = cm_deal_next(&tasks)) >= 0;) {
         if (i / blocks != task.image) {
             task.image = i / blocks;
             read_image(&p, x, task.image);

@@ -13,11 +13,9 @@
 #include "kernels/micro/gemm_tile.h"
 #include "kernels/trace.h"
 #include "kernels/transform/domain.h"
+#include "kernels/transform/job.h"
 #include "kernels/transform/kernel_side.h"
-
-enum { PLANES_OF_COMPLEX = 3, MAX_STRIPS = 128 };
-
-_Static_assert(VF_PLANE_STRIP % CM_TILE_COLUMNS == 0, "a panel's columns lie in one strip");
+#include "kernels/transform/weights_gradient.h"
 
 /* The domain of each algorithm that has one. */
 static const cm_domain *const domains[CM_CONV2D_ALGORITHM_COUNT] = {
@@ -26,39 +24,6 @@ static const cm_domain *const domains[CM_CONV2D_ALGORITHM_COUNT] = {
     [CM_CONV2D_WINOGRAD3] = &CM_FN(winograd3_domain),
     [CM_CONV2D_WINOGRAD4] = &CM_FN(winograd4_domain),
 };
-
-/* One call's constants. */
-typedef struct transform_job {
-    const cm_domain *domain;
-    const cm_conv2d_shape *shape;
-    cm_conv2d_layout layout;
-    cm_conv2d_tiles tiles;
-    float *workspace;
-    const float *kept;          /* the planes of X where the caller has them, or NULL */
-    ptrdiff_t x_plane, y_plane; /* floats from plane to plane, of in_channels and out_channels */
-    cm_frequency frequency[CM_MAX_FREQUENCIES];
-} transform_job;
-
-/* Channels of a strip: planes of a block's tiles are [strip][tile][channel of the strip]. A strip
- * is one piece of memory whatever the number of channels, so that it fills the sets of a small
- * first cache evenly. It is all channels where the instruction set asks for no narrower one, or
- * where they are not whole strips. */
-static ptrdiff_t strip_of(int channels) {
-    enum { STRIP = VF_PLANE_STRIP };
-    const bool fits = STRIP > 0 && channels % STRIP == 0 && channels <= STRIP * MAX_STRIPS;
-    return fits ? STRIP : channels;
-}
-
-/* Whether planes of so many channels are more than one strip. */
-static bool in_strips(int channels) {
-    return strip_of(channels) < channels;
-}
-
-/* Where a channel of a tile is in a plane of `count` tiles. */
-static ptrdiff_t plane_at(ptrdiff_t count, int channels, ptrdiff_t tile, ptrdiff_t channel) {
-    const ptrdiff_t strip = strip_of(channels);
-    return (channel / strip * count + tile) * strip + channel % strip;
-}
 
 /* Tiles are not kept. */
 static transform_job make_job(const cm_conv2d_shape *shape, const cm_team *team, const float *kept,
@@ -77,14 +42,8 @@ static transform_job make_job(const cm_conv2d_shape *shape, const cm_team *team,
     assert(job.domain->side == tiles.side);
     assert(job.domain->kernel_rows <= CM_MAX_KERNEL_ROWS);
     assert(job.domain->frequencies <= CM_MAX_FREQUENCIES);
-    assert(job.domain->scratch <= CM_MAX_FOLD_SUMS);
     job.domain->list(job.frequency);
     return job;
-}
-
-/* The planes of X that the weights' gradient is made of. */
-static const float *x_planes(const transform_job *job) {
-    return job->kept != NULL ? job->kept : job->workspace + job->layout.left;
 }
 
 /* Maps to planes, or planes to maps: what one thread does of a block's (tile, vector of channels).
@@ -127,8 +86,8 @@ static vector_item vector_item_at(const transform_job *job, cm_range block, int 
 static void transform_maps(const cm_team *team, const transform_job *job, cm_range block,
                            const float *maps, int channels, cm_plane_kind kind, float *planes,
                            ptrdiff_t plane) {
-    const cm_range share = cm_team_share(team, vector_items(block, channels));
-    for (ptrdiff_t i = share.begin; i < share.end; ++i) {
+    cm_deal deal = cm_team_deal(team, vector_items(block, channels));
+    for (ptrdiff_t i; (i = cm_deal_next(&deal)) >= 0;) {
         const vector_item item = vector_item_at(job, block, channels, i);
         job->domain->transform(maps + item.map, &item.tile, item.lanes, kind, planes + item.plane,
                                plane);
@@ -138,59 +97,13 @@ static void transform_maps(const cm_team *team, const transform_job *job, cm_ran
 static void restore_maps(const cm_team *team, const transform_job *job, cm_range block,
                          const float *planes, ptrdiff_t plane, int channels,
                          const cm_conv2d_epilogue *epilogue, float *maps) {
-    const cm_range share = cm_team_share(team, vector_items(block, channels));
-    for (ptrdiff_t i = share.begin; i < share.end; ++i) {
+    cm_deal deal = cm_team_deal(team, vector_items(block, channels));
+    for (ptrdiff_t i; (i = cm_deal_next(&deal)) >= 0;) {
         const vector_item item = vector_item_at(job, block, channels, i);
         const cm_conv2d_epilogue here = cm_conv2d_epilogue_at(epilogue, item.channel);
         job->domain->restore(planes + item.plane, plane, item.lanes, &here, maps + item.map,
                              &item.tile);
     }
-}
-
-/* Cost of a frequency in real products. */
-static int cost_of(const cm_frequency *frequency) {
-    return frequency->complex ? PLANES_OF_COMPLEX : 1;
-}
-
-/* Lines that are fetched into the second cache a few at a time, beside other work: `runs` pieces of
- * `floats`, `step` apart. */
-typedef struct line_stream {
-    const float *run;
-    ptrdiff_t step, floats, at;
-    int runs;
-} line_stream;
-
-static void fetch_lines(line_stream *stream, ptrdiff_t lines) {
-    for (; lines > 0 && stream->runs > 0; --lines) {
-        __builtin_prefetch(stream->run + stream->at, 0, CM_PREFETCH_L2);
-        stream->at += CM_LINE_FLOATS;
-        if (stream->at >= stream->floats) {
-            stream->at = 0;
-            stream->run += stream->step;
-            --stream->runs;
-        }
-    }
-}
-
-/* What is fetched while the tiles of a frequency pass, so many lines for each: with strips, the
- * next frequency's planes. Without them each tile fetches its successor's operands (gemm_tile.h).
- */
-typedef struct fetch_ahead {
-    line_stream stream;
-    ptrdiff_t lines;
-} fetch_ahead;
-
-static fetch_ahead fetch_planes(const transform_job *job, int next, const float *planes,
-                                ptrdiff_t plane, int channels, ptrdiff_t tiles) {
-    fetch_ahead ahead = {.lines = 0};
-    if (next < job->domain->frequencies && in_strips(channels)) {
-        const cm_frequency *frequency = &job->frequency[next];
-        ahead.stream.run = planes + frequency->plane * plane;
-        ahead.stream.floats = cost_of(frequency) * plane;
-        ahead.stream.runs = 1;
-        ahead.lines = ahead.stream.floats / CM_LINE_FLOATS / tiles + 1;
-    }
-    return ahead;
 }
 
 /* The taps of a tile whose depth is the channels of one map: a strip is one tap. */
@@ -272,6 +185,15 @@ static void multiply(const cm_frequency *frequency, const kernel_side *side, ptr
     }
 }
 
+/* The frequency with this plane; `near` is one that may be before it, or -1. */
+static int frequency_at(const transform_job *job, int plane, int near) {
+    int f = near >= 0 && job->frequency[near].plane <= plane ? near : 0;
+    while (f + 1 < job->domain->frequencies && job->frequency[f + 1].plane <= plane) {
+        ++f;
+    }
+    return f;
+}
+
 /* All products: the items (frequency, panel), in order, are dealt out by their cost. */
 static void multiply_all(const cm_team *team, const transform_job *job, cm_range block,
                          const kernel_side *side, const float *columns,
@@ -281,22 +203,27 @@ static void multiply_all(const cm_team *team, const transform_job *job, cm_range
     const ptrdiff_t stride = kernel_stride(side);
     const ptrdiff_t tiles = panels * cm_even_parts(block.end - block.begin, VF_TILE_ROWS);
     float *kernels = job->workspace + job->layout.panels + (size_t)team->index * job->layout.panel;
-    const cm_range share = cm_team_share(team, panels * domain->planes);
-    ptrdiff_t cost = 0;
-    for (int f = 0; f < domain->frequencies; ++f) {
+    /* A unit is a product; the first one of an item stands for all of it. */
+    cm_deal units = cm_team_deal(team, panels * domain->planes);
+    fetch_ahead ahead = {.lines = 0};
+    int last = -1;
+    for (ptrdiff_t unit; (unit = cm_deal_next(&units)) >= 0;) {
+        const int f = frequency_at(job, (int)(unit / panels), last);
         const cm_frequency *frequency = &job->frequency[f];
-        fetch_ahead ahead = fetch_planes(job, f + 1, planes->left, planes->left_plane, side->depth,
-                                         tiles * cost_of(frequency));
-        for (ptrdiff_t panel = 0; panel < panels; ++panel) {
-            if (cost >= share.begin && cost < share.end) {
-                domain->kernel_planes(frequency, side->transposed,
-                                      columns + panel * domain->kernel_rows * 3 * stride, stride,
-                                      (ptrdiff_t)side->depth * CM_TILE_COLUMNS, kernels);
-                multiply(frequency, side, block.end - block.begin, planes, (int)panel, kernels,
-                         &ahead);
-            }
-            cost += cost_of(frequency);
+        const ptrdiff_t place = unit - frequency->plane * panels;
+        if (place % cost_of(frequency) != 0) {
+            continue;
         }
+        if (f != last) {
+            ahead = fetch_planes(job, f + 1, planes->left, planes->left_plane, side->depth,
+                                 tiles * cost_of(frequency));
+            last = f;
+        }
+        const ptrdiff_t panel = place / cost_of(frequency);
+        domain->kernel_planes(frequency, side->transposed,
+                              columns + panel * domain->kernel_rows * 3 * stride, stride,
+                              (ptrdiff_t)side->depth * CM_TILE_COLUMNS, kernels);
+        multiply(frequency, side, block.end - block.begin, planes, (int)panel, kernels, &ahead);
     }
 }
 
@@ -345,164 +272,6 @@ void CM_FN(transform_forward)(const cm_team *team, const cm_conv2d_shape *shape,
     convolve(team, &job, x, CM_PLANES_X, left, &side, packed, epilogue, y);
 }
 
-/* A tile of the weights' gradient: rows of input channels, columns of output channels. */
-typedef struct weight_tile {
-    cm_range in_channels, out_channels;
-} weight_tile;
-
-/* Tiles of one panel: a tile's rows lie in one strip. */
-static ptrdiff_t tiles_of_panel(const cm_conv2d_shape *shape) {
-    const ptrdiff_t strip = strip_of(shape->in_channels);
-    return shape->in_channels / strip * cm_even_parts(strip, VF_TILE_ROWS);
-}
-
-static weight_tile weight_tile_at(const cm_conv2d_shape *shape, ptrdiff_t index) {
-    const ptrdiff_t strip = strip_of(shape->in_channels);
-    const ptrdiff_t parts = cm_even_parts(strip, VF_TILE_ROWS), tiles = tiles_of_panel(shape);
-    const ptrdiff_t channel = index % tiles / parts * strip;
-    const cm_range rows = cm_even_part(strip, VF_TILE_ROWS, index % parts);
-    const ptrdiff_t begin = index / tiles * CM_TILE_COLUMNS, end = begin + CM_TILE_COLUMNS;
-    return (weight_tile){
-        {channel + rows.begin, channel + rows.end},
-        {begin, end < shape->out_channels ? end : shape->out_channels},
-    };
-}
-
-/* conj(X) D at one frequency for one tile of weights, summed over `count` tiles of maps: re and im
- * of the tile. */
-static void multiply_weights(const transform_job *job, const cm_frequency *frequency,
-                             ptrdiff_t count, const weight_tile *where, float *re, float *im) {
-    const cm_gemm_tap tap = {0, 0};
-    const int height = (int)(where->in_channels.end - where->in_channels.begin);
-    const float *x = x_planes(job) + frequency->plane * job->x_plane +
-                     plane_at(count, job->shape->in_channels, 0, where->in_channels.begin);
-    const float *d = job->workspace + job->layout.right +
-                     job->domain->partner(frequency->plane) * job->y_plane +
-                     plane_at(count, job->shape->out_channels, 0, where->out_channels.begin);
-    const bool far = !in_strips(job->shape->in_channels);
-    cm_gemm_tile tile = {
-        .a = x,
-        .a_row = 1,
-        .a_depth = strip_of(job->shape->in_channels),
-        .b = d,
-        .b_depth = strip_of(job->shape->out_channels),
-        .tap = &tap,
-        .taps = 1,
-        .depth = (int)count,
-        .c = re,
-        .c_row = CM_TILE_COLUMNS,
-        .columns = (int)(where->out_channels.end - where->out_channels.begin),
-        .base = re,
-        .base_row = CM_TILE_COLUMNS,
-        .mode = CM_GEMM_STORE,
-    };
-    tile.next_a_step = tile.a_depth;
-    tile.next_b_step = tile.b_depth;
-    tile.next_a = !far ? NULL : x + (frequency->complex ? 2 : 1) * job->x_plane;
-    tile.next_b = d + job->y_plane;
-    CM_FN(gemm_tile)(height, &tile); /* k1 = c (e + g) */
-    if (!frequency->complex) {
-        return;
-    }
-    tile.next_a = !far ? NULL : x + job->x_plane;
-    tile.next_b = d + 2 * job->y_plane;
-    tile.a = x + 2 * job->x_plane;
-    tile.b = d + job->y_plane;
-    tile.c = im;
-    tile.mode = CM_GEMM_SUBTRACT;
-    CM_FN(gemm_tile)(height, &tile); /* im = k1 - (c + d) e */
-    tile.next_a = !far ? NULL : x + 3 * job->x_plane;
-    tile.next_b = d + 3 * job->y_plane;
-    tile.a = x + job->x_plane;
-    tile.b = d + 2 * job->y_plane;
-    tile.c = re;
-    tile.mode = CM_GEMM_ADD;
-    CM_FN(gemm_tile)(height, &tile); /* re = k1 + (d - c) g */
-}
-
-/* A tile's taps to their place; after the first block added to what is there. */
-static void store_taps(const cm_conv2d_shape *shape, const weight_tile *where, bool add,
-                       const float *taps, float *dweight) {
-    const ptrdiff_t rows = where->in_channels.end - where->in_channels.begin;
-    const ptrdiff_t columns = where->out_channels.end - where->out_channels.begin;
-    for (int tap = 0; tap < TAPS; ++tap) {
-        for (ptrdiff_t i = 0; i < rows; ++i) {
-            const ptrdiff_t channel = where->in_channels.begin + i;
-            const float *from = taps + (tap * rows + i) * CM_TILE_COLUMNS;
-            float *to = dweight +
-                        (tap * (ptrdiff_t)shape->in_channels + channel) * shape->out_channels +
-                        where->out_channels.begin;
-            for (ptrdiff_t j = 0; j < columns; ++j) {
-                to[j] = add ? to[j] + from[j] : from[j];
-            }
-        }
-    }
-}
-
-/* The end of the group of frequencies that begins at `begin`: frequencies of one row, so few that
- * their planes of X stay in the L2 cache while the tiles of all panels pass. */
-static int group_end(const transform_job *job, int begin) {
-    enum { GROUP_PLANES = 15 };
-    const cm_frequency *frequency = job->frequency;
-    int end = begin, planes = 0;
-    while (end < job->domain->frequencies && frequency[end].row == frequency[begin].row &&
-           planes + cost_of(&frequency[end]) <= GROUP_PLANES) {
-        planes += cost_of(&frequency[end++]);
-    }
-    return end;
-}
-
-/* One tile at one frequency: its products, folded into its sums. */
-static void weights_of_tile(const transform_job *job, cm_range block, ptrdiff_t index, int f,
-                            float *re, float *im, float *dweight) {
-    const cm_conv2d_shape *shape = job->shape;
-    const cm_domain *domain = job->domain;
-    const weight_tile where = weight_tile_at(shape, index);
-    const ptrdiff_t count = (where.in_channels.end - where.in_channels.begin) * CM_TILE_COLUMNS;
-    const ptrdiff_t at =
-        where.in_channels.begin * CM_TILE_COLUMNS + where.out_channels.begin * shape->in_channels;
-    float *taps = job->workspace + job->layout.taps + TAPS * at;
-    float *sums = job->workspace + job->layout.sums + domain->scratch * at;
-    multiply_weights(job, &job->frequency[f], block.end - block.begin, &where, re, im);
-    domain->fold(&job->frequency[f], re, im, count, sums, taps);
-    if (f == domain->frequencies - 1) {
-        store_taps(shape, &where, block.begin > 0, taps, dweight);
-    }
-}
-
-/* What one block adds to the weights' gradient. With strips: frequencies outside, tiles inside,
- * while the next frequency's planes are fetched. Without: groups of frequencies of a row, so few
- * that their planes of X stay in the second cache while the tiles of all panels pass. Each tile's
- * sums over a row, and its taps, wait in the workspace from visit to visit. */
-static void backward_weights(const cm_team *team, const transform_job *job, cm_range block,
-                             float *dweight) {
-    enum { TILE = VF_TILE_ROWS * CM_TILE_COLUMNS };
-    const cm_conv2d_shape *shape = job->shape;
-    const int frequencies = job->domain->frequencies;
-    const bool strips = in_strips(shape->in_channels);
-    _Alignas(64) float re[TILE];
-    _Alignas(64) float im[TILE];
-    memset(re, 0, sizeof re); /* columns beyond the last channel are folded too */
-    memset(im, 0, sizeof im);
-    const cm_range share =
-        cm_team_share(team, tiles_of_panel(shape) * panel_count(shape->out_channels));
-    int end = 0;
-    for (int begin = 0; begin < frequencies; begin = end) {
-        end = strips ? begin + 1 : group_end(job, begin);
-        fetch_ahead x = fetch_planes(job, end, x_planes(job), job->x_plane, shape->in_channels,
-                                     share.end - share.begin + 1);
-        fetch_ahead d = fetch_planes(job, end, job->workspace + job->layout.right, job->y_plane,
-                                     shape->out_channels, share.end - share.begin + 1);
-        for (ptrdiff_t i = share.begin; i < share.end; ++i) {
-            fetch_lines(&x.stream, x.lines);
-            fetch_lines(&d.stream, d.lines);
-            for (int f = begin; f < end; ++f) {
-                weights_of_tile(job, block, i, f, re, im, dweight);
-            }
-        }
-    }
-}
-
 /* Whole maps, all at once: the planes of dy are for both passes. */
 static void backward_of_maps(const cm_team *team, const transform_job *job, const float *x,
                              const float *dy, const kernel_side *side, float *dx, float *dweight) {
@@ -529,11 +298,14 @@ static void backward_of_maps(const cm_team *team, const transform_job *job, cons
     }
     if (dweight != NULL) {
         cm_trace_phase(team, CM_PHASE_WEIGHTS);
-        backward_weights(team, job, all, dweight);
+        backward_weights(team, job, all);
+    }
+    cm_team_barrier(team);
+    if (dweight != NULL) {
+        store_weights(team, job, all, dweight);
     }
     if (dx != NULL) {
         const cm_conv2d_epilogue nothing = {.relu = false};
-        cm_team_barrier(team);
         cm_trace_phase(team, CM_PHASE_RESTORE);
         restore_maps(team, job, all, results, job->x_plane, shape->in_channels, &nothing, dx);
     }
@@ -550,15 +322,14 @@ static void backward_of_tiles(const cm_team *team, const transform_job *job, con
     }
     for (ptrdiff_t i = 0; dweight != NULL && i < job->tiles.blocks; ++i) {
         const cm_range block = cm_conv2d_block(&job->tiles, i);
-        if (i > 0) {
-            cm_team_barrier(team); /* the planes of the last block are read until here */
-        }
         cm_trace_phase(team, CM_PHASE_TRANSFORM);
         transform_maps(team, job, block, dy, shape->out_channels, CM_PLANES_D, right, job->y_plane);
         transform_maps(team, job, block, x, shape->in_channels, CM_PLANES_X, left, job->x_plane);
         cm_team_barrier(team);
         cm_trace_phase(team, CM_PHASE_WEIGHTS);
-        backward_weights(team, job, block, dweight);
+        backward_weights(team, job, block);
+        cm_team_barrier(team);
+        store_weights(team, job, block, dweight);
     }
 }
 

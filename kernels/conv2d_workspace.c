@@ -17,7 +17,8 @@ static size_t larger(size_t a, size_t b) {
  * that AUTO leaves these to CM_CONV2D_DIRECT (the border is the width of a vector on AVX-512), and
  * so for a single image (bn-3, inference, 1 thread: direct is 1.45 times as fast; with two images
  * it is slower). AUTO never takes tiles: they are there by name. Planes, results and kernel rows
- * are those of its cm_domain (transform/domain.h). */
+ * are those of its cm_domain (transform/domain.h), and sums its rows
+ * times its fold_sums. */
 typedef struct algorithm_row {
     const char *name;
     int map;  /* the side of the maps; 0: any */
@@ -28,10 +29,10 @@ typedef struct algorithm_row {
 static const algorithm_row algorithm_table[CM_CONV2D_ALGORITHM_COUNT] = {
     [CM_CONV2D_AUTO] = {"auto", 0, 0, 0, 0, 0, 0},
     [CM_CONV2D_DIRECT] = {"direct", 0, 0, 0, 0, 0, 0},
-    [CM_CONV2D_T4] = {"t4", 3, 3, 16, 16, 4, 3},
-    [CM_CONV2D_DFT10] = {"dft10", 9, 9, 148, 100, 10, 6},
-    [CM_CONV2D_WINOGRAD3] = {"winograd3", 0, 3, 25, 25, 5, 3},
-    [CM_CONV2D_WINOGRAD4] = {"winograd4", 0, 4, 36, 36, 6, 3},
+    [CM_CONV2D_T4] = {"t4", 3, 3, 16, 16, 4, 4 * 3},
+    [CM_CONV2D_DFT10] = {"dft10", 9, 9, 148, 100, 10, 6 * 6},
+    [CM_CONV2D_WINOGRAD3] = {"winograd3", 0, 3, 25, 25, 5, 5 * 3},
+    [CM_CONV2D_WINOGRAD4] = {"winograd4", 0, 4, 36, 36, 6, 6 * 3},
 };
 
 enum { MIN_TRANSFORM_CHANNELS = 16, MIN_TRANSFORM_BATCH = 2 };
@@ -181,7 +182,6 @@ static void direct_layout(const cm_conv2d_shape *shape, int threads, cm_conv2d_l
 
 static void transform_layout(const cm_conv2d_shape *shape, int threads, cm_conv2d_layout *layout) {
     const algorithm_row *row = &algorithm_table[shape->algorithm];
-    const size_t taps = (size_t)shape->kernel_h * (size_t)shape->kernel_w;
     const size_t widest = larger((size_t)shape->in_channels, (size_t)shape->out_channels);
     const size_t padded = round_up(widest, CM_MAX_TILE_COLUMNS);
     const size_t plane = cm_conv2d_plane(cm_conv2d_tiles_of(shape).largest, (int)widest);
@@ -189,7 +189,6 @@ static void transform_layout(const cm_conv2d_shape *shape, int threads, cm_conv2
     layout->right = reserve(layout, row->planes * plane);
     layout->results = reserve(layout, row->results * plane);
     layout->kernels = reserve(layout, row->kernel_rows * 3 * (widest + 1) * padded);
-    layout->taps = reserve(layout, taps * widest * padded);
     layout->sums = reserve(layout, row->sums * widest * padded);
     layout->panel = round_up(3 * (widest + 1) * CM_MAX_TILE_COLUMNS, CM_SCRATCH_ALIGNMENT);
     layout->panels = reserve(layout, (size_t)threads * layout->panel);

@@ -9,7 +9,9 @@
 #ifndef CM_KERNELS_TEAM_H
 #define CM_KERNELS_TEAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -31,12 +33,15 @@ typedef struct cm_range {
     ptrdiff_t begin, end;
 } cm_range;
 
+enum { CM_MAX_TEAM = 1024 };
+
 /** Body of a parallel region; `context` is what cm_team_run() was given. */
 typedef void cm_team_body(const cm_team *team, void *context);
 
 /**
  * Runs `body` on `threads` threads (one OpenMP parallel region) and returns when all are done. The
- * team may be smaller where the OpenMP runtime gives fewer threads; results do not depend on it.
+ * team may be smaller where the OpenMP runtime gives fewer threads, and has CM_MAX_TEAM at most;
+ * results do not depend on it.
  */
 void cm_team_run(int threads, cm_team_body *body, void *context);
 
@@ -48,6 +53,36 @@ void cm_team_barrier(const cm_team *team);
 
 /** Splits `items` into team->count contiguous ranges whose sizes differ by one at most. */
 cm_range cm_team_share(const cm_team *team, ptrdiff_t items);
+
+/** A thread's place in a loop whose items are dealt out while it runs. */
+typedef struct cm_deal {
+    const cm_team *team;
+    ptrdiff_t items;
+    uint32_t loop; /* the team's loops are numbered */
+    int from;      /* whose share is taken from */
+    cm_range now;  /* taken, and not yet given by cm_deal_next() */
+} cm_deal;
+
+/**
+ * Begins a loop over `items` (fewer than 2^32) that all threads of the team run. A thread is given
+ * the items of its cm_team_share() first, in order, then what slower threads have left of theirs:
+ * cores differ, by make or by what else they do, and a barrier waits for the slowest.
+ *
+ * Any thread may do any item: it must not matter which one does, and what an earlier loop wrote can
+ * be read after a barrier only, also what was the thread's own share of that loop.
+ */
+cm_deal cm_team_deal(const cm_team *team, ptrdiff_t items);
+
+/** Takes the next items of the loop, some at a time; false when all are given out. */
+bool cm_deal_range(cm_deal *deal, cm_range *items);
+
+/** The same, one at a time: the next item, or -1. */
+static inline ptrdiff_t cm_deal_next(cm_deal *deal) {
+    if (deal->now.begin == deal->now.end && !cm_deal_range(deal, &deal->now)) {
+        return -1;
+    }
+    return deal->now.begin++;
+}
 
 #ifdef __cplusplus
 }

@@ -429,11 +429,13 @@ static void test_memory(void **state) {
     cm_model *inference = model_of(net, 34, 1, CM_ISA_COUNT, false);
     const size_t mebibyte = 1 << 20;
     assert_true(cm_model_memory(small) >= 4 * parameters);
-    assert_true(cm_model_memory(small) <= 4 * parameters + 16 * mebibyte);
+    /* What does not grow with the batch: a layer's kernels and its sums of rows of frequencies. */
+    assert_true(cm_model_memory(small) <= 4 * parameters + 18 * mebibyte);
     const size_t kept = kept_of(large) - kept_of(small);
     assert_true(kept > 0);
     const size_t growth = cm_model_memory(large) - cm_model_memory(small);
-    assert_true(growth >= 32 * activations && growth <= 32 * 16 * activations + kept);
+    const size_t page = 2 * mebibyte; /* a model's memory is rounded up to huge pages */
+    assert_true(growth >= 32 * activations && growth <= 32 * 16 * activations + kept + page);
     assert_true(cm_model_memory(inference) < cm_model_memory(large));
     cm_model_free(small);
     cm_model_free(large);

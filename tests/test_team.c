@@ -1,10 +1,15 @@
-/* Teams: shares, barriers, and the floating-point control state of their threads. */
+/* Teams: shares, barriers, loops dealt out while they run, and the floating-point control state of
+ * their threads. */
 #include <float.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -108,6 +113,84 @@ static void barriers_hold(void **state) {
     }
 }
 
+enum { LOOPS = 400, MOST_ITEMS = 100 };
+
+static ptrdiff_t items_of(int loop) {
+    static const ptrdiff_t items[] = {7, 0, MOST_ITEMS, 1, 3, 64, 0, 2, 33};
+    return items[loop % (int)(sizeof items / sizeof items[0])];
+}
+
+typedef struct dealt {
+    atomic_int times[LOOPS][MOST_ITEMS];
+} dealt;
+
+/* Loop after loop without a barrier: threads are in different ones, and some shares are empty. */
+static void take_items(const cm_team *team, void *context) {
+    dealt *d = context;
+    for (int loop = 0; loop < LOOPS; ++loop) {
+        cm_deal deal = cm_team_deal(team, items_of(loop));
+        for (cm_range items; cm_deal_range(&deal, &items);) {
+            for (ptrdiff_t i = items.begin; i < items.end; ++i) {
+                atomic_fetch_add(&d->times[loop][i], 1);
+            }
+        }
+    }
+}
+
+static void every_item_is_dealt_once(void **state) {
+    (void)state;
+    static const int sizes[] = {1, 2, 3, 7, 16};
+    dealt *d = malloc(sizeof *d);
+    assert_non_null(d);
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
+        memset(d, 0, sizeof *d);
+        cm_team_run(sizes[s], take_items, d);
+        for (int loop = 0; loop < LOOPS; ++loop) {
+            for (int i = 0; i < MOST_ITEMS; ++i) {
+                assert_int_equal(d->times[loop][i], i < items_of(loop) ? 1 : 0);
+            }
+        }
+    }
+    free(d);
+}
+
+typedef struct slow_thread {
+    atomic_int count, others;
+    int own; /* items of thread 0 */
+} slow_thread;
+
+/* Thread 0 does not go on with its first items until the others have done all the rest. */
+static void wait_for_the_others(const cm_team *team, void *context) {
+    slow_thread *s = context;
+    cm_deal deal = cm_team_deal(team, MOST_ITEMS);
+    cm_range items;
+    if (team->index > 0) {
+        while (cm_deal_range(&deal, &items)) {
+            atomic_fetch_add(&s->others, (int)(items.end - items.begin));
+        }
+        return;
+    }
+    s->count = team->count;
+    if (cm_deal_range(&deal, &items)) {
+        s->own = (int)(items.end - items.begin);
+        const time_t end = time(NULL) + 60;
+        while (team->count > 1 && s->others < MOST_ITEMS - s->own && time(NULL) < end) {
+            sched_yield();
+        }
+    }
+}
+
+static void a_slow_threads_items_go_to_the_others(void **state) {
+    (void)state;
+    slow_thread s = {.own = 0};
+    cm_team_run(3, wait_for_the_others, &s);
+    if (s.count == 1) {
+        skip();
+    }
+    assert_in_range(s.own, 0, MOST_ITEMS / s.count);
+    assert_int_equal(s.others, MOST_ITEMS - s.own);
+}
+
 typedef struct float_state {
     volatile float smallest, third;
     int subnormal_lost[MAX_THREADS];
@@ -141,6 +224,8 @@ int main(void) {
         cmocka_unit_test(shares_cover_every_item_once),
         cmocka_unit_test(every_thread_runs_once),
         cmocka_unit_test(barriers_hold),
+        cmocka_unit_test(every_item_is_dealt_once),
+        cmocka_unit_test(a_slow_threads_items_go_to_the_others),
         cmocka_unit_test(threads_keep_subnormals_and_round_to_nearest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

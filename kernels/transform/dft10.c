@@ -358,49 +358,54 @@ static int partner(int plane) {
     return plane; /* the driver pairs the three planes of a complex frequency itself */
 }
 
-/* Sums over the columns of one row: g, g cos and g sin, each real and imaginary, in `scratch`; then
- * the taps of column s = 1 are g, those of s = 0, 2 are g (cos -+ i sin), and in the same way over
- * the rows. A frequency that stands for its conjugate too counts twice. */
+/* Sums over the columns of one row: g, g cos and g sin, each real and imaginary. A frequency that
+ * stands for its conjugate too counts twice. */
 static void fold(const cm_frequency *frequency, const float *re, const float *im, ptrdiff_t count,
-                 float *scratch, float *dw) {
-    const int row = frequency->row, column = frequency->column;
-    const bool row_is_real = real_row(row);
-    const float twice = row_is_real && !real_row(column) ? 2.0F : 1.0F;
+                 float *sums) {
+    const int column = frequency->column;
+    const float twice = real_row(frequency->row) && !real_row(column) ? 2.0F : 1.0F;
     const vf factor[3] = {vf_set1(twice), vf_set1(twice * cosine[column]),
                           vf_set1(twice * sine[column])};
-    const bool first = column == 0, last = column == (row_is_real ? HALF : POINTS) - 1;
-    const vf scale = vf_set1(row_scale(row));
-    const vf cos_y = vf_set1(row_scale(row) * cosine[row]);
-    const vf sin_y = vf_set1(row_scale(row) * sine[row]);
     for (ptrdiff_t i = 0; i < count; i += VF_LANES) {
         const vf g[2] = {vf_load(re + i), frequency->complex ? vf_load(im + i) : vf_zero()};
-        vf sum[3][2];
         for (int j = 0; j < 3; ++j) {
             for (int part = 0; part < 2; ++part) {
-                float *at = scratch + (2 * j + part) * count + i;
-                sum[j][part] =
-                    first ? vf_mul(factor[j], g[part]) : vf_fma(factor[j], g[part], vf_load(at));
-                if (!last) {
-                    vf_store(at, sum[j][part]);
+                float *sum = sums + (2 * j + part) * count + i;
+                vf_store(sum, column == 0 ? vf_mul(factor[j], g[part])
+                                          : vf_fma(factor[j], g[part], vf_load(sum)));
+            }
+        }
+    }
+}
+
+/* The taps of column s = 1 are the sums of g, those of s = 0, 2 those of g (cos -+ i sin), and in
+ * the same way over the rows. */
+static void taps(const float *sums, ptrdiff_t row, ptrdiff_t count, float *dw) {
+    for (ptrdiff_t i = 0; i < count; i += VF_LANES) {
+        vf tap[CM_DOMAIN_TAPS];
+        for (int ky = 0; ky < HALF; ++ky) {
+            const vf scale = vf_set1(row_scale(ky));
+            const vf cos_y = vf_set1(row_scale(ky) * cosine[ky]);
+            const vf sin_y = vf_set1(row_scale(ky) * sine[ky]);
+            vf sum[3][2];
+            for (int k = 0; k < 6; ++k) {
+                sum[k / 2][k % 2] = vf_load(sums + ky * row + k * count + i);
+            }
+            const vf tap_re[3] = {vf_add(sum[1][0], sum[2][1]), sum[0][0],
+                                  vf_sub(sum[1][0], sum[2][1])};
+            const vf tap_im[3] = {vf_sub(sum[1][1], sum[2][0]), sum[0][1],
+                                  vf_add(sum[1][1], sum[2][0])};
+            for (int s = 0; s < 3; ++s) {
+                const vf level = vf_mul(cos_y, tap_re[s]), slope = vf_mul(sin_y, tap_im[s]);
+                const vf add[3] = {vf_add(level, slope), vf_mul(scale, tap_re[s]),
+                                   vf_sub(level, slope)};
+                for (int r = 0; r < 3; ++r) {
+                    tap[3 * r + s] = ky == 0 ? add[r] : vf_add(tap[3 * r + s], add[r]);
                 }
             }
         }
-        if (!last) {
-            continue;
-        }
-        const vf tap_re[3] = {vf_add(sum[1][0], sum[2][1]), sum[0][0],
-                              vf_sub(sum[1][0], sum[2][1])};
-        const vf tap_im[3] = {vf_sub(sum[1][1], sum[2][0]), sum[0][1],
-                              vf_add(sum[1][1], sum[2][0])};
-        for (int s = 0; s < 3; ++s) {
-            float *at = dw + s * count + i;
-            const vf level = vf_mul(cos_y, tap_re[s]), slope = vf_mul(sin_y, tap_im[s]);
-            const vf add[3] = {vf_add(level, slope), vf_mul(scale, tap_re[s]),
-                               vf_sub(level, slope)};
-            for (int r = 0; r < 3; ++r) {
-                float *tap = at + 3 * r * count;
-                vf_store(tap, row == 0 ? add[r] : vf_add(vf_load(tap), add[r]));
-            }
+        for (int t = 0; t < CM_DOMAIN_TAPS; ++t) {
+            vf_store(dw + t * count + i, tap[t]);
         }
     }
 }
@@ -413,7 +418,8 @@ const cm_domain CM_FN(dft10_domain) = {
     .planes = 148,
     .results = 100,
     .kernel_rows = POINTS,
-    .scratch = 6,
+    .rows = HALF,
+    .fold_sums = 6,
     .list = list,
     .transform = transform,
     .restore = restore,
@@ -422,4 +428,5 @@ const cm_domain CM_FN(dft10_domain) = {
     .flips = false,
     .partner = partner,
     .fold = fold,
+    .taps = taps,
 };

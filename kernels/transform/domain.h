@@ -52,7 +52,7 @@ typedef struct cm_map_tile {
 } cm_map_tile;
 
 /** Sizes of the arrays that the driver has for any domain. */
-enum { CM_MAX_FREQUENCIES = 52, CM_MAX_KERNEL_ROWS = 10, CM_MAX_FOLD_SUMS = 6 };
+enum { CM_MAX_FREQUENCIES = 52, CM_MAX_KERNEL_ROWS = 10, CM_DOMAIN_TAPS = 9 };
 
 /** A domain. Strides are in floats; `lanes` (1 .. VF_LANES) channels of one tile at a time. */
 typedef struct cm_domain {
@@ -62,7 +62,8 @@ typedef struct cm_domain {
     int planes;      /* of a transformed map */
     int results;     /* planes of a result */
     int kernel_rows; /* real numbers that three taps of a kernel's column become */
-    int scratch;     /* vectors that `fold` needs per vector of a weight tile */
+    int rows;        /* of frequencies */
+    int fold_sums;   /* vectors of a row that `fold` makes per vector of a weight tile */
 
     /* Fills in all frequencies. */
     void (*list)(cm_frequency *frequency);
@@ -93,10 +94,14 @@ typedef struct cm_domain {
     int (*partner)(int plane);
 
     /* The weights' gradient, one weight tile of `count` floats (a multiple of VF_LANES): adds what
-     * frequency `f` contributes (product planes re, im) to the sums in `scratch`, and after the
-     * last one of its row to the taps, dw[tap * count ...]. Frequencies come in order. */
+     * a frequency contributes (product planes re, im) to the sums of its row, sums[fold_sums]
+     * [count]. The frequencies of a row come in order; rows may come in any. */
     void (*fold)(const cm_frequency *frequency, const float *re, const float *im, ptrdiff_t count,
-                 float *scratch, float *dw);
+                 float *sums);
+
+    /* The nine taps, dw[tap * count ...], from the sums of all rows, `row` floats apart: what each
+     * row contributes is added in the order of the rows. */
+    void (*taps)(const float *sums, ptrdiff_t row, ptrdiff_t count, float *dw);
 } cm_domain;
 
 /** The domains (dft10.c, t4.c, winograd.c), of this instruction set. */

@@ -64,8 +64,8 @@ static inline void transform_columns(const cm_team *team, const cm_domain *domai
     const int rows = domain->kernel_rows;
     const ptrdiff_t stride = kernel_stride(side);
     const ptrdiff_t groups = cm_even_parts(side->depth, DEPTH_GROUP);
-    const cm_range share = cm_team_share(team, panel_count(side->columns) * groups);
-    for (ptrdiff_t i = share.begin; i < share.end; ++i) {
+    cm_deal deal = cm_team_deal(team, panel_count(side->columns) * groups);
+    for (ptrdiff_t i; (i = cm_deal_next(&deal)) >= 0;) {
         const ptrdiff_t panel = i / groups, d = i % groups * DEPTH_GROUP;
         const ptrdiff_t count = side->depth - d < DEPTH_GROUP ? side->depth - d : DEPTH_GROUP;
         float taps[TAPS * DEPTH_GROUP * CM_TILE_COLUMNS];

@@ -143,32 +143,35 @@ static int partner(int plane) {
 }
 
 /* dw of one dimension from the gradients g of l1 .. l4 is
- *   dw1 = 9/16 (g1 + g2) - 1/16 (g3 + g4),  dw0, dw2 = 3/8 (g1 - g2) +- 1/8 (g3 - g4):
- * summed up one g after the other. scratch: the three taps of this row of frequencies. */
+ *   dw1 = 9/16 (g1 + g2) - 1/16 (g3 + g4),  dw0, dw2 = 3/8 (g1 - g2) +- 1/8 (g3 - g4). */
+static const float tap_factors[POINTS][3] = {{0.375F, 0.5625F, 0.375F},
+                                             {-0.375F, 0.5625F, -0.375F},
+                                             {0.125F, -0.0625F, -0.125F},
+                                             {-0.125F, -0.0625F, 0.125F}};
+
+/* The three taps of a row of frequencies, summed up one g after the other. */
 static void fold(const cm_frequency *frequency, const float *re, const float *im, ptrdiff_t count,
-                 float *scratch, float *dw) {
+                 float *sums) {
     (void)im;
-    static const float taps[POINTS][3] = {{0.375F, 0.5625F, 0.375F},
-                                          {-0.375F, 0.5625F, -0.375F},
-                                          {0.125F, -0.0625F, -0.125F},
-                                          {-0.125F, -0.0625F, 0.125F}};
-    const bool first = frequency->column == 0, last = frequency->column == POINTS - 1;
+    const bool first = frequency->column == 0;
     for (ptrdiff_t i = 0; i < count; i += VF_LANES) {
         const vf g = vf_load(re + i);
-        vf row[3];
         for (int s = 0; s < 3; ++s) {
-            float *sum = scratch + s * count + i;
-            const vf factor = vf_set1(taps[frequency->column][s]);
-            row[s] = first ? vf_mul(factor, g) : vf_fma(factor, g, vf_load(sum));
-            if (!last) {
-                vf_store(sum, row[s]);
-            }
+            float *sum = sums + s * count + i;
+            const vf factor = vf_set1(tap_factors[frequency->column][s]);
+            vf_store(sum, first ? vf_mul(factor, g) : vf_fma(factor, g, vf_load(sum)));
         }
-        for (int tap = 0; last && tap < 9; ++tap) {
-            float *sum = dw + tap * count + i;
-            const vf factor = vf_set1(taps[frequency->row][tap / 3]);
-            vf_store(sum, frequency->row == 0 ? vf_mul(factor, row[tap % 3])
-                                              : vf_fma(factor, row[tap % 3], vf_load(sum)));
+    }
+}
+
+static void taps(const float *sums, ptrdiff_t row, ptrdiff_t count, float *dw) {
+    for (ptrdiff_t i = 0; i < 3 * count; i += VF_LANES) {
+        for (int r = 0; r < 3; ++r) {
+            vf sum = vf_mul(vf_set1(tap_factors[0][r]), vf_load(sums + i));
+            for (int ky = 1; ky < POINTS; ++ky) {
+                sum = vf_fma(vf_set1(tap_factors[ky][r]), vf_load(sums + ky * row + i), sum);
+            }
+            vf_store(dw + 3 * r * count + i, sum);
         }
     }
 }
@@ -181,7 +184,8 @@ const cm_domain CM_FN(t4_domain) = {
     .planes = POINTS * POINTS,
     .results = POINTS * POINTS,
     .kernel_rows = POINTS,
-    .scratch = 3,
+    .rows = POINTS,
+    .fold_sums = 3,
     .list = list,
     .transform = transform,
     .restore = restore,
@@ -190,4 +194,5 @@ const cm_domain CM_FN(t4_domain) = {
     .flips = true,
     .partner = partner,
     .fold = fold,
+    .taps = taps,
 };

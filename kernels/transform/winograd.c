@@ -270,27 +270,31 @@ static void kernel_planes(taps_table taps, const cm_frequency *frequency, const 
     }
 }
 
-/* G' of both sides, summed up one frequency after the other. scratch: the three taps of this row of
- * frequencies. */
-static void fold(int points, taps_table taps, const cm_frequency *frequency, const float *g,
-                 ptrdiff_t count, float *scratch, float *dw) {
-    const bool first = frequency->column == 0, last = frequency->column == points - 1;
+/* G' of both sides. Of a row of frequencies its three taps, summed up one frequency after the
+ * other.
+ */
+static void fold(taps_table factors, const cm_frequency *frequency, const float *g, ptrdiff_t count,
+                 float *sums) {
+    const bool first = frequency->column == 0;
     for (ptrdiff_t i = 0; i < count; i += VF_LANES) {
         const vf product = vf_load(g + i);
-        vf row[TAPS];
         for (int s = 0; s < TAPS; ++s) {
-            float *sum = scratch + s * count + i;
-            const vf factor = vf_set1(taps[frequency->column][s]);
-            row[s] = first ? vf_mul(factor, product) : vf_fma(factor, product, vf_load(sum));
-            if (!last) {
-                vf_store(sum, row[s]);
-            }
+            float *sum = sums + s * count + i;
+            const vf factor = vf_set1(factors[frequency->column][s]);
+            vf_store(sum, first ? vf_mul(factor, product) : vf_fma(factor, product, vf_load(sum)));
         }
-        for (int tap = 0; last && tap < TAPS * TAPS; ++tap) {
-            float *sum = dw + tap * count + i;
-            const vf factor = vf_set1(taps[frequency->row][tap / TAPS]);
-            vf_store(sum, frequency->row == 0 ? vf_mul(factor, row[tap % TAPS])
-                                              : vf_fma(factor, row[tap % TAPS], vf_load(sum)));
+    }
+}
+
+static void all_taps(int points, taps_table factors, const float *sums, ptrdiff_t row,
+                     ptrdiff_t count, float *dw) {
+    for (ptrdiff_t i = 0; i < TAPS * count; i += VF_LANES) {
+        for (int r = 0; r < TAPS; ++r) {
+            vf sum = vf_mul(vf_set1(factors[0][r]), vf_load(sums + i));
+            for (int ky = 1; ky < points; ++ky) {
+                sum = vf_fma(vf_set1(factors[ky][r]), vf_load(sums + ky * row + i), sum);
+            }
+            vf_store(dw + TAPS * r * count + i, sum);
         }
     }
 }
@@ -301,50 +305,55 @@ static int partner(int plane) {
 }
 
 /* The functions of one tile size, and its domain. */
-#define CM_WINOGRAD(name, m)                                                                 \
-    static void name##_list(cm_frequency *frequency) {                                       \
-        list((m) + 2, frequency);                                                            \
-    }                                                                                        \
-    static void name##_transform(const float *x, const cm_map_tile *tile, int lanes,         \
-                                 cm_plane_kind kind, float *to, ptrdiff_t plane) {           \
-        transform(name, x, tile, lanes, kind, to, plane);                                    \
-    }                                                                                        \
-    static void name##_restore(const float *from, ptrdiff_t plane, int lanes,                \
-                               const cm_conv2d_epilogue *epilogue, float *y,                 \
-                               const cm_map_tile *tile) {                                    \
-        restore(name, from, plane, lanes, epilogue, y, tile);                                \
-    }                                                                                        \
-    static void name##_kernel_columns(vf w[3][3], bool flip, vf u[CM_MAX_KERNEL_ROWS][3]) {  \
-        kernel_columns((m) + 2, name##_taps, w, flip, u);                                    \
-    }                                                                                        \
-    static void name##_kernel_planes(const cm_frequency *frequency, bool by_data,            \
-                                     const float *from, ptrdiff_t stride, ptrdiff_t count,   \
-                                     float *to) {                                            \
-        (void)by_data;                                                                       \
-        kernel_planes(name##_taps, frequency, from, stride, count, to);                      \
-    }                                                                                        \
-    static void name##_fold(const cm_frequency *frequency, const float *re, const float *im, \
-                            ptrdiff_t count, float *scratch, float *dw) {                    \
-        (void)im;                                                                            \
-        fold((m) + 2, name##_taps, frequency, re, count, scratch, dw);                       \
-    }                                                                                        \
-    extern const cm_domain CM_FN(winograd##m##_domain);                                      \
-    const cm_domain CM_FN(winograd##m##_domain) = {                                          \
-        .side = (m),                                                                         \
-        .tiled = true,                                                                       \
-        .frequencies = ((m) + 2) * ((m) + 2),                                                \
-        .planes = ((m) + 2) * ((m) + 2),                                                     \
-        .results = ((m) + 2) * ((m) + 2),                                                    \
-        .kernel_rows = (m) + 2,                                                              \
-        .scratch = TAPS,                                                                     \
-        .list = name##_list,                                                                 \
-        .transform = name##_transform,                                                       \
-        .restore = name##_restore,                                                           \
-        .kernel_columns = name##_kernel_columns,                                             \
-        .kernel_planes = name##_kernel_planes,                                               \
-        .flips = true,                                                                       \
-        .partner = partner,                                                                  \
-        .fold = name##_fold,                                                                 \
+#define CM_WINOGRAD(name, m)                                                                    \
+    static void name##_list(cm_frequency *frequency) {                                          \
+        list((m) + 2, frequency);                                                               \
+    }                                                                                           \
+    static void name##_transform(const float *x, const cm_map_tile *tile, int lanes,            \
+                                 cm_plane_kind kind, float *to, ptrdiff_t plane) {              \
+        transform(name, x, tile, lanes, kind, to, plane);                                       \
+    }                                                                                           \
+    static void name##_restore(const float *from, ptrdiff_t plane, int lanes,                   \
+                               const cm_conv2d_epilogue *epilogue, float *y,                    \
+                               const cm_map_tile *tile) {                                       \
+        restore(name, from, plane, lanes, epilogue, y, tile);                                   \
+    }                                                                                           \
+    static void name##_kernel_columns(vf w[3][3], bool flip, vf u[CM_MAX_KERNEL_ROWS][3]) {     \
+        kernel_columns((m) + 2, name##_taps, w, flip, u);                                       \
+    }                                                                                           \
+    static void name##_kernel_planes(const cm_frequency *frequency, bool by_data,               \
+                                     const float *from, ptrdiff_t stride, ptrdiff_t count,      \
+                                     float *to) {                                               \
+        (void)by_data;                                                                          \
+        kernel_planes(name##_taps, frequency, from, stride, count, to);                         \
+    }                                                                                           \
+    static void name##_fold(const cm_frequency *frequency, const float *re, const float *im,    \
+                            ptrdiff_t count, float *sums) {                                     \
+        (void)im;                                                                               \
+        fold(name##_taps, frequency, re, count, sums);                                          \
+    }                                                                                           \
+    static void name##_all_taps(const float *sums, ptrdiff_t row, ptrdiff_t count, float *dw) { \
+        all_taps((m) + 2, name##_taps, sums, row, count, dw);                                   \
+    }                                                                                           \
+    extern const cm_domain CM_FN(winograd##m##_domain);                                         \
+    const cm_domain CM_FN(winograd##m##_domain) = {                                             \
+        .side = (m),                                                                            \
+        .tiled = true,                                                                          \
+        .frequencies = ((m) + 2) * ((m) + 2),                                                   \
+        .planes = ((m) + 2) * ((m) + 2),                                                        \
+        .results = ((m) + 2) * ((m) + 2),                                                       \
+        .kernel_rows = (m) + 2,                                                                 \
+        .rows = (m) + 2,                                                                        \
+        .fold_sums = TAPS,                                                                      \
+        .list = name##_list,                                                                    \
+        .transform = name##_transform,                                                          \
+        .restore = name##_restore,                                                              \
+        .kernel_columns = name##_kernel_columns,                                                \
+        .kernel_planes = name##_kernel_planes,                                                  \
+        .flips = true,                                                                          \
+        .partner = partner,                                                                     \
+        .fold = name##_fold,                                                                    \
+        .taps = name##_all_taps,                                                                \
     };
 
 CM_WINOGRAD(three, 3)
