@@ -278,5 +278,6 @@ cm_conv2d_cost cm_conv2d_cost_of(const cm_conv2d_shape *shape) {
     return (cm_conv2d_cost){.multiply_adds = products * channels * shape->batch,
                             .planes = tiles * (double)row->planes,
                             .results = tiles * (double)row->results,
-                            .kernel_floats = (double)packed_floats(shape)};
+                            .kernel_floats = (double)packed_floats(shape),
+                            .sum_floats = (double)row->sums * channels};
 }

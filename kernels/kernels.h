@@ -104,6 +104,7 @@ typedef struct cm_conv2d_cost {
     double multiply_adds;   /* of the whole batch; those that padding would add are not there */
     double planes, results; /* domains: planes of a transformed map, and of a result; else 0 */
     double kernel_floats;   /* of the weights as they are multiplied: panels, or columns */
+    double sum_floats;      /* domains: sums that the weights' gradient is made of; else 0 */
 } cm_conv2d_cost;
 
 cm_conv2d_cost cm_conv2d_cost_of(const cm_conv2d_shape *shape);

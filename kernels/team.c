@@ -95,8 +95,9 @@ cm_deal cm_team_deal(const cm_team *team, ptrdiff_t items) {
 }
 
 /* Takes a part of what is left of a share. A thread leaves a loop when all of its items are given
- * out. So in loop n a share is of loop n; or of an earlier one, and then loop n's is whole; or of
- * loop n + 1, and then nothing is left of n's.
+ * out. So in loop n a share is of loop n; or of an earlier one, and then loop n's is whole; or of a
+ * later one, and then nothing is left of n's. What items read and write goes from thread to thread
+ * by way of the barriers, so that no order is asked for here.
  *
  * A quarter of what is left: few atomic operations, which also wait for all earlier stores (one for
  * each vector of channels made the transforms of small maps 1.7 times as long), and single items at

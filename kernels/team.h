@@ -28,7 +28,7 @@ typedef struct cm_team {
     cm_trace *trace; /* NULL, or where the threads put down what they do: trace.h */
 } cm_team;
 
-/** Half-open range of the work items that one thread owns. */
+/** Half-open range of work items. */
 typedef struct cm_range {
     ptrdiff_t begin, end;
 } cm_range;
@@ -69,7 +69,8 @@ typedef struct cm_deal {
  * cores differ, by make or by what else they do, and a barrier waits for the slowest.
  *
  * Any thread may do any item: it must not matter which one does, and what an earlier loop wrote can
- * be read after a barrier only, also what was the thread's own share of that loop.
+ * be read after a barrier only, also what was the thread's own share of that loop. All threads run
+ * the same loops in the same order, none inside another, and each asks until all is given out.
  */
 cm_deal cm_team_deal(const cm_team *team, ptrdiff_t items);
 

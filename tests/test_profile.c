@@ -270,6 +270,29 @@ static void test_profile_with_counters(void **state) {
     cm_network_free(network);
 }
 
+/* The planes of x are not made again where the forward pass has kept them. */
+static void test_kept_planes_are_not_made_again(void **state) {
+    (void)state;
+    cm_network *network = NULL;
+    assert_int_equal(cm_network_open("bn-3", &network, NULL), CM_OK);
+    cm_model *model = model_of(network, 4, 1, CM_ISA_COUNT, true);
+    const cm_plan *plan = cm_model_plan(model, true);
+    int kept = 0;
+    for (int i = 0; i < plan->stage_count; ++i) {
+        const cm_stage *stage = &plan->stages[i];
+        if (stage->kind == CM_STAGE_CONV2D && stage->kept != CM_NO_ARRAY) {
+            const double maps = 4.0 * stage->conv.height * stage->conv.width;
+            const double planes = 4.0 * cm_conv2d_cost_of(&stage->conv).planes;
+            const cm_work work = cm_work_of(plan, CM_PASS_BACKWARD, i, CM_PHASE_TRANSFORM, 4);
+            assert_true(work.bytes == 4 * (maps + planes) * stage->conv.out_channels);
+            ++kept;
+        }
+    }
+    assert_int_equal(kept, 2);
+    cm_model_free(model);
+    cm_network_free(network);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_marks),
@@ -277,6 +300,7 @@ int main(void) {
         cmocka_unit_test(test_tracing_changes_nothing),
         cmocka_unit_test(test_cost_of_convolutions),
         cmocka_unit_test(test_work_is_known),
+        cmocka_unit_test(test_kept_planes_are_not_made_again),
         cmocka_unit_test(test_counters),
         cmocka_unit_test(test_counters_that_are_denied),
         cmocka_unit_test(test_profile_with_counters),

@@ -4,7 +4,7 @@
  *
  *   VF_ISA, VF_LANES        which set, how many float32 lanes
  *   VF_TILE_ROWS            rows of the GEMM micro-kernel's register tile, of two vectors each
- *   VF_PLANE_STRIP          channels of a strip of a domain's planes (conv2d_transform.c); 0: all
+ *   VF_PLANE_STRIP          channels of a strip of a domain's planes (transform/job.h); 0: all
  *   VF_SUM_VECTORS          vectors of channels that are summed up side by side over positions
  *   vf, vm                  a vector of floats; a mask of lanes
  *   vf_zero, vf_set1        all lanes 0; all lanes x

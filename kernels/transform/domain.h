@@ -93,9 +93,10 @@ typedef struct cm_domain {
     /* Which plane of D goes with plane `plane` of X in the products of the weights' gradient. */
     int (*partner)(int plane);
 
-    /* The weights' gradient, one weight tile of `count` floats (a multiple of VF_LANES): adds what
-     * a frequency contributes (product planes re, im) to the sums of its row, sums[fold_sums]
-     * [count]. The frequencies of a row come in order; rows may come in any. */
+    /* The weights' gradient, one weight tile of `count` floats (a multiple of VF_LANES): the sums
+     * of a row of frequencies, sums[fold_sums][count], over what each of them contributes (product
+     * planes re, im). The first one, of column 0, sets them; those of a row come in order, rows in
+     * any order. */
     void (*fold)(const cm_frequency *frequency, const float *re, const float *im, ptrdiff_t count,
                  float *sums);
 

@@ -1,6 +1,6 @@
 /* What one call of a convolution in a transform domain works on: its constants, where channels and
  * tiles are in a plane, and what is fetched before it is needed. Included after isa.h by
- * conv2d_transform.c only. */
+ * conv2d_transform.c and its parts only. */
 #ifndef CM_KERNELS_TRANSFORM_JOB_H
 #define CM_KERNELS_TRANSFORM_JOB_H
 
@@ -88,7 +88,7 @@ typedef struct fetch_ahead {
 
 static inline fetch_ahead fetch_planes(const transform_job *job, int next, const float *planes,
                                        ptrdiff_t plane, int channels, ptrdiff_t tiles) {
-    enum { MIN_TILES = 16 }; /* fewer do not need all of it */
+    enum { MIN_TILES = 16 }; /* fewer read a small part of the planes */
     fetch_ahead ahead = {.lines = 0};
     if (next < job->domain->frequencies && in_strips(channels) && tiles >= MIN_TILES) {
         const cm_frequency *frequency = &job->frequency[next];

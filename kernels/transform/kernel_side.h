@@ -1,5 +1,5 @@
 /* The kernels of a convolution in a transform domain, and the first half of their transform.
- * Included after isa.h by conv2d_transform.c only. */
+ * Included after isa.h by conv2d_transform.c and its parts only. */
 #ifndef CM_KERNELS_TRANSFORM_KERNEL_SIDE_H
 #define CM_KERNELS_TRANSFORM_KERNEL_SIDE_H
 
@@ -10,7 +10,7 @@
 #include "kernels/transform/domain.h"
 #include "kernels/transpose.h"
 
-enum { TAPS = 9 };
+enum { TAPS = CM_DOMAIN_TAPS };
 
 /* Kernels as the right-hand side of a product: `depth` channels summed over, `columns` produced.
  * Transposed: weight[tap][column][depth], as backward by data needs them. */

@@ -12,6 +12,7 @@
  * (multiply it out: docs/algorithms.md). The adjoint of the output map is the input map with 3 and
  * 4 exchanged, so backward by data is the same convolution with the kernel turned round. */
 #include "kernels/transform/domain.h"
+#include "kernels/transform/fold.h"
 
 enum { SIDE = 3, POINTS = 4 };
 
@@ -144,36 +145,19 @@ static int partner(int plane) {
 
 /* dw of one dimension from the gradients g of l1 .. l4 is
  *   dw1 = 9/16 (g1 + g2) - 1/16 (g3 + g4),  dw0, dw2 = 3/8 (g1 - g2) +- 1/8 (g3 - g4). */
-static const float tap_factors[POINTS][3] = {{0.375F, 0.5625F, 0.375F},
+static cm_tap_factors tap_factors[POINTS] = {{0.375F, 0.5625F, 0.375F},
                                              {-0.375F, 0.5625F, -0.375F},
                                              {0.125F, -0.0625F, -0.125F},
                                              {-0.125F, -0.0625F, 0.125F}};
 
-/* The three taps of a row of frequencies, summed up one g after the other. */
 static void fold(const cm_frequency *frequency, const float *re, const float *im, ptrdiff_t count,
                  float *sums) {
     (void)im;
-    const bool first = frequency->column == 0;
-    for (ptrdiff_t i = 0; i < count; i += VF_LANES) {
-        const vf g = vf_load(re + i);
-        for (int s = 0; s < 3; ++s) {
-            float *sum = sums + s * count + i;
-            const vf factor = vf_set1(tap_factors[frequency->column][s]);
-            vf_store(sum, first ? vf_mul(factor, g) : vf_fma(factor, g, vf_load(sum)));
-        }
-    }
+    cm_fold_real(tap_factors, frequency, re, count, sums);
 }
 
 static void taps(const float *sums, ptrdiff_t row, ptrdiff_t count, float *dw) {
-    for (ptrdiff_t i = 0; i < 3 * count; i += VF_LANES) {
-        for (int r = 0; r < 3; ++r) {
-            vf sum = vf_mul(vf_set1(tap_factors[0][r]), vf_load(sums + i));
-            for (int ky = 1; ky < POINTS; ++ky) {
-                sum = vf_fma(vf_set1(tap_factors[ky][r]), vf_load(sums + ky * row + i), sum);
-            }
-            vf_store(dw + 3 * r * count + i, sum);
-        }
-    }
+    cm_taps_real(POINTS, tap_factors, sums, row, count, dw);
 }
 
 extern const cm_domain CM_FN(t4_domain);
@@ -185,7 +169,7 @@ const cm_domain CM_FN(t4_domain) = {
     .results = POINTS * POINTS,
     .kernel_rows = POINTS,
     .rows = POINTS,
-    .fold_sums = 3,
+    .fold_sums = CM_REAL_FOLD_SUMS,
     .list = list,
     .transform = transform,
     .restore = restore,

@@ -103,13 +103,18 @@ static inline int group_end(const transform_job *job, int begin) {
     return end;
 }
 
+/* Floats of the sums of one row of frequencies. */
+static inline size_t sums_of_row(const transform_job *job) {
+    return (size_t)(job->domain->fold_sums * panel_count(job->shape->out_channels)) *
+           CM_TILE_COLUMNS * (size_t)job->shape->in_channels;
+}
+
 /* Where a tile has its sums of a row of frequencies: [row][tile][sums][channels of the tile]. */
-static inline float *row_sums(const transform_job *job, const weight_tile *where, ptrdiff_t row) {
-    const ptrdiff_t in = job->shape->in_channels;
-    const ptrdiff_t all = in * panel_count(job->shape->out_channels) * CM_TILE_COLUMNS;
-    const ptrdiff_t at =
-        where->in_channels.begin * CM_TILE_COLUMNS + where->out_channels.begin * in;
-    return job->workspace + job->layout.sums + job->domain->fold_sums * (row * all + at);
+static inline float *row_sums(const transform_job *job, const weight_tile *where, int row) {
+    const ptrdiff_t at = where->in_channels.begin * CM_TILE_COLUMNS +
+                         where->out_channels.begin * job->shape->in_channels;
+    return job->workspace + job->layout.sums + (size_t)row * sums_of_row(job) +
+           job->domain->fold_sums * at;
 }
 
 static inline ptrdiff_t floats_of(const weight_tile *where) {
@@ -123,7 +128,7 @@ static inline void weights_of_row(const transform_job *job, cm_range block, int 
     enum { TILE = VF_TILE_ROWS * CM_TILE_COLUMNS };
     const cm_conv2d_shape *shape = job->shape;
     const ptrdiff_t visits = tiles.end - tiles.begin;
-    /* Columns beyond the last channel are folded too. */
+    /* Columns beyond the last channel are folded too, whatever is in them. */
     _Alignas(64) float re[TILE] = {0};
     _Alignas(64) float im[TILE] = {0};
     int begin = 0, end;

@@ -22,6 +22,7 @@
  * Backward by data is the same convolution, of dy, with the kernel turned round. Backward by
  * weights is dw = G' ((B' d) . (A dy)). */
 #include "kernels/transform/domain.h"
+#include "kernels/transform/fold.h"
 
 enum { MAX_SIDE = 4, MAX_POINTS = 6, PAIRS = 4, INFINITE = 4, ZERO = 5, TAPS = 3 };
 
@@ -270,35 +271,6 @@ static void kernel_planes(taps_table taps, const cm_frequency *frequency, const 
     }
 }
 
-/* G' of both sides. Of a row of frequencies its three taps, summed up one frequency after the
- * other.
- */
-static void fold(taps_table factors, const cm_frequency *frequency, const float *g, ptrdiff_t count,
-                 float *sums) {
-    const bool first = frequency->column == 0;
-    for (ptrdiff_t i = 0; i < count; i += VF_LANES) {
-        const vf product = vf_load(g + i);
-        for (int s = 0; s < TAPS; ++s) {
-            float *sum = sums + s * count + i;
-            const vf factor = vf_set1(factors[frequency->column][s]);
-            vf_store(sum, first ? vf_mul(factor, product) : vf_fma(factor, product, vf_load(sum)));
-        }
-    }
-}
-
-static void all_taps(int points, taps_table factors, const float *sums, ptrdiff_t row,
-                     ptrdiff_t count, float *dw) {
-    for (ptrdiff_t i = 0; i < TAPS * count; i += VF_LANES) {
-        for (int r = 0; r < TAPS; ++r) {
-            vf sum = vf_mul(vf_set1(factors[0][r]), vf_load(sums + i));
-            for (int ky = 1; ky < points; ++ky) {
-                sum = vf_fma(vf_set1(factors[ky][r]), vf_load(sums + ky * row + i), sum);
-            }
-            vf_store(dw + TAPS * r * count + i, sum);
-        }
-    }
-}
-
 /* X and D have their planes at the same points. */
 static int partner(int plane) {
     return plane;
@@ -330,10 +302,10 @@ static int partner(int plane) {
     static void name##_fold(const cm_frequency *frequency, const float *re, const float *im,    \
                             ptrdiff_t count, float *sums) {                                     \
         (void)im;                                                                               \
-        fold(name##_taps, frequency, re, count, sums);                                          \
+        cm_fold_real(name##_taps, frequency, re, count, sums);                                  \
     }                                                                                           \
     static void name##_all_taps(const float *sums, ptrdiff_t row, ptrdiff_t count, float *dw) { \
-        all_taps((m) + 2, name##_taps, sums, row, count, dw);                                   \
+        cm_taps_real((m) + 2, name##_taps, sums, row, count, dw);                               \
     }                                                                                           \
     extern const cm_domain CM_FN(winograd##m##_domain);                                         \
     const cm_domain CM_FN(winograd##m##_domain) = {                                             \
@@ -344,7 +316,7 @@ static int partner(int plane) {
         .results = ((m) + 2) * ((m) + 2),                                                       \
         .kernel_rows = (m) + 2,                                                                 \
         .rows = (m) + 2,                                                                        \
-        .fold_sums = TAPS,                                                                      \
+        .fold_sums = CM_REAL_FOLD_SUMS,                                                         \
         .list = name##_list,                                                                    \
         .transform = name##_transform,                                                          \
         .restore = name##_restore,                                                              \

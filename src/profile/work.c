@@ -31,6 +31,7 @@ static cm_work conv2d_work(const cm_stage *stage, cm_pass pass, cm_phase phase, 
     conv.batch = batch;
     const cm_conv2d_cost cost = cm_conv2d_cost_of(&conv);
     const bool back = pass == CM_PASS_BACKWARD, direct = cost.planes == 0;
+    const bool kept = stage->kept != CM_NO_ARRAY;
     const double x = input_floats(&conv, batch), y = output_floats(&conv, batch);
     const double weights = weight_floats(&conv), flops = 2.0 * cost.multiply_adds;
     const double x_planes = cost.planes * batch * conv.in_channels;
@@ -39,7 +40,7 @@ static cm_work conv2d_work(const cm_stage *stage, cm_pass pass, cm_phase phase, 
     cm_work work = {0, 0};
     switch (phase) {
     case CM_PHASE_TRANSFORM:
-        work.bytes = back ? x + y + x_planes + y_planes : x + x_planes;
+        work.bytes = !back ? x + x_planes : y + y_planes + (kept ? 0 : x + x_planes);
         break;
     case CM_PHASE_KERNELS:
         work.bytes = weights + cost.kernel_floats;
@@ -53,7 +54,7 @@ static cm_work conv2d_work(const cm_stage *stage, cm_pass pass, cm_phase phase, 
         break;
     case CM_PHASE_WEIGHTS:
         work.flops = flops;
-        work.bytes = weights + (direct ? x + y : x_planes + y_planes);
+        work.bytes = weights + (direct ? x + y : x_planes + y_planes + 2 * cost.sum_floats);
         break;
     case CM_PHASE_BIAS:
         work.flops = y;
