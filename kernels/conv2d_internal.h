@@ -48,7 +48,6 @@ typedef struct cm_conv2d_layout {
     size_t panels;     /* direct: weights in panels; domains: a panel of kernel planes a thread */
     size_t panel;      /* floats of one thread's panels */
     size_t dy_planes, dy_plane; /* direct, by data with few channels: planes of dy; of one thread */
-    size_t chunk, chunk_x;      /* direct, by weights: floats of a packed chunk, and of x in it */
     size_t left, right, results; /* domains: planes of X, of D, of the results */
     size_t kernels, sums;        /* domains: columns of kernels, tiles' sums of rows */
     size_t floats;               /* all of it */

@@ -163,7 +163,7 @@ static void multiply(const cm_frequency *frequency, const kernel_side *side, ptr
         tile.next_a = strips               ? NULL
                       : frequency->complex ? tile.a + left_plane
                                            : tile.a + height * strip;
-        fetch_lines(&ahead->stream, ahead->lines);
+        fetch_lines(ahead);
         CM_FN(gemm_tile)(height, &tile); /* k1 */
         if (!frequency->complex) {
             continue;
@@ -173,14 +173,14 @@ static void multiply(const cm_frequency *frequency, const kernel_side *side, ptr
         tile.b += kernel_stride(side);
         tile.c = im + rows.begin * row;
         tile.mode = side->transposed ? CM_GEMM_SUBTRACT : CM_GEMM_ADD;
-        fetch_lines(&ahead->stream, ahead->lines);
+        fetch_lines(ahead);
         CM_FN(gemm_tile)(height, &tile); /* im = k1 +- k2 */
         tile.a += left_plane;
         tile.b += kernel_stride(side);
         tile.c = re + rows.begin * row;
         tile.next_a = strips ? NULL : a + rows.end * strip;
         tile.mode = side->transposed ? CM_GEMM_ADD : CM_GEMM_SUBTRACT;
-        fetch_lines(&ahead->stream, ahead->lines);
+        fetch_lines(ahead);
         CM_FN(gemm_tile)(height, &tile); /* re = k1 -+ k3 */
     }
 }

@@ -58,33 +58,20 @@ static inline int cost_of(const cm_frequency *frequency) {
     return frequency->complex ? PLANES_OF_COMPLEX : 1;
 }
 
-/* Lines that are fetched into the second cache a few at a time, beside other work: `runs` pieces of
- * `floats`, `step` apart. */
-typedef struct line_stream {
-    const float *run;
-    ptrdiff_t step, floats, at;
-    int runs;
-} line_stream;
-
-static inline void fetch_lines(line_stream *stream, ptrdiff_t lines) {
-    for (; lines > 0 && stream->runs > 0; --lines) {
-        __builtin_prefetch(stream->run + stream->at, 0, CM_PREFETCH_L2);
-        stream->at += CM_LINE_FLOATS;
-        if (stream->at >= stream->floats) {
-            stream->at = 0;
-            stream->run += stream->step;
-            --stream->runs;
-        }
-    }
-}
-
-/* What is fetched while the tiles of a frequency pass, so many lines for each: with strips, the
- * next frequency's planes. Without them each tile fetches its successor's operands (gemm_tile.h).
- */
+/* What is fetched into the second cache while the tiles of a frequency pass, so many lines for
+ * each: with strips, the next frequency's planes. Without them each tile fetches its successor's
+ * operands (gemm_tile.h). */
 typedef struct fetch_ahead {
-    line_stream stream;
+    const float *next, *end;
     ptrdiff_t lines;
 } fetch_ahead;
+
+static inline void fetch_lines(fetch_ahead *ahead) {
+    for (ptrdiff_t i = 0; i < ahead->lines && ahead->next < ahead->end; ++i) {
+        __builtin_prefetch(ahead->next, 0, CM_PREFETCH_L2);
+        ahead->next += CM_LINE_FLOATS;
+    }
+}
 
 static inline fetch_ahead fetch_planes(const transform_job *job, int next, const float *planes,
                                        ptrdiff_t plane, int channels, ptrdiff_t tiles) {
@@ -92,10 +79,10 @@ static inline fetch_ahead fetch_planes(const transform_job *job, int next, const
     fetch_ahead ahead = {.lines = 0};
     if (next < job->domain->frequencies && in_strips(channels) && tiles >= MIN_TILES) {
         const cm_frequency *frequency = &job->frequency[next];
-        ahead.stream.run = planes + frequency->plane * plane;
-        ahead.stream.floats = cost_of(frequency) * plane;
-        ahead.stream.runs = 1;
-        ahead.lines = ahead.stream.floats / CM_LINE_FLOATS / tiles + 1;
+        const ptrdiff_t floats = cost_of(frequency) * plane;
+        ahead.next = planes + frequency->plane * plane;
+        ahead.end = ahead.next + floats;
+        ahead.lines = floats / CM_LINE_FLOATS / tiles + 1;
     }
     return ahead;
 }

@@ -21,6 +21,10 @@ static inline ptrdiff_t tiles_of_panel(const cm_conv2d_shape *shape) {
     return shape->in_channels / strip * cm_even_parts(strip, VF_TILE_ROWS);
 }
 
+static inline ptrdiff_t weight_tiles(const cm_conv2d_shape *shape) {
+    return tiles_of_panel(shape) * panel_count(shape->out_channels);
+}
+
 static inline weight_tile weight_tile_at(const cm_conv2d_shape *shape, ptrdiff_t index) {
     const ptrdiff_t strip = strip_of(shape->in_channels);
     const ptrdiff_t parts = cm_even_parts(strip, VF_TILE_ROWS), tiles = tiles_of_panel(shape);
@@ -144,8 +148,8 @@ static inline void weights_of_row(const transform_job *job, cm_range block, int 
         for (ptrdiff_t i = tiles.begin; i < tiles.end; ++i) {
             const weight_tile where = weight_tile_at(shape, i);
             float *sums = row_sums(job, &where, row);
-            fetch_lines(&x.stream, x.lines);
-            fetch_lines(&d.stream, d.lines);
+            fetch_lines(&x);
+            fetch_lines(&d);
             for (int f = begin; f < end; ++f) {
                 multiply_weights(job, &job->frequency[f], block.end - block.begin, &where, re, im);
                 job->domain->fold(&job->frequency[f], re, im, floats_of(&where), sums);
@@ -157,7 +161,7 @@ static inline void weights_of_row(const transform_job *job, cm_range block, int 
 /* What one block adds to the weights' gradient, as sums: the items (row of frequencies, tile), in
  * order. Rows are independent, so that there are items for many threads. */
 static inline void backward_weights(const cm_team *team, const transform_job *job, cm_range block) {
-    const ptrdiff_t tiles = tiles_of_panel(job->shape) * panel_count(job->shape->out_channels);
+    const ptrdiff_t tiles = weight_tiles(job->shape);
     cm_deal deal = cm_team_deal(team, job->domain->rows * tiles);
     for (cm_range items; cm_deal_range(&deal, &items);) {
         for (ptrdiff_t i = items.begin, end; i < items.end; i = end) {
@@ -173,7 +177,7 @@ static inline void backward_weights(const cm_team *team, const transform_job *jo
 static inline void store_weights(const cm_team *team, const transform_job *job, cm_range block,
                                  float *dweight) {
     const ptrdiff_t in = job->shape->in_channels, out = job->shape->out_channels;
-    const ptrdiff_t tiles = tiles_of_panel(job->shape) * panel_count(job->shape->out_channels);
+    const ptrdiff_t tiles = weight_tiles(job->shape);
     const cm_range share = cm_team_share(team, tiles);
     for (ptrdiff_t index = share.begin; index < share.end; ++index) {
         const weight_tile where = weight_tile_at(job->shape, index);
