@@ -41,7 +41,7 @@ static transform_job make_job(const cm_conv2d_shape *shape, const cm_team *team,
     assert(job.domain->side == tiles.side);
     assert(job.domain->kernel_rows <= CM_MAX_KERNEL_ROWS);
     assert(job.domain->frequencies <= CM_MAX_FREQUENCIES);
-    assert(job.layout.sums + sums_of_row(&job) * job.domain->rows <= job.layout.panels);
+    assert(job.layout.sums + sums_of_row(&job) * (size_t)job.domain->rows <= job.layout.panels);
     job.domain->list(job.frequency);
     return job;
 }
