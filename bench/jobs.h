@@ -8,8 +8,8 @@
 #include <stdbool.h>
 
 #include "bench/shapes.h"
-#include "files/sha256.h"
-#include "verify/check_case.h"
+#include "core/files/sha256.h"
+#include "harness/verify/check_case.h"
 
 enum { BENCH_NAME_SIZE = 192 };
 

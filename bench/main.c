@@ -6,9 +6,9 @@
 
 #include "bench/measure.h"
 #include "bench/shim.h"
-#include "convmark.h"
-#include "measure/conditions.h"
-#include "results/machine.h"
+#include "convmark/convmark.h"
+#include "harness/measure/conditions.h"
+#include "harness/record/machine.h"
 
 /* share/convmark/shapes of the tree that this program is in, installed or built. */
 static const char *shapes_folder(char *path, size_t size) {

@@ -6,8 +6,8 @@
 
 #include "bench/shim.h"
 #include "bench/steps.h"
-#include "measure/capability.h"
-#include "system/threads.h"
+#include "core/system/threads.h"
+#include "harness/measure/capability.h"
 
 /* One name that Google Benchmark knows. */
 typedef struct entry {

@@ -8,7 +8,7 @@
 
 #include "bench/jobs.h"
 #include "bench/options.h"
-#include "system/topology.h"
+#include "core/system/topology.h"
 
 /** Registers all jobs and all steps of variants with the options' instruction sets, teams and
  * caches. All arguments must stay until bench_measure_end(). */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nearest.h"
+#include "core/nearest.h"
 
 enum { MAX_ITEM = 16 };
 

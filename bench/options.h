@@ -6,8 +6,8 @@
 
 #include <stdbool.h>
 
-#include "kernels/kernels.h"
-#include "status.h"
+#include "convmark/kernels.h"
+#include "convmark/status.h"
 
 enum { BENCH_MAX_LISTS = 32, BENCH_MAX_TEAMS = 32, BENCH_MAX_THREADS = 1024 };
 

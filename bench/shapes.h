@@ -1,14 +1,14 @@
 /**
- * Shapes to measure, as lines of text "OPERATION SHAPE": docs/bench.md has the grammar. The same
- * text of a shape is part of its benchmarks' names.
+ * Shapes to measure, as lines of text "OPERATION SHAPE": docs/guide/bench.md has the grammar. The
+ * same text of a shape is part of its benchmarks' names.
  */
 #ifndef CM_BENCH_SHAPES_H
 #define CM_BENCH_SHAPES_H
 
 #include <stddef.h>
 
-#include "kernels/kernels.h"
-#include "status.h"
+#include "convmark/kernels.h"
+#include "convmark/status.h"
 
 /** What can be measured: the first word of a line. */
 typedef enum bench_operation {

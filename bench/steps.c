@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/synthetic.h"
-#include "network/plan.h"
-#include "profile/work.h"
+#include "core/data/synthetic.h"
+#include "core/network/plan.h"
+#include "harness/profile/work.h"
 
 enum { IMAGES = 4 * BENCH_STEP_BATCH, SEED = 0 };
 

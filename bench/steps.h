@@ -6,10 +6,10 @@
 
 #include <stdbool.h>
 
-#include "measure/throughput.h"
-#include "network/model.h"
-#include "network/network.h"
-#include "status.h"
+#include "convmark/model.h"
+#include "convmark/network.h"
+#include "convmark/status.h"
+#include "harness/measure/throughput.h"
 
 enum { BENCH_STEP_BATCH = 64 };
 

@@ -1,39 +1,33 @@
-# `cmake --install BUILD --prefix DIR`: program, both libraries, public headers in the folders that
-# they include one another by, CMake package, pkg-config file, man page, licence.
+# `cmake --install BUILD --prefix DIR`: program, both libraries, public headers, CMake package,
+# pkg-config file, man page, licence.
 include(CMakePackageConfigHelpers)
 
-# What convmark.h includes, by folder.
+# The public headers: what the shared library exports, they declare.
 set(CM_PUBLIC_HEADERS
-    src/convmark.h
-    src/status.h
-    src/data/dataset.h
-    src/network/model.h
-    src/network/model_file.h
-    src/network/network.h
-    src/train/schedule.h
-    src/train/stream.h
-    src/train/trainer.h
-    kernels/kernels.h
-    kernels/philox.h
-    kernels/probe.h
-    kernels/trace.h
-    kernels/team.h)
-set(CM_INCLUDE_DIR ${CMAKE_INSTALL_INCLUDEDIR}/convmark)
+    include/convmark/convmark.h
+    include/convmark/dataset.h
+    include/convmark/kernels.h
+    include/convmark/model.h
+    include/convmark/model_file.h
+    include/convmark/network.h
+    include/convmark/philox.h
+    include/convmark/probe.h
+    include/convmark/schedule.h
+    include/convmark/status.h
+    include/convmark/stream.h
+    include/convmark/team.h
+    include/convmark/trace.h
+    include/convmark/trainer.h)
 set(CM_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/convmark)
 
-foreach(header IN LISTS CM_PUBLIC_HEADERS)
-    string(REGEX REPLACE "^src/" "" place ${header})
-    get_filename_component(folder ${place} DIRECTORY)
-    install(FILES ${header} DESTINATION ${CM_INCLUDE_DIR}/${folder})
-endforeach()
-
+install(FILES ${CM_PUBLIC_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/convmark)
 install(TARGETS convmark RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 # Two sets of targets: who links the shared library needs none of the libraries below it.
 foreach(kind static shared)
     install(TARGETS convmark_${kind} EXPORT convmark-${kind}
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
-        INCLUDES DESTINATION ${CM_INCLUDE_DIR})
+        INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
     install(EXPORT convmark-${kind} NAMESPACE convmark:: DESTINATION ${CM_CMAKE_DIR})
 endforeach()
 
@@ -54,5 +48,5 @@ if(TARGET convmark-bench)
     install(DIRECTORY bench/shapes/ DESTINATION ${CMAKE_INSTALL_DATADIR}/convmark/shapes
         FILES_MATCHING PATTERN "*.txt")
 endif()
-install(FILES docs/convmark.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 OPTIONAL)
+install(FILES docs/reference/convmark.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 OPTIONAL)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

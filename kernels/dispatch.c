@@ -2,7 +2,7 @@
  * can run. Compiled without any instruction-set flag. */
 #include <string.h>
 
-#include "kernels/kernels.h"
+#include "convmark/kernels.h"
 
 #if defined(__x86_64__)
 #include "kernels/x86_features.h"
@@ -37,15 +37,15 @@ static bool always_usable(void) {
     return true;
 }
 
-extern const cm_kernels cm_kernels_scalar;
+extern const cm_kernels cm_kernel_table_scalar;
 #ifdef CM_HAVE_NEON
-extern const cm_kernels cm_kernels_neon;
+extern const cm_kernels cm_kernel_table_neon;
 #endif
 #ifdef CM_HAVE_AVX2
-extern const cm_kernels cm_kernels_avx2;
+extern const cm_kernels cm_kernel_table_avx2;
 #endif
 #ifdef CM_HAVE_AVX512
-extern const cm_kernels cm_kernels_avx512;
+extern const cm_kernels cm_kernel_table_avx512;
 #endif
 
 typedef struct cm_isa_row {
@@ -55,19 +55,19 @@ typedef struct cm_isa_row {
 } cm_isa_row;
 
 static const cm_isa_row isa_table[CM_ISA_COUNT] = {
-    [CM_ISA_SCALAR] = {"scalar", &cm_kernels_scalar, always_usable},
+    [CM_ISA_SCALAR] = {"scalar", &cm_kernel_table_scalar, always_usable},
 #ifdef CM_HAVE_NEON
-    [CM_ISA_NEON] = {"neon", &cm_kernels_neon, always_usable},
+    [CM_ISA_NEON] = {"neon", &cm_kernel_table_neon, always_usable},
 #else
     [CM_ISA_NEON] = {"neon", NULL, always_usable},
 #endif
 #ifdef CM_HAVE_AVX2
-    [CM_ISA_AVX2] = {"avx2", &cm_kernels_avx2, avx2_usable},
+    [CM_ISA_AVX2] = {"avx2", &cm_kernel_table_avx2, avx2_usable},
 #else
     [CM_ISA_AVX2] = {"avx2", NULL, always_usable},
 #endif
 #ifdef CM_HAVE_AVX512
-    [CM_ISA_AVX512] = {"avx512", &cm_kernels_avx512, avx512_usable},
+    [CM_ISA_AVX512] = {"avx512", &cm_kernel_table_avx512, avx512_usable},
 #else
     [CM_ISA_AVX512] = {"avx512", NULL, always_usable},
 #endif

@@ -1,16 +1,59 @@
 /**
- * Included by every kernel source. The sources are compiled once for each instruction set, with
- * CM_ISA_NAME defined by the build (scalar, neon, avx2 or avx512): CM_FN(op) is then the function's
- * name in that set (cm_op_avx2), and simd.h its vectors.
+ * What every kernel source includes first. The sources are compiled once per instruction set, with
+ * CM_ISA_NAME defined by the build (scalar, neon, avx2 or avx512). The names below are those that
+ * the sources define and call; each becomes the name of this build's instruction set
+ * (cm_relu_forward -> cm_relu_forward_avx2), so that a search for the plain name finds the
+ * definition and no two sets share a symbol. A new kernel adds its line here.
  */
 #ifndef CM_KERNELS_ISA_H
 #define CM_KERNELS_ISA_H
 
-#include "kernels/kernels.h"
+#include "convmark/kernels.h"
 
 #define CM_PASTE_(op, isa) cm_##op##_##isa
 #define CM_PASTE(op, isa) CM_PASTE_(op, isa)
 #define CM_FN(op) CM_PASTE(op, CM_ISA_NAME)
+
+/* clang-format off */
+/* The kernels of kernels.h. */
+#define cm_conv2d_forward                    CM_FN(conv2d_forward)
+#define cm_conv2d_pack                       CM_FN(conv2d_pack)
+#define cm_conv2d_inference                  CM_FN(conv2d_inference)
+#define cm_conv2d_backward_data              CM_FN(conv2d_backward_data)
+#define cm_conv2d_backward                   CM_FN(conv2d_backward)
+#define cm_conv2d_backward_weights           CM_FN(conv2d_backward_weights)
+#define cm_batch_norm_statistics             CM_FN(batch_norm_statistics)
+#define cm_batch_norm_inference              CM_FN(batch_norm_inference)
+#define cm_batch_norm_forward                CM_FN(batch_norm_forward)
+#define cm_batch_norm_backward               CM_FN(batch_norm_backward)
+#define cm_max_pool2d_forward                CM_FN(max_pool2d_forward)
+#define cm_max_pool2d_backward               CM_FN(max_pool2d_backward)
+#define cm_batch_norm_max_pool2d_backward    CM_FN(batch_norm_max_pool2d_backward)
+#define cm_conv2d_batch_norm_statistics      CM_FN(conv2d_batch_norm_statistics)
+#define cm_conv2d_max_pool2d_forward         CM_FN(conv2d_max_pool2d_forward)
+#define cm_conv2d_max_pool2d_backward        CM_FN(conv2d_max_pool2d_backward)
+#define cm_relu_forward                      CM_FN(relu_forward)
+#define cm_relu_backward                     CM_FN(relu_backward)
+#define cm_dropout                           CM_FN(dropout)
+#define cm_softmax_cross_entropy             CM_FN(softmax_cross_entropy)
+#define cm_adam                              CM_FN(adam)
+
+/* What kernels share with each other. */
+#define cm_dft10_domain                      CM_FN(dft10_domain)
+#define cm_direct_backward_data              CM_FN(direct_backward_data)
+#define cm_direct_backward_weights           CM_FN(direct_backward_weights)
+#define cm_direct_forward                    CM_FN(direct_forward)
+#define cm_direct_pack                       CM_FN(direct_pack)
+#define cm_gemm_micro_kernel                 CM_FN(gemm_micro_kernel)
+#define cm_kernel_table                      CM_FN(kernel_table)
+#define cm_probe_table                       CM_FN(probe_table)
+#define cm_t4_domain                         CM_FN(t4_domain)
+#define cm_transform_backward                CM_FN(transform_backward)
+#define cm_transform_forward                 CM_FN(transform_forward)
+#define cm_transform_pack                    CM_FN(transform_pack)
+#define cm_winograd3_domain                  CM_FN(winograd3_domain)
+#define cm_winograd4_domain                  CM_FN(winograd4_domain)
+/* clang-format on */
 
 #define CM_KERNEL_PROTOTYPE(op) cm_##op##_fn CM_FN(op);
 CM_KERNEL_LIST(CM_KERNEL_PROTOTYPE)

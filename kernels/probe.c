@@ -1,4 +1,4 @@
-#include "kernels/probe.h"
+#include "convmark/probe.h"
 
 #include "kernels/isa.h"
 #include "kernels/simd/simd.h"
@@ -67,9 +67,9 @@ static float read_all(const float *from, size_t count) {
 
 _Static_assert(CM_PROBE_BLOCK % (8 * VF_LANES) == 0, "blocks are whole steps");
 
-extern const cm_probes CM_FN(probes);
+extern const cm_probes cm_probe_table;
 
-const cm_probes CM_FN(probes) = {
+const cm_probes cm_probe_table = {
     .fma = fma_rounds,
     .flops_per_round = CHAINS * 2 * VF_LANES,
     .read = read_all,

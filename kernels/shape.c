@@ -1,7 +1,7 @@
 #include <limits.h>
 
-#include "kernels/conv2d_internal.h"
-#include "kernels/kernels.h"
+#include "convmark/kernels.h"
+#include "kernels/conv2d/internal.h"
 
 enum { CM_WORKSPACE_ALIGNMENT = 64, CM_MAX_POOL_WINDOW = 65535 };
 

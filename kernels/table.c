@@ -5,14 +5,14 @@
 #define CM_STRING_(text) #text
 #define CM_STRING(text) CM_STRING_(text)
 
-extern const cm_kernels CM_FN(kernels);
-extern const cm_probes CM_FN(probes);
+extern const cm_kernels cm_kernel_table;
+extern const cm_probes cm_probe_table;
 
-const cm_kernels CM_FN(kernels) = {.isa = VF_ISA,
-                                   .name = CM_STRING(CM_ISA_NAME),
-                                   .lanes = VF_LANES,
-                                   .probes = &CM_FN(probes),
+const cm_kernels cm_kernel_table = {.isa = VF_ISA,
+                                    .name = CM_STRING(CM_ISA_NAME),
+                                    .lanes = VF_LANES,
+                                    .probes = &cm_probe_table,
 #define CM_KERNEL_ROW(op) .op = CM_FN(op),
-                                   CM_KERNEL_LIST(CM_KERNEL_ROW)
+                                    CM_KERNEL_LIST(CM_KERNEL_ROW)
 #undef CM_KERNEL_ROW
 };

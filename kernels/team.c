@@ -1,6 +1,6 @@
-#include "kernels/team.h"
+#include "convmark/team.h"
 
-#include "kernels/trace.h"
+#include "convmark/trace.h"
 
 #include <assert.h>
 #include <sched.h>

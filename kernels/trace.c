@@ -1,4 +1,4 @@
-#include "kernels/trace.h"
+#include "convmark/trace.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# convmark's peers: the same networks in other frameworks, for parity and for speed (docs/peers.md).
+# convmark's peers: the same networks in other frameworks, for parity and for speed
+# (docs/guide/peers.md).
 #
 # usage: scripts/peers.sh COMMAND [OPTION...]
 #   setup [NAME...] Python environments in the cache folder, of pytorch, tensorflow, inference (ONNX
@@ -24,7 +25,7 @@ esac
 CACHE=$CACHE/convmark
 PYTHON=$CACHE/peers/bin/python
 BUILD=${CONVMARK_BUILD:-$ROOT/build/release}
-export CONVMARK_LIBRARY=$BUILD/src/libconvmark.so CONVMARK=$BUILD/src/convmark
+export CONVMARK_LIBRARY=$BUILD/lib/libconvmark.so CONVMARK=$BUILD/bin/convmark
 export PYTHONDONTWRITEBYTECODE=1
 
 usage() {
@@ -88,7 +89,7 @@ need_torch() {
 
 need_build() {
     if [ -n "${CONVMARK_BUILD:-}" ]; then
-        [ -e "$CONVMARK_LIBRARY" ] || fail "no libconvmark.so in $BUILD/src; build there first"
+        [ -e "$CONVMARK_LIBRARY" ] || fail "no libconvmark.so in $BUILD/lib; build there first"
         return
     fi
     say "building in build/release"
@@ -100,8 +101,8 @@ build_conv() {
     local onednn=$CACHE/peers-onednn common=(-std=c17 -O2 -Wall -Wextra -shared -fPIC)
     export CONVMARK_CONV_FOLDER=$BUILD/peers
     mkdir -p "$CONVMARK_CONV_FOLDER"
-    "${CC:-cc}" "${common[@]}" "$PEERS/conv_convmark.c" -I"$ROOT/src" -I"$ROOT" -L"$BUILD/src" \
-        -Wl,-rpath,"$BUILD/src" -lconvmark -o "$CONVMARK_CONV_FOLDER/libconv_convmark.so"
+    "${CC:-cc}" "${common[@]}" "$PEERS/conv_convmark.c" -I"$ROOT/include" -L"$BUILD/lib" \
+        -Wl,-rpath,"$BUILD/lib" -lconvmark -o "$CONVMARK_CONV_FOLDER/libconv_convmark.so"
     if installed onednn; then
         "${CC:-cc}" "${common[@]}" "$PEERS/conv_onednn.c" -I"$onednn/include" -L"$onednn/lib" \
             -Wl,-rpath,"$onednn/lib" -ldnnl -o "$CONVMARK_CONV_FOLDER/libconv_onednn.so"

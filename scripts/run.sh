@@ -37,7 +37,7 @@ done
 require "$NEEDS_BUILD" "$NEEDS_PLOT" "$data"
 say "building in build/release"
 build release "$ROOT/build/release" -DCONVMARK_TESTS=OFF
-convmark=$ROOT/build/release/src/convmark
+convmark=$ROOT/build/release/bin/convmark
 
 # This machine as the name of a folder: amd-epyc-2-cores-avx2. Virtual machines hide the model:
 # the instruction set tells most of them apart.
@@ -62,5 +62,5 @@ say "convmark sweep: images/s over variants and cores, about two minutes"
 say "convmark profile bn-16: where the time of a step goes"
 "$convmark" profile bn-16 --threads 1 --steps 20 --json "$output/profile-bn-16.json" \
     "${profiled[@]}" >"$output/profile-bn-16.txt"
-"$(find_python matplotlib)" "$ROOT/scripts/report_page.py" "$output"
+"$(find_python matplotlib)" "$ROOT/scripts/plots/report_page.py" "$output"
 say "all of it is in $output: report.html, report.md, sweep.md, profile-bn-16.txt, pictures, .json"

@@ -86,15 +86,15 @@ fi
 require "$needs"
 PATH=$(dirname "$(find_cmake 3.25)"):$PATH # ctest of the same cmake
 
-check "rules" python3 scripts/check_rules.py
-# Every fault there is, once (tests/test_faults.py): other builds try some of each kind.
+check "rules" python3 scripts/ci/check_rules.py
+# Every fault there is, once (tests/cli/test_faults.py): other builds try some of each kind.
 CONVMARK_FAULTS=$([ $mode = all ] && echo full) build_and_test release
 if [ $mode != quick ]; then
-    check "format" scripts/check_format.sh
+    check "format" scripts/ci/check_format.sh
     build_and_test clang -LE 'outside|commands' # labels: tests/CMakeLists.txt
     build_and_test asan-ubsan -LE "$([ $mode = all ] && echo outside || echo 'outside|commands')"
     # Their committed inputs are among the tests of every build; this looks for new ones.
-    check "fuzz targets" scripts/fuzz.sh "$([ $mode = all ] && echo 60 || echo 8)"
+    check "fuzz targets" scripts/ci/fuzz.sh "$([ $mode = all ] && echo 60 || echo 8)"
     [ $cross = yes ] && build_and_test aarch64
     if [ $cross = missing ]; then
         say "aarch64: skipped: the cross-build needs Debian's arm64 packages"
@@ -108,7 +108,7 @@ if [ $mode = all ]; then
     build_and_test tsan -LE outside
     build_and_test msan
     build_and_test no-openmp -LE outside
-    check "coverage" scripts/coverage.sh
+    check "coverage" scripts/ci/coverage.sh
 fi
 
 for failure in ${failures+"${failures[@]}"}; do

@@ -22,7 +22,7 @@ CONV_IMAGES = 2
 LOGITS, OUTPUT = 1e-5, 1e-5  # L2 distance over norm
 # Relative, of the first loss and of later ones, without batch norm and with it. There Adam's first
 # steps are near +-learning rate whatever a gradient's size: where it is a rounding error, its sign
-# is, and runs part quickly. (docs/peers.md)
+# is, and runs part quickly. (docs/guide/peers.md)
 LOSSES = {False: (1e-5, 1e-5), True: (1e-4, 3e-2)}
 
 

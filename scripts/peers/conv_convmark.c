@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "conv_peer.h"
-#include "convmark.h"
+#include "convmark/convmark.h"
 
 struct conv_peer {
     cm_conv2d_shape shape;

@@ -1,4 +1,4 @@
-"""Measurements and the files that hold them (docs/results-schema.md, kind "peers").
+"""Measurements and the files that hold them (docs/reference/results-schema.md, kind "peers").
 Standard library only."""
 
 import json

@@ -5,7 +5,7 @@
     parity.py exchange VARIANT IN.safetensors OUT.safetensors
         loads IN (strict), evaluates it, trains 3 steps, saves OUT, evaluates that; JSON on stdout
 
-CONVMARK_LIBRARY names the shared library. docs/pytorch.md explains every figure.
+CONVMARK_LIBRARY names the shared library. docs/guide/pytorch.md explains every figure.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from convmark_library import Library, Model
 from fingerprint import fingerprint
 
 STEPS, BATCH, PIXELS = 20, 64, 784
-# Steps in which two runs can stay together by themselves; docs/pytorch.md says why not all.
+# Steps in which two runs can stay together by themselves; docs/guide/pytorch.md says why not all.
 FREE_STEPS = {"baseline": 20, "bn-3": 20, "plain-8": 19, "bn-8": 4, "bn-16": 3}
 GRADIENT_TOLERANCE = 1e-4  # of a tensor's norm
 MARGIN = 0.75  # of each tolerance, when a seed is chosen

@@ -168,7 +168,7 @@ def parse(arguments: list[str]):
     parser = common.Parser(prog="peers.sh speed", description=(
         "Training and inference images/s of convmark and its peers, in turn in one run, at the "
         "same threads on the same CPUs; each in the fastest of its ways of running. "
-        "docs/peers.md."))
+        "docs/guide/peers.md."))
     common.add_common(parser)
     parser.add_argument("--repetitions", type=common.whole(1, 1000), default=9, metavar="N",
                         help="turns of each framework; default: 9")

@@ -16,7 +16,7 @@ TRAINED_STEPS = 8  # steps from seed 0 behind the weights: running statistics ar
 class Work(NamedTuple):
     mode: str
     what: str  # for people: the variant, or pass and shape
-    name: str  # docs/results-schema.md
+    name: str  # docs/reference/results-schema.md
     images: int  # of one step or call
     request: dict  # what a worker prepares
     parts: dict  # the name's parts

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "nearest.h"
+#include "core/nearest.h"
 
 /* popt's numbers for the options: the index in the flat list of all tables, from 1. */
 enum { HELP_VALUE = CM_MAX_OPTIONS + 1 };

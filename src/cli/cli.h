@@ -16,12 +16,12 @@
 
 #include <jansson.h>
 
-#include "data/dataset.h"
-#include "kernels/kernels.h"
-#include "network/network.h"
-#include "status.h"
-#include "system/topology.h"
-#include "train/trainer.h"
+#include "convmark/dataset.h"
+#include "convmark/kernels.h"
+#include "convmark/network.h"
+#include "convmark/status.h"
+#include "convmark/trainer.h"
+#include "core/system/topology.h"
 
 /** The commands, in the order of --help: name, arguments, summary. */
 #define CM_COMMAND_LIST(ROW)                                                                  \

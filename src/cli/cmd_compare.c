@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "compare/compare.h"
-#include "files/atomic_file.h"
+#include "core/files/atomic_file.h"
+#include "harness/compare/compare.h"
 
 enum { MAX_FILES = 16 };
 

@@ -1,7 +1,7 @@
 /* convmark describe: the layers of a network. */
 #include "cli/cli.h"
-#include "files/json.h"
-#include "network/describe.h"
+#include "core/files/json.h"
+#include "core/network/describe.h"
 
 typedef struct describe_options {
     const char *json;

@@ -1,11 +1,11 @@
 /* convmark evaluate: a saved model on the whole test set. */
 #include "cli/cli.h"
 #include "cli/loaded_model.h"
-#include "files/json.h"
-#include "network/model_file.h"
-#include "results/machine.h"
-#include "results/train_json.h"
-#include "train/trainer.h"
+#include "convmark/model_file.h"
+#include "convmark/trainer.h"
+#include "core/files/json.h"
+#include "harness/record/machine.h"
+#include "harness/record/train_json.h"
 
 /* Images a call; it divides the test set, and does not change the results of one image. */
 enum { EVALUATION_BATCH = 100 };

@@ -4,8 +4,8 @@
 
 #include "cli/cli.h"
 #include "cli/progress.h"
-#include "explore/explore.h"
-#include "system/energy.h"
+#include "core/system/energy.h"
+#include "harness/studies/explore/explore.h"
 
 typedef struct explore_options {
     cm_explore_options explore;

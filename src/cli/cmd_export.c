@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "compare/results_file.h"
-#include "files/atomic_file.h"
-#include "results/table.h"
-#include "statistics/samples.h"
+#include "core/files/atomic_file.h"
+#include "core/statistics/samples.h"
+#include "harness/compare/results_file.h"
+#include "harness/record/table.h"
 
 typedef struct export_options {
     const char *csv, *markdown;

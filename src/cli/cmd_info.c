@@ -3,12 +3,12 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "files/json.h"
-#include "measure/capability.h"
-#include "measure/conditions.h"
-#include "results/machine.h"
-#include "results/train_json.h"
-#include "system/threads.h"
+#include "core/files/json.h"
+#include "core/system/threads.h"
+#include "harness/measure/capability.h"
+#include "harness/measure/conditions.h"
+#include "harness/record/machine.h"
+#include "harness/record/train_json.h"
 
 typedef struct info_options {
     bool measure;

@@ -3,10 +3,10 @@
 
 #include "cli/cli.h"
 #include "cli/loaded_model.h"
-#include "data/png_image.h"
-#include "kernels/elementary.h"
-#include "network/model.h"
-#include "train/stream.h"
+#include "convmark/model.h"
+#include "convmark/stream.h"
+#include "core/data/png_image.h"
+#include "kernels/elementwise/elementary.h"
 
 typedef struct predict_options {
     const char *network;

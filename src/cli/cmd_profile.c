@@ -2,11 +2,11 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "files/json.h"
-#include "measure/conditions.h"
-#include "profile/profile.h"
-#include "results/machine.h"
-#include "results/train_json.h"
+#include "core/files/json.h"
+#include "harness/measure/conditions.h"
+#include "harness/profile/profile.h"
+#include "harness/record/machine.h"
+#include "harness/record/train_json.h"
 
 enum { MAX_BATCH = 10000 };
 

@@ -4,8 +4,8 @@
 
 #include "cli/cli.h"
 #include "cli/progress.h"
-#include "files/json.h"
-#include "report/report.h"
+#include "core/files/json.h"
+#include "harness/studies/report/report.h"
 
 typedef struct report_options {
     cm_report_options report;

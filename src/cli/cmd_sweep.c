@@ -5,8 +5,8 @@
 
 #include "cli/cli.h"
 #include "cli/progress.h"
-#include "sweep/sweep.h"
-#include "system/energy.h"
+#include "core/system/energy.h"
+#include "harness/studies/sweep/sweep.h"
 
 typedef struct sweep_options {
     cm_sweep_options sweep;

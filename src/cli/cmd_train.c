@@ -4,13 +4,13 @@
 #include "cli/cli.h"
 #include "cli/loaded_model.h"
 #include "cli/progress.h"
-#include "files/json.h"
-#include "network/model_file.h"
-#include "results/train_json.h"
-#include "results/training_run.h"
-#include "system/clock.h"
-#include "system/energy.h"
-#include "train/trainer.h"
+#include "convmark/model_file.h"
+#include "convmark/trainer.h"
+#include "core/files/json.h"
+#include "core/system/clock.h"
+#include "core/system/energy.h"
+#include "harness/record/train_json.h"
+#include "harness/record/training_run.h"
 
 enum { MAX_BATCH = 10000, DEFAULT_EVERY = 100 };
 

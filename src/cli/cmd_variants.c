@@ -1,7 +1,7 @@
 /* convmark variants: the table of the report's variants. */
 #include "cli/cli.h"
-#include "files/json.h"
-#include "network/describe.h"
+#include "core/files/json.h"
+#include "core/network/describe.h"
 
 typedef struct variants_options {
     const char *json;

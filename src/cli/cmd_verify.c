@@ -1,10 +1,10 @@
 /* convmark verify: the same bits on every instruction set and number of threads of this machine,
  * and the bits that are recorded. */
 #include "cli/cli.h"
-#include "system/clock.h"
-#include "system/threads.h"
-#include "verify/kernel_checks.h"
-#include "verify/verify.h"
+#include "core/system/clock.h"
+#include "core/system/threads.h"
+#include "harness/verify/kernel_checks.h"
+#include "harness/verify/verify.h"
 
 /* Teams that divide nothing evenly, larger than small machines too. */
 #ifdef _OPENMP

@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 
-#include "data/dataset.h"
-#include "network/model_file.h"
+#include "convmark/dataset.h"
+#include "convmark/model_file.h"
 
 cm_status cm_loaded_model_open(const char *path, const char *network,
                                const cm_model_options *options, cm_loaded_model *loaded,

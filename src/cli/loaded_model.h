@@ -4,7 +4,7 @@
 #ifndef CM_CLI_LOADED_MODEL_H
 #define CM_CLI_LOADED_MODEL_H
 
-#include "network/model.h"
+#include "convmark/model.h"
 
 /** A model and the network it belongs to. */
 typedef struct cm_loaded_model {

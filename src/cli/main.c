@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "convmark.h"
-#include "nearest.h"
-#include "system/threads.h"
+#include "convmark/convmark.h"
+#include "core/nearest.h"
+#include "core/system/threads.h"
 
 #define COMMAND_ROW(name, arguments, summary) {#name, arguments, summary, cm_command_##name},
 static const cm_command commands[] = {CM_COMMAND_LIST(COMMAND_ROW)};

@@ -5,7 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "system/clock.h"
+#include "core/system/clock.h"
 
 enum {
     LINES_AN_EPOCH = 4,             /* when redirected, besides the epoch's own */

@@ -10,8 +10,8 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
-#include "sweep/work.h"
-#include "train/trainer.h"
+#include "convmark/trainer.h"
+#include "harness/studies/sweep/work.h"
 
 typedef struct cm_progress {
     FILE *out;

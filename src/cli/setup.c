@@ -7,10 +7,10 @@
 #endif
 
 #include "cli/cli.h"
-#include "files/atomic_file.h"
-#include "files/json.h"
-#include "measure/conditions.h"
-#include "system/threads.h"
+#include "core/files/atomic_file.h"
+#include "core/files/json.h"
+#include "core/system/threads.h"
+#include "harness/measure/conditions.h"
 
 /* More than any machine has; the OpenMP runtime ends the process when it cannot start a thread. */
 enum { MAX_THREADS = 1024 };

@@ -7,9 +7,9 @@
  */
 #include <math.h>
 
-#include "files/sha256.h"
+#include "core/files/sha256.h"
+#include "core/train/checkpoint.h"
 #include "fuzz.h"
-#include "train/checkpoint.h"
 
 enum { HASH = 1, CHANGES = 2 };
 enum { HASH_SIZE = 64, SIDE = 4, PIXELS = SIDE * SIDE, IMAGES = 5, MAX_SIZE = 8192 };

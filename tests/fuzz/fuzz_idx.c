@@ -4,7 +4,7 @@
  */
 #include <zlib.h>
 
-#include "data/idx.h"
+#include "core/data/idx.h"
 #include "fuzz.h"
 
 enum { LABELS = 1, PACK = 2, MAX_PACKED = 1 << 16 };

@@ -1,5 +1,5 @@
 /* Any bytes as JSON: what is read is written as text that reads as the same. */
-#include "files/json.h"
+#include "core/files/json.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

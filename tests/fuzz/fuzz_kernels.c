@@ -1,12 +1,12 @@
 /*
  * Any bytes as the shape, the alignment and the numbers of one case of one kernel: every
  * instruction set that this machine has, on one thread and on more, must give the bits of scalar on
- * one thread, and write nowhere else. All NaNs count as one (src/verify/kernel_checks.h).
+ * one thread, and write nowhere else. All NaNs count as one (src/harness/verify/kernel_checks.h).
  */
 #include <zlib.h>
 
 #include "fuzz.h"
-#include "verify/kernel_checks.h"
+#include "harness/verify/kernel_checks.h"
 
 /* Small shapes show most of what there is, at a hundredth of the time; code that only large ones
  * reach is reached by every so many inputs. Which ones, a check sum decides: if the input itself

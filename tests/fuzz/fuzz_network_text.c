@@ -2,8 +2,8 @@
  * Any bytes as network text. What parses must be written as text that parses to the same text, and
  * every derived figure must be computed without overflow.
  */
+#include "convmark/network.h"
 #include "fuzz.h"
-#include "network/network.h"
 
 static void check_network(const cm_network *network) {
     cm_error error = {""};

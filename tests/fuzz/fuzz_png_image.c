@@ -4,7 +4,7 @@
  */
 #include <zlib.h>
 
-#include "data/png_image.h"
+#include "core/data/png_image.h"
 #include "fuzz.h"
 
 enum { REPAIR = 1, HEIGHT = 4, WIDTH = 3, SIGNATURE = 8, FRAME = 12 };

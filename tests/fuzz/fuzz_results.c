@@ -2,9 +2,9 @@
  * Any bytes as a file of results: what is read is written again, as CSV too, and compared with
  * itself, which must show no difference.
  */
-#include "compare/compare.h"
-#include "files/json.h"
+#include "core/files/json.h"
 #include "fuzz.h"
+#include "harness/compare/compare.h"
 
 static void check_measurements(const cm_measurements *list) {
     char *csv = cm_measurements_csv(list);

@@ -5,11 +5,11 @@
  */
 #include <signal.h>
 
-#include "explore/explore.h"
-#include "files/json.h"
+#include "core/files/json.h"
 #include "fuzz.h"
-#include "report/report.h"
-#include "sweep/sweep.h"
+#include "harness/studies/explore/explore.h"
+#include "harness/studies/report/report.h"
+#include "harness/studies/sweep/sweep.h"
 
 enum { SEEDS = 3, EPOCHS = 2 };
 

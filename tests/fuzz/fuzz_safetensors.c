@@ -2,10 +2,10 @@
  * Any bytes as a safetensors file, and as a model file. Where the first byte says so, the header's
  * length is put before the rest here: as many bytes as there are before the first NUL.
  */
-#include "files/sha256.h"
+#include "convmark/model_file.h"
+#include "core/files/sha256.h"
+#include "core/network/safetensors.h"
 #include "fuzz.h"
-#include "network/model_file.h"
-#include "network/safetensors.h"
 
 enum { LENGTH_SIZE = 8 };
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints tests/oracles/samples_golden.h: what scipy says, for tests/test_samples.c.
+"""Prints tests/oracles/samples_golden.h: what scipy says, for tests/core/test_samples.c.
 
 Needs scipy (made with 1.17); not run by the tests:
     cd tests/oracles; python3 samples.py | clang-format > samples_golden.h

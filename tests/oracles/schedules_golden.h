@@ -2,7 +2,7 @@
 #ifndef CM_TESTS_SCHEDULES_GOLDEN_H
 #define CM_TESTS_SCHEDULES_GOLDEN_H
 
-#include "train/schedule.h"
+#include "convmark/schedule.h"
 
 /* kind, epochs, batches an epoch, epochs between reductions, factor; batch, rate */
 static const struct {

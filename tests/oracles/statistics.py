@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints tests/oracles/statistics_golden.h: what scipy says, for tests/test_statistics.c.
+"""Prints tests/oracles/statistics_golden.h: what scipy says, for tests/core/test_statistics.c.
 
 Needs scipy (made with 1.17); not run by the tests:
     cd tests/oracles; python3 statistics.py | clang-format > statistics_golden.h

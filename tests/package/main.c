@@ -2,7 +2,7 @@
  * SHA-256 of the parameters. */
 #include <stdio.h>
 
-#include <convmark.h>
+#include <convmark/convmark.h>
 
 static cm_status train(const cm_network *network, const cm_dataset *dataset, cm_error *error) {
     const cm_model_options model_options = {

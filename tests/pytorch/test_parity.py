@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """convmark against PyTorch: golden.json holds PyTorch's outputs, so PyTorch is not needed; where
 `scripts/peers.sh setup` was done, PyTorch itself is compared with as well, and files are exchanged
-with it. docs/pytorch.md explains.
+with it. docs/guide/pytorch.md explains.
 
 Environment: CONVMARK (the program), CONVMARK_LIBRARY (libconvmark.so), CC (a C compiler: cc if it
 is not set), CONVMARK_PEERS_PYTHON (a Python with PyTorch; the one of scripts/peers.sh if it is not
@@ -88,9 +88,9 @@ class BindingTest(FolderTest):
                 expected[f"sizeof((({name} *)0)->{field})"] = getattr(structure, field).size
         lines = "".join(f'printf("%zu\\n", (size_t){text});\n' for text in expected)
         source, program = self.folder / "sizes.c", self.folder / "sizes"
-        source.write_text("#include <stddef.h>\n#include <stdio.h>\n#include \"network/model.h\"\n"
+        source.write_text("#include <stddef.h>\n#include <stdio.h>\n#include \"convmark/model.h\"\n"
                           f"int main(void) {{\n{lines}return 0;\n}}\n")
-        subprocess.run([os.environ.get("CC", "cc"), "-std=c17", f"-I{ROOT}", f"-I{ROOT / 'src'}",
+        subprocess.run([os.environ.get("CC", "cc"), "-std=c17", f"-I{ROOT / 'include'}",
                         source, "-o", program], check=True)
         printed = subprocess.run([program], capture_output=True, text=True, check=True).stdout
         self.assertEqual(dict(zip(expected, map(int, printed.split()), strict=True)), expected)
@@ -145,7 +145,8 @@ class ParityTest(FolderTest):
         losses, free, lockstep = run["step_losses"], row["losses"], row["lockstep"]
         tolerance = loss_tolerance(name)
         self.assertGreaterEqual(len(free), 3)
-        # With batch norm a free run is chaotic within a few steps (docs/pytorch.md): lockstep only.
+        # With batch norm a free run is chaotic within a few steps (docs/guide/pytorch.md):
+        # lockstep only.
         if not name.startswith("bn-"):
             self.assert_near(losses[:len(free)], free, tolerance, f"{name}, free")
         # PyTorch's losses at our own parameters belong to exactly these parameters.

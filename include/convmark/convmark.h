@@ -1,0 +1,23 @@
+/**
+ * libconvmark: bit-exact convolutional-network training on CPUs. This header includes every public
+ * one; docs/guide/library.md shows a program.
+ */
+#ifndef CONVMARK_H
+#define CONVMARK_H
+
+#include "convmark/dataset.h"
+#include "convmark/kernels.h"
+#include "convmark/model.h"
+#include "convmark/model_file.h"
+#include "convmark/network.h"
+#include "convmark/status.h"
+#include "convmark/stream.h"
+#include "convmark/trainer.h"
+
+#define CM_VERSION "0.1.0"
+
+/** Number of the numeric contract (docs/design/numerics.md): goes up with any change after which a
+ * run ends with other bits. Results of different numbers are not comparable bit by bit. */
+#define CM_NUMERIC_CONTRACT 1
+
+#endif

@@ -1,0 +1,332 @@
+/* Winograd's minimal filtering on tiles of M x M outputs, M = 3 or 4 (Winograd, "Arithmetic
+ * complexity of computations", 1980; for convolutional networks Lavin & Gray, arXiv 1509.09308). A
+ * tile's M outputs in one dimension are correlations of its N = M + 2 inputs d with three taps; N
+ * products give them:
+ *
+ *   y = A' ((G w) . (B' d))
+ *
+ * where ' is the transpose. The rows of the three matrices belong to points at which the
+ * polynomials of taps and outputs are evaluated: +a, -a, +b, -b and infinity, and 0 where M = 4. At
+ * a finite point p
+ *
+ *   row of G: (1, p, p^2) / product of p - q over the other finite points q
+ *   row of A: (1, p, .., p^(M-1))
+ *   row of B': coefficients of the product of x - q over the other finite points q, lowest first;
+ *
+ * at infinity: the last tap, the last output, the product over all finite points (Lavin & Gray take
+ * 0, 1, -1, 2, -2). Points of both signs halve the work: p and -p share the sums of even and of odd
+ * terms (Alam et al., arXiv 2201.10369, who also choose them for the smallest error). Of the points
+ * k/16 tried, 3/8 and 5/4 (M = 3), 5/8 and 3/2 (M = 4) have the smallest error: less than half of
+ * that of 0, 1, -1, 2 and of 0, 1, -1, 2, -2. All constants but those of G are exact.
+ *
+ * Backward by data is the same convolution, of dy, with the kernel turned round. Backward by
+ * weights is dw = G' ((B' d) . (A dy)). */
+#include "kernels/conv2d/transform/domain.h"
+#include "kernels/conv2d/transform/fold.h"
+
+enum { MAX_SIDE = 4, MAX_POINTS = 6, PAIRS = 4, INFINITE = 4, ZERO = 5, TAPS = 3 };
+
+/* What is known when the code is compiled: the tile's side, a and b. */
+typedef struct winograd {
+    int side;
+    float a, b;
+} winograd;
+
+static const winograd three = {3, 0.375F, 1.25F}, four = {4, 0.625F, 1.5F};
+
+/* G, rows +a, -a, +b, -b, infinity, 0. */
+typedef const float taps_table[MAX_POINTS][TAPS];
+
+static taps_table three_taps = {
+    {-256.0F / 273.0F, -96.0F / 273.0F, -36.0F / 273.0F},
+    {256.0F / 273.0F, -96.0F / 273.0F, 36.0F / 273.0F},
+    {128.0F / 455.0F, 160.0F / 455.0F, 200.0F / 455.0F},
+    {-128.0F / 455.0F, 160.0F / 455.0F, -200.0F / 455.0F},
+    {0.0F, 0.0F, 1.0F},
+};
+
+static taps_table four_taps = {
+    {-2048.0F / 2975.0F, -1280.0F / 2975.0F, -800.0F / 2975.0F},
+    {-2048.0F / 2975.0F, 1280.0F / 2975.0F, -800.0F / 2975.0F},
+    {128.0F / 1071.0F, 192.0F / 1071.0F, 288.0F / 1071.0F},
+    {128.0F / 1071.0F, -192.0F / 1071.0F, 288.0F / 1071.0F},
+    {0.0F, 0.0F, 1.0F},
+    {256.0F / 225.0F, 0.0F, 0.0F},
+};
+
+/* even +- p odd: the values at p and -p. */
+CM_ALWAYS_INLINE void both_signs(float p, vf even, vf odd, vf u[2]) {
+    u[0] = vf_fma(vf_set1(p), odd, even);
+    u[1] = vf_fma(vf_set1(-p), odd, even);
+}
+
+/* x^4 - (a^2 + b^2) x^2 + a^2 b^2. */
+CM_ALWAYS_INLINE vf all_pairs(winograd w, const vf d[5]) {
+    const float squares = w.a * w.a + w.b * w.b, product = w.a * w.a * (w.b * w.b);
+    return vf_fma(vf_set1(-squares), d[2], vf_fma(vf_set1(product), d[0], d[4]));
+}
+
+/* B' d. The polynomials of M = 4 are those of M = 3 times x, but for the one of 0. */
+CM_ALWAYS_INLINE void points_of_inputs(winograd w, const vf d[MAX_POINTS], vf u[MAX_POINTS]) {
+    const vf *e = d + (w.side - 3);
+    const vf a2 = vf_set1(-(w.a * w.a)), b2 = vf_set1(-(w.b * w.b));
+    both_signs(w.a, vf_fma(b2, e[1], e[3]), vf_fma(b2, e[0], e[2]), u);
+    both_signs(w.b, vf_fma(a2, e[1], e[3]), vf_fma(a2, e[0], e[2]), u + 2);
+    u[INFINITE] = all_pairs(w, e);
+    if (w.side == 4) {
+        u[ZERO] = all_pairs(w, d);
+    }
+}
+
+/* A y. */
+CM_ALWAYS_INLINE void points_of_outputs(winograd w, const vf y[MAX_SIDE], vf u[MAX_POINTS]) {
+    const float p[2] = {w.a, w.b};
+    for (int i = 0; i < 2; ++i) {
+        const vf square = vf_set1(p[i] * p[i]);
+        both_signs(p[i], vf_fma(square, y[2], y[0]),
+                   w.side == 4 ? vf_fma(square, y[3], y[1]) : y[1], u + 2 * i);
+    }
+    u[INFINITE] = y[w.side - 1];
+    if (w.side == 4) {
+        u[ZERO] = y[0];
+    }
+}
+
+/* A' u. */
+CM_ALWAYS_INLINE void outputs_of_points(winograd w, const vf u[MAX_POINTS], vf y[MAX_SIDE]) {
+    const vf a_even = vf_add(u[0], u[1]), a_odd = vf_sub(u[0], u[1]);
+    const vf b_even = vf_add(u[2], u[3]), b_odd = vf_sub(u[2], u[3]);
+    const float a2 = w.a * w.a, b2 = w.b * w.b;
+    y[0] = vf_add(a_even, b_even);
+    y[1] = vf_fma(vf_set1(w.b), b_odd, vf_mul(vf_set1(w.a), a_odd));
+    y[2] = vf_fma(vf_set1(b2), b_even, vf_mul(vf_set1(a2), a_even));
+    if (w.side == 4) {
+        y[0] = vf_add(y[0], u[ZERO]);
+        y[3] = vf_fma(vf_set1(b2 * w.b), b_odd, vf_mul(vf_set1(a2 * w.a), a_odd));
+    }
+    y[w.side - 1] = vf_add(y[w.side - 1], u[INFINITE]);
+}
+
+static void list(int points, cm_frequency *frequency) {
+    for (int f = 0; f < points * points; ++f) {
+        frequency[f] = (cm_frequency){f / points, f % points, f, f, false};
+    }
+}
+
+/* How much of a tile there is. For the compiler a constant: code for each. */
+typedef enum tile_extent {
+    WHOLE,  /* all lanes, every position */
+    EDGE,   /* some positions are outside the map */
+    PARTIAL /* not all lanes, and perhaps not all positions */
+} tile_extent;
+
+CM_ALWAYS_INLINE tile_extent extent_of(bool inside, int lanes) {
+    return lanes < VF_LANES ? PARTIAL : inside ? WHOLE : EDGE;
+}
+
+/* Row or column `i` of the tile is one of the map's; `before` of them come before the tile, `count`
+ * from its first one on. */
+CM_ALWAYS_INLINE bool in_map(tile_extent extent, int i, int before, int count) {
+    return extent == WHOLE || (i >= -before && i < count);
+}
+
+/* Column q of the tile, rows first .. first + count - 1; zeros outside the map. */
+CM_ALWAYS_INLINE void load_column(tile_extent extent, const float *x, const cm_map_tile *tile,
+                                  int lanes, int q, int first, int count, vf column[MAX_POINTS]) {
+    const bool inside = in_map(extent, q, tile->before, tile->width);
+    for (int p = 0; p < count; ++p) {
+        column[p] = vf_zero();
+        if (inside && in_map(extent, first + p, tile->above, tile->height)) {
+            column[p] = cm_lanes_load(x + (first + p) * tile->row + q * tile->step,
+                                      extent == PARTIAL, lanes);
+        }
+    }
+}
+
+CM_ALWAYS_INLINE void points_of(winograd w, cm_plane_kind kind, const vf values[MAX_POINTS],
+                                vf u[MAX_POINTS]) {
+    if (kind == CM_PLANES_X) {
+        points_of_inputs(w, values, u);
+    } else {
+        points_of_outputs(w, values, u);
+    }
+}
+
+CM_ALWAYS_INLINE void transform_tile(winograd w, cm_plane_kind kind, tile_extent extent,
+                                     const float *x, const cm_map_tile *tile, int lanes, float *to,
+                                     ptrdiff_t plane) {
+    const int points = w.side + 2;
+    const int first = kind == CM_PLANES_X ? -1 : 0;
+    const int count = kind == CM_PLANES_X ? points : w.side;
+    vf columns[MAX_POINTS][MAX_POINTS];
+    for (int q = 0; q < count; ++q) {
+        vf column[MAX_POINTS], u[MAX_POINTS];
+        load_column(extent, x, tile, lanes, first + q, first, count, column);
+        points_of(w, kind, column, u);
+        for (int i = 0; i < points; ++i) {
+            columns[i][q] = u[i];
+        }
+    }
+    for (int i = 0; i < points; ++i) {
+        vf u[MAX_POINTS];
+        points_of(w, kind, columns[i], u);
+        for (int j = 0; j < points; ++j) {
+            cm_plane_store(to + (i * points + j) * plane, u[j], extent == PARTIAL, lanes);
+        }
+    }
+}
+
+CM_ALWAYS_INLINE void transform_kind(winograd w, cm_plane_kind kind, const float *x,
+                                     const cm_map_tile *tile, int lanes, float *to,
+                                     ptrdiff_t plane) {
+    const int border = kind == CM_PLANES_X ? 1 : 0;
+    const bool inside = tile->above >= border && tile->before >= border &&
+                        tile->height >= w.side + border && tile->width >= w.side + border;
+    switch (extent_of(inside, lanes)) {
+    case WHOLE:
+        transform_tile(w, kind, WHOLE, x, tile, lanes, to, plane);
+        break;
+    case EDGE:
+        transform_tile(w, kind, EDGE, x, tile, lanes, to, plane);
+        break;
+    case PARTIAL:
+        transform_tile(w, kind, PARTIAL, x, tile, lanes, to, plane);
+        break;
+    }
+}
+
+CM_ALWAYS_INLINE void transform(winograd w, const float *x, const cm_map_tile *tile, int lanes,
+                                cm_plane_kind kind, float *to, ptrdiff_t plane) {
+    if (kind == CM_PLANES_X) {
+        transform_kind(w, CM_PLANES_X, x, tile, lanes, to, plane);
+    } else {
+        transform_kind(w, CM_PLANES_D, x, tile, lanes, to, plane);
+    }
+}
+
+CM_ALWAYS_INLINE void restore_tile(winograd w, tile_extent extent, const float *from,
+                                   ptrdiff_t plane, const cm_map_tile *tile, int lanes,
+                                   cm_conv2d_epilogue epilogue, float *y) {
+    const int points = w.side + 2;
+    vf rows[MAX_SIDE][MAX_POINTS];
+    for (int j = 0; j < points; ++j) {
+        vf u[MAX_POINTS], values[MAX_SIDE];
+        for (int i = 0; i < points; ++i) {
+            u[i] = cm_plane_load(from + (i * points + j) * plane, extent == PARTIAL, lanes);
+        }
+        outputs_of_points(w, u, values);
+        for (int p = 0; p < w.side; ++p) {
+            rows[p][j] = values[p];
+        }
+    }
+    const cm_epilogue_vectors e = cm_epilogue_load(&epilogue, extent == PARTIAL, lanes);
+    for (int p = 0; p < w.side && in_map(extent, p, 0, tile->height); ++p) {
+        vf values[MAX_SIDE];
+        outputs_of_points(w, rows[p], values);
+        for (int q = 0; q < w.side && in_map(extent, q, 0, tile->width); ++q) {
+            cm_lanes_store(y + p * tile->row + q * tile->step,
+                           cm_epilogue_apply(&epilogue, &e, values[q]), extent == PARTIAL, lanes);
+        }
+    }
+}
+
+CM_ALWAYS_INLINE void restore(winograd w, const float *from, ptrdiff_t plane, int lanes,
+                              const cm_conv2d_epilogue *epilogue, float *y,
+                              const cm_map_tile *tile) {
+    switch (extent_of(tile->height >= w.side && tile->width >= w.side, lanes)) {
+    case WHOLE:
+        restore_tile(w, WHOLE, from, plane, tile, lanes, *epilogue, y);
+        break;
+    case EDGE:
+        restore_tile(w, EDGE, from, plane, tile, lanes, *epilogue, y);
+        break;
+    case PARTIAL:
+        restore_tile(w, PARTIAL, from, plane, tile, lanes, *epilogue, y);
+        break;
+    }
+}
+
+CM_ALWAYS_INLINE vf weighted(const float factor[TAPS], vf first, vf middle, vf last) {
+    return vf_fma(vf_set1(factor[2]), last,
+                  vf_fma(vf_set1(factor[1]), middle, vf_mul(vf_set1(factor[0]), first)));
+}
+
+static void kernel_columns(int points, taps_table taps, vf w[3][3], bool flip,
+                           vf u[CM_MAX_KERNEL_ROWS][3]) {
+    for (int i = 0; i < points; ++i) {
+        for (int s = 0; s < TAPS; ++s) {
+            const int from = flip ? 2 - s : s;
+            u[i][s] = weighted(taps[i], w[flip ? 2 : 0][from], w[1][from], w[flip ? 0 : 2][from]);
+        }
+    }
+}
+
+static void kernel_planes(taps_table taps, const cm_frequency *frequency, const float *from,
+                          ptrdiff_t stride, ptrdiff_t count, float *to) {
+    const float *u = from + frequency->row * TAPS * stride;
+    const float *factor = taps[frequency->column];
+    for (ptrdiff_t i = 0; i < count; i += VF_LANES) {
+        vf_store(to + i, weighted(factor, vf_load(u + i), vf_load(u + stride + i),
+                                  vf_load(u + 2 * stride + i)));
+    }
+}
+
+/* X and D have their planes at the same points. */
+static int partner(int plane) {
+    return plane;
+}
+
+/* The functions of one tile size, and its domain. */
+#define CM_WINOGRAD(name, m)                                                                    \
+    static void name##_list(cm_frequency *frequency) {                                          \
+        list((m) + 2, frequency);                                                               \
+    }                                                                                           \
+    static void name##_transform(const float *x, const cm_map_tile *tile, int lanes,            \
+                                 cm_plane_kind kind, float *to, ptrdiff_t plane) {              \
+        transform(name, x, tile, lanes, kind, to, plane);                                       \
+    }                                                                                           \
+    static void name##_restore(const float *from, ptrdiff_t plane, int lanes,                   \
+                               const cm_conv2d_epilogue *epilogue, float *y,                    \
+                               const cm_map_tile *tile) {                                       \
+        restore(name, from, plane, lanes, epilogue, y, tile);                                   \
+    }                                                                                           \
+    static void name##_kernel_columns(vf w[3][3], bool flip, vf u[CM_MAX_KERNEL_ROWS][3]) {     \
+        kernel_columns((m) + 2, name##_taps, w, flip, u);                                       \
+    }                                                                                           \
+    static void name##_kernel_planes(const cm_frequency *frequency, bool by_data,               \
+                                     const float *from, ptrdiff_t stride, ptrdiff_t count,      \
+                                     float *to) {                                               \
+        (void)by_data;                                                                          \
+        kernel_planes(name##_taps, frequency, from, stride, count, to);                         \
+    }                                                                                           \
+    static void name##_fold(const cm_frequency *frequency, const float *re, const float *im,    \
+                            ptrdiff_t count, float *sums) {                                     \
+        (void)im;                                                                               \
+        cm_fold_real(name##_taps, frequency, re, count, sums);                                  \
+    }                                                                                           \
+    static void name##_all_taps(const float *sums, ptrdiff_t row, ptrdiff_t count, float *dw) { \
+        cm_taps_real((m) + 2, name##_taps, sums, row, count, dw);                               \
+    }                                                                                           \
+    extern const cm_domain CM_FN(winograd##m##_domain);                                         \
+    const cm_domain CM_FN(winograd##m##_domain) = {                                             \
+        .side = (m),                                                                            \
+        .tiled = true,                                                                          \
+        .frequencies = ((m) + 2) * ((m) + 2),                                                   \
+        .planes = ((m) + 2) * ((m) + 2),                                                        \
+        .results = ((m) + 2) * ((m) + 2),                                                       \
+        .kernel_rows = (m) + 2,                                                                 \
+        .rows = (m) + 2,                                                                        \
+        .fold_sums = CM_REAL_FOLD_SUMS,                                                         \
+        .list = name##_list,                                                                    \
+        .transform = name##_transform,                                                          \
+        .restore = name##_restore,                                                              \
+        .kernel_columns = name##_kernel_columns,                                                \
+        .kernel_planes = name##_kernel_planes,                                                  \
+        .flips = true,                                                                          \
+        .partner = partner,                                                                     \
+        .fold = name##_fold,                                                                    \
+        .taps = name##_all_taps,                                                                \
+    };
+
+CM_WINOGRAD(three, 3)
+CM_WINOGRAD(four, 4)

@@ -1,0 +1,56 @@
+#include <assert.h>
+
+#include "kernels/elementwise/elementary.h"
+#include "kernels/isa.h"
+
+/* An image's part of the loss, and whether its first largest logit is at its label. */
+typedef struct image_result {
+    double loss;
+    int correct;
+} image_result;
+
+static image_result one_image(int classes, const float *logits, int label, double batch,
+                              float *dlogits) {
+    int largest = 0;
+    for (int i = 1; i < classes; ++i) {
+        if (logits[i] > logits[largest]) {
+            largest = i;
+        }
+    }
+    const double max = (double)logits[largest];
+    double sum = 0.0;
+    for (int i = 0; i < classes; ++i) {
+        sum += cm_exp((double)logits[i] - max);
+    }
+    if (dlogits != NULL) {
+        for (int i = 0; i < classes; ++i) {
+            const double softmax = cm_exp((double)logits[i] - max) / sum;
+            dlogits[i] = (float)((softmax - (i == label ? 1.0 : 0.0)) / batch);
+        }
+    }
+    return (image_result){cm_log(sum) - ((double)logits[label] - max), largest == label};
+}
+
+void cm_softmax_cross_entropy(const cm_team *team, int batch, int classes, const float *logits,
+                              const uint8_t *labels, double *loss, int *correct, float *dlogits,
+                              void *workspace) {
+    image_result *results = workspace; /* [batch] */
+    static_assert(sizeof *results <= 16, "cm_softmax_cross_entropy_workspace() gives 16 bytes");
+    const cm_range range = cm_team_share(team, batch);
+    for (ptrdiff_t i = range.begin; i < range.end; ++i) {
+        assert(labels[i] < classes);
+        results[i] = one_image(classes, logits + i * classes, labels[i], (double)batch,
+                               dlogits == NULL ? NULL : dlogits + i * classes);
+    }
+    cm_team_barrier(team);
+    if (team->index == 0) {
+        double sum = 0.0;
+        int right = 0;
+        for (int i = 0; i < batch; ++i) {
+            sum += results[i].loss;
+            right += results[i].correct;
+        }
+        *loss = sum / (double)batch;
+        *correct = right;
+    }
+}

@@ -1,0 +1,220 @@
+/* Batch norm's statistics of a first layer without its map: the mean w'm + bias and the variance
+ * w'Cw of each output channel, from the mean m and the covariance C of the patches. At 28x28x128
+ * and batch 64 that is 2.7 million products for the patches instead of 58 million for the map. */
+#include "kernels/batch_norm/sums.h"
+#include "kernels/first_layer/patches.h"
+
+/* Sums of an image in lanes: of each number of the patch, then of each product of two. */
+typedef struct lane_sums {
+    int patch; /* padded to whole blocks */
+    double *sums, *products;
+} lane_sums;
+
+static double *lanes_of(const lane_sums *s, int i, int j) {
+    return s->products + ((ptrdiff_t)i * s->patch + j) * CM_MOMENT_LANES;
+}
+
+/* Gathers the patches of output rows first .. last - 1 as doubles, a row a number of the patch;
+ * zeros fill the last lanes. Returns the length of a row. */
+static ptrdiff_t gather(const cm_patches *p, int first, int last, double *rows) {
+    const int width = p->conv->out_width;
+    const ptrdiff_t count = (ptrdiff_t)(last - first) * width;
+    const ptrdiff_t stride = (count + CM_MOMENT_LANES - 1) / CM_MOMENT_LANES * CM_MOMENT_LANES;
+    for (int t = 0; t < p->patch; ++t) {
+        double *to = rows + t * stride;
+        for (int y = first; y < last; ++y) {
+            const float *from = p->frame + y * p->row + p->offset[t];
+            for (int x = 0; x < width; ++x) {
+                *to++ = (double)from[x * p->column];
+            }
+        }
+        for (ptrdiff_t i = count; i < stride; ++i) {
+            *to++ = 0.0;
+        }
+    }
+    return stride;
+}
+
+/* Adds the products of rows i .. i + 2 with rows j .. j + 2, in lanes `lane` .. + VD_LANES. */
+CM_ALWAYS_INLINE void add_products(const lane_sums *s, const double *rows, ptrdiff_t length, int i,
+                                   int j, int lane) {
+    enum { SIDE = CM_MOMENT_BLOCK };
+    const double *a = rows + i * length, *b = rows + j * length;
+    vd sum[SIDE][SIDE];
+    for (int r = 0; r < SIDE; ++r) {
+        for (int q = 0; q < SIDE; ++q) {
+            sum[r][q] = vd_load(lanes_of(s, i + r, j + q) + lane);
+        }
+    }
+    for (ptrdiff_t at = lane; at < length; at += CM_MOMENT_LANES) {
+        vd right[SIDE];
+        for (int q = 0; q < SIDE; ++q) {
+            right[q] = vd_load(b + q * length + at);
+        }
+        for (int r = 0; r < SIDE; ++r) {
+            const vd left = vd_load(a + r * length + at);
+            for (int q = 0; q < SIDE; ++q) {
+                sum[r][q] = vd_fma(left, right[q], sum[r][q]);
+            }
+        }
+    }
+    for (int r = 0; r < SIDE; ++r) {
+        for (int q = 0; q < SIDE; ++q) {
+            vd_store(lanes_of(s, i + r, j + q) + lane, sum[r][q]);
+        }
+    }
+}
+
+static void add_rows(const lane_sums *s, int patch, const double *rows, ptrdiff_t length) {
+    for (int lane = 0; lane < CM_MOMENT_LANES; lane += VD_LANES) {
+        for (int t = 0; t < patch; ++t) {
+            vd sum = vd_load(s->sums + t * CM_MOMENT_LANES + lane);
+            for (ptrdiff_t at = lane; at < length; at += CM_MOMENT_LANES) {
+                sum = vd_add(sum, vd_load(rows + t * length + at));
+            }
+            vd_store(s->sums + t * CM_MOMENT_LANES + lane, sum);
+        }
+        for (int i = 0; i < s->patch; i += CM_MOMENT_BLOCK) {
+            for (int j = 0; j <= i; j += CM_MOMENT_BLOCK) {
+                add_products(s, rows, length, i, j, lane);
+            }
+        }
+    }
+}
+
+static double join_lanes(const double *lane) {
+    return ((lane[0] + lane[1]) + (lane[2] + lane[3])) +
+           ((lane[4] + lane[5]) + (lane[6] + lane[7]));
+}
+
+/* Where image `image` has its sums: of patches [patch], then of products [patch][patch], of which
+ * the lower triangle is used. */
+static double *image_sums(const cm_patches *p, ptrdiff_t image) {
+    return (double *)(void *)(p->workspace + p->layout.moments) +
+           image * (ptrdiff_t)cm_patch_moments_count(p->conv);
+}
+
+static void sum_image(const cm_patches *p, const float *x, ptrdiff_t image) {
+    const cm_conv2d_shape *conv = p->conv;
+    const int rows_at_once = cm_moment_rows(conv);
+    double *rows = (double *)(void *)(p->own + p->layout.rows);
+    lane_sums s = {.patch = (p->patch + CM_MOMENT_BLOCK - 1) / CM_MOMENT_BLOCK * CM_MOMENT_BLOCK,
+                   .sums = (double *)(void *)(p->own + p->layout.products)};
+    s.products = s.sums + (ptrdiff_t)s.patch * CM_MOMENT_LANES;
+    memset(s.sums, 0, (size_t)(s.patch + s.patch * s.patch) * CM_MOMENT_LANES * sizeof *s.sums);
+    cm_conv2d_pad_image(conv, x + image * p->in_image, p->frame);
+    for (int first = 0; first < conv->out_height; first += rows_at_once) {
+        const int last =
+            first + rows_at_once < conv->out_height ? first + rows_at_once : conv->out_height;
+        const ptrdiff_t length = gather(p, first, last, rows);
+        memset(rows + p->patch * length, 0, (size_t)((s.patch - p->patch) * length) * sizeof *rows);
+        add_rows(&s, p->patch, rows, length);
+    }
+    double *to = image_sums(p, image);
+    for (int i = 0; i < p->patch; ++i) {
+        to[i] = join_lanes(s.sums + i * CM_MOMENT_LANES);
+        for (int j = 0; j <= i; ++j) {
+            to[p->patch + i * p->patch + j] = join_lanes(lanes_of(&s, i, j));
+        }
+    }
+}
+
+/* The images' sums, joined in order, become the mean patch and the covariance. */
+static void join_moments(const cm_patches *p, double count, double *moments) {
+    const int patch = p->patch;
+    const ptrdiff_t size = (ptrdiff_t)cm_patch_moments_count(p->conv);
+    for (ptrdiff_t i = 0; i < size; ++i) {
+        moments[i] = 0.0;
+    }
+    for (ptrdiff_t image = 0; image < p->conv->batch; ++image) {
+        const double *from = image_sums(p, image);
+        for (int i = 0; i < patch; ++i) {
+            moments[i] += from[i];
+            for (int j = 0; j <= i; ++j) {
+                moments[patch + i * patch + j] += from[patch + i * patch + j];
+            }
+        }
+    }
+    for (int i = 0; i < patch; ++i) {
+        moments[i] /= count;
+    }
+    for (int i = 0; i < patch; ++i) {
+        for (int j = 0; j <= i; ++j) {
+            const double covariance =
+                moments[patch + i * patch + j] / count - moments[i] * moments[j];
+            moments[patch + i * patch + j] = covariance;
+            moments[patch + j * patch + i] = covariance;
+        }
+    }
+}
+
+/* Mean and variance of the n <= CM_JOIN_CHANNELS output channels from c. */
+static void channel_statistics(const cm_patches *p, const float *weight, const float *bias,
+                               const double *moments, ptrdiff_t c, int n, double *mean,
+                               double *variance) {
+    const ptrdiff_t channels = p->conv->out_channels;
+    for (int k = 0; k < n; ++k) {
+        mean[k] = 0.0;
+        variance[k] = 0.0;
+    }
+    for (int i = 0; i < p->patch; ++i) {
+        const float *w = weight + i * channels + c;
+        const double *row = cm_covariance_row(moments, p->patch, i);
+        double product[CM_JOIN_CHANNELS] = {0};
+        for (int j = 0; j < p->patch; ++j) {
+            for (int k = 0; k < n; ++k) {
+                product[k] += row[j] * (double)weight[j * channels + c + k];
+            }
+        }
+        for (int k = 0; k < n; ++k) {
+            mean[k] += moments[i] * (double)w[k];
+            variance[k] += (double)w[k] * product[k];
+        }
+    }
+    for (int k = 0; k < n; ++k) {
+        mean[k] += bias == NULL ? 0.0 : (double)bias[c + k];
+        variance[k] = 0.0 > variance[k] ? 0.0 : variance[k]; /* rounding, where it is 0 */
+    }
+}
+
+void cm_conv2d_batch_norm_statistics(const cm_team *team, const cm_conv2d_shape *conv,
+                                     const cm_max_pool2d_shape *pool, const float *x,
+                                     const float *weight, const float *bias, const float *gamma,
+                                     const float *beta, float eps, float momentum,
+                                     float *running_mean, float *running_var, float *mean,
+                                     float *rstd, float *scale, float *shift, double *moments,
+                                     void *workspace) {
+    const cm_patches p = cm_patches_of(team, conv, pool, workspace);
+    const cm_normalization to = {.gamma = gamma,
+                                 .beta = beta,
+                                 .eps = eps,
+                                 .momentum = momentum,
+                                 .running_mean = running_mean,
+                                 .running_var = running_var,
+                                 .mean = mean,
+                                 .rstd = rstd,
+                                 .scale = scale,
+                                 .shift = shift};
+    const double count = (double)conv->batch * (double)conv->out_height * (double)conv->out_width;
+    const cm_range images = cm_team_share(team, conv->batch);
+    for (ptrdiff_t image = images.begin; image < images.end; ++image) {
+        sum_image(&p, x, image);
+    }
+    cm_team_barrier(team);
+    if (team->index == 0) {
+        join_moments(&p, count, moments);
+    }
+    cm_team_barrier(team);
+    const ptrdiff_t channels = conv->out_channels;
+    const cm_range blocks =
+        cm_team_share(team, (channels + CM_JOIN_CHANNELS - 1) / CM_JOIN_CHANNELS);
+    for (ptrdiff_t block = blocks.begin; block < blocks.end; ++block) {
+        const ptrdiff_t c = block * CM_JOIN_CHANNELS;
+        const int n = channels - c < CM_JOIN_CHANNELS ? (int)(channels - c) : CM_JOIN_CHANNELS;
+        double means[CM_JOIN_CHANNELS], variances[CM_JOIN_CHANNELS];
+        channel_statistics(&p, weight, bias, moments, c, n, means, variances);
+        for (int k = 0; k < n; ++k) {
+            cm_normalize(&to, c + k, means[k], variances[k] * count, count);
+        }
+    }
+}

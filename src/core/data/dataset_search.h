@@ -1,0 +1,21 @@
+/**
+ * cm_dataset_open() with the installed package's folder as an argument, so that the search can be
+ * tested where the package is installed and where it is not. Not for programs.
+ */
+#ifndef CM_DATA_DATASET_SEARCH_H
+#define CM_DATA_DATASET_SEARCH_H
+
+#include "convmark/dataset.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+cm_status cm_dataset_search(const char *where, const char *package_folder, cm_dataset **dataset,
+                            cm_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,34 @@
+/**
+ * A file that one process at a time can hold: it says that what it is named after is in use.
+ */
+#ifndef CM_FILES_LOCK_FILE_H
+#define CM_FILES_LOCK_FILE_H
+
+#include "convmark/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cm_lock_file {
+    char *path; /* NULL: not held */
+    int fd;
+} cm_lock_file;
+
+/**
+ * Takes the lock file at `path`, which is created where there is none. The lock ends with the
+ * process, however that ends; the empty file that a killed one leaves is taken over. CM_FAILED when
+ * another process holds it (`what` is named as what that one uses), when `path` is not a regular
+ * file, or the system refuses; *lock is then not held.
+ */
+cm_status cm_lock_file_take(const char *path, const char *what, cm_lock_file *lock,
+                            cm_error *error);
+
+/** Removes the file and the lock; one that is not held is left alone. */
+void cm_lock_file_release(cm_lock_file *lock);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,124 @@
+/* How inference walks its plan. What depends on the parameters only is computed once, by the first
+ * step after they changed; a batch then goes through the stages a chunk at a time. */
+#include <string.h>
+
+#include "core/network/model_step.h"
+
+/* Scale and shift of the stage's batch norm, and its weights as conv2d_inference reads them. */
+static void prepare_stage(const cm_team *team, const cm_step *step, const cm_stage *stage) {
+    const cm_model *model = step->model;
+    const cm_kernels *kernels = model->kernels;
+    if (stage->batch_norm_layer >= 0) {
+        kernels->batch_norm_inference(
+            team, stage->map.channels, model->parameters + stage->gamma,
+            model->parameters + stage->beta, CM_BATCH_NORM_EPS,
+            model->statistics + stage->running_mean, model->statistics + stage->running_var,
+            cm_step_array(step, stage->scale), cm_step_array(step, stage->shift));
+    }
+    if (stage->kind == CM_STAGE_CONV2D) {
+        kernels->conv2d_pack(team, &stage->conv, model->parameters + stage->weight,
+                             cm_step_array(step, stage->packed));
+    }
+}
+
+/* Runs one stage on the `batch` images of a chunk; returns its output. The caller has the barrier.
+ */
+static const float *run_stage(const cm_team *team, const cm_step *step, const cm_stage *stage,
+                              int batch, const float *x) {
+    const cm_model *model = step->model;
+    const cm_kernels *kernels = model->kernels;
+    const cm_conv2d_shape conv = cm_stage_conv(stage, batch);
+    const cm_max_pool2d_shape pool = cm_stage_pool(stage, batch);
+    const cm_map_shape map = cm_stage_map(stage, batch);
+    const bool normalized = stage->batch_norm_layer >= 0;
+    const float *scale = normalized ? cm_step_array(step, stage->scale) : NULL;
+    const float *shift = normalized ? cm_step_array(step, stage->shift) : NULL;
+    float *out = cm_step_array(step, stage->out), *workspace = cm_step_workspace(step);
+    switch (stage->kind) {
+    case CM_STAGE_CONV2D:
+        kernels->conv2d_inference(team, &conv, x, cm_step_array(step, stage->packed),
+                                  model->parameters + stage->bias, scale, shift, stage->relu, out,
+                                  workspace);
+        return out;
+    case CM_STAGE_CONV2D_MAX_POOL2D:
+        kernels->conv2d_max_pool2d_forward(team, &conv, &pool, x, model->parameters + stage->weight,
+                                           model->parameters + stage->bias, scale, shift,
+                                           stage->relu, out, NULL, workspace);
+        return out;
+    case CM_STAGE_MAX_POOL2D:
+        kernels->max_pool2d_forward(team, &pool, x, scale, shift, stage->relu, out, NULL, NULL);
+        return out;
+    case CM_STAGE_BATCH_NORM:
+        kernels->batch_norm_forward(team, &map, x, scale, shift, stage->relu, out);
+        return out;
+    case CM_STAGE_RELU:
+        kernels->relu_forward(team, cm_map_count(&map), x, out);
+        return out;
+    case CM_STAGE_DROPOUT:
+        return x;
+    }
+    return x;
+}
+
+/* One thread looks at what all have written. */
+static void watch_stage(const cm_team *team, cm_step *step, int stage, int batch, const float *x) {
+    if (team->index == 0 && step->not_finite < 0 && !cm_step_stage_finite(step, stage, batch, x)) {
+        step->not_finite = stage;
+    }
+    cm_team_barrier(team);
+}
+
+/* Logits of the images from `first` on, as many as a chunk has or are left. */
+static void run_chunk(const cm_team *team, cm_step *step, int first) {
+    const cm_plan *plan = &step->program->plan;
+    const cm_layer_shape *input = &step->model->network->input;
+    const size_t image = (size_t)input->channels * (size_t)input->height * (size_t)input->width;
+    const size_t classes = (size_t)step->model->network->classes;
+    const int left = step->batch - first;
+    const int batch = left < plan->chunk ? left : plan->chunk;
+    const float *x = step->images + (size_t)first * image;
+    for (int i = 0; i < plan->stage_count; ++i) {
+        cm_trace_task(team, cm_model_task(CM_PASS_FORWARD, i));
+        x = run_stage(team, step, &plan->stages[i], batch, x);
+        cm_team_barrier(team);
+        if (step->watch) {
+            watch_stage(team, step, i, batch, x);
+        }
+    }
+    if (team->index == 0) {
+        memcpy(cm_step_array(step, plan->logits) + (size_t)first * classes, x,
+               (size_t)batch * classes * sizeof(float));
+    }
+    cm_team_barrier(team); /* the next chunk's arrays may lie where x is */
+}
+
+static void step_body(const cm_team *team, void *context) {
+    cm_step *step = context;
+    const cm_model *model = step->model;
+    const cm_plan *plan = &step->program->plan;
+    if (!model->prepared) {
+        for (int i = 0; i < plan->stage_count; ++i) {
+            cm_trace_task(team, cm_model_task(CM_PASS_PREPARE, i));
+            prepare_stage(team, step, &plan->stages[i]);
+        }
+        cm_team_barrier(team);
+    }
+    for (int first = 0; first < step->batch; first += plan->chunk) {
+        run_chunk(team, step, first);
+    }
+    cm_trace_task(team, cm_model_task(CM_PASS_LOSS, 0));
+    if (step->labels != NULL) {
+        model->kernels->softmax_cross_entropy(
+            team, step->batch, model->network->classes, cm_step_array(step, plan->logits),
+            step->labels, &step->loss, &step->correct, NULL, cm_step_workspace(step));
+    }
+    cm_trace_phase(team, CM_PHASE_BARRIER); /* of the parallel region's end */
+}
+
+void cm_step_infer(cm_step *step) {
+    cm_model *model = step->model;
+    step->program = &model->inference_program;
+    step->logits = cm_step_array(step, step->program->plan.logits);
+    cm_team_run_traced(model->threads, step_body, step, model->trace);
+    model->prepared = true;
+}

@@ -1,0 +1,303 @@
+/* How a training step walks its plan: every thread of the team runs this code, with a barrier
+ * behind each stage. */
+#include "core/network/model_step.h"
+
+static cm_random_key dropout_key(const cm_step *step, const cm_stage *stage) {
+    return (cm_random_key){.seed = step->seed,
+                           .purpose = CM_RANDOM_DROPOUT,
+                           .index = (uint32_t)stage->layer,
+                           .step = (uint32_t)step->model->step_count};
+}
+
+/* PyTorch's default. */
+static const float batch_norm_momentum = 0.1F;
+
+/* Scale and shift of the stage's batch norm from the batch. `x` is what the batch norm reads, or
+ * what the convolution in front of it reads where that is fused. */
+static void forward_coefficients(const cm_team *team, const cm_step *step, const cm_stage *stage,
+                                 const float *x) {
+    const cm_model *model = step->model;
+    const cm_kernels *kernels = model->kernels;
+    const cm_map_shape shape = cm_stage_map(stage, step->batch);
+    const float *gamma = model->parameters + stage->gamma;
+    const float *beta = model->parameters + stage->beta;
+    float *running_mean = model->statistics + stage->running_mean;
+    float *running_var = model->statistics + stage->running_var;
+    float *mean = cm_step_array(step, stage->mean), *rstd = cm_step_array(step, stage->rstd);
+    float *scale = cm_step_array(step, stage->scale), *shift = cm_step_array(step, stage->shift);
+    void *workspace = cm_step_workspace(step);
+    if (step->optimizer == NULL) { /* the model stays as it is */
+        running_mean = NULL;
+        running_var = NULL;
+    }
+    if (stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
+        const cm_conv2d_shape conv = cm_stage_conv(stage, step->batch);
+        const cm_max_pool2d_shape pool = cm_stage_pool(stage, step->batch);
+        kernels->conv2d_batch_norm_statistics(
+            team, &conv, &pool, x, model->parameters + stage->weight,
+            model->parameters + stage->bias, gamma, beta, CM_BATCH_NORM_EPS, batch_norm_momentum,
+            running_mean, running_var, mean, rstd, scale, shift, cm_step_moments(step, stage),
+            workspace);
+    } else {
+        kernels->batch_norm_statistics(team, &shape, x, gamma, beta, CM_BATCH_NORM_EPS,
+                                       batch_norm_momentum, running_mean, running_var, mean, rstd,
+                                       scale, shift, workspace);
+    }
+    cm_team_barrier(team);
+}
+
+/* Max pool, with what is fused in front of it. */
+static void forward_max_pool2d(const cm_team *team, const cm_step *step, const cm_stage *stage,
+                               const float *x, float *out) {
+    const cm_model *model = step->model;
+    const cm_kernels *kernels = model->kernels;
+    const cm_max_pool2d_shape shape = cm_stage_pool(stage, step->batch);
+    const float *scale = NULL, *shift = NULL;
+    if (stage->batch_norm_layer >= 0) {
+        forward_coefficients(team, step, stage, x);
+        scale = cm_step_array(step, stage->scale);
+        shift = cm_step_array(step, stage->shift);
+    }
+    uint16_t *argmax = (uint16_t *)cm_step_array(step, stage->argmax);
+    if (stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
+        const cm_conv2d_shape conv = cm_stage_conv(stage, step->batch);
+        kernels->conv2d_max_pool2d_forward(team, &conv, &shape, x,
+                                           model->parameters + stage->weight,
+                                           model->parameters + stage->bias, scale, shift,
+                                           stage->relu, out, argmax, cm_step_workspace(step));
+    } else {
+        kernels->max_pool2d_forward(team, &shape, x, scale, shift, stage->relu, out, argmax,
+                                    cm_step_array(step, stage->x_at_max));
+    }
+}
+
+/* Runs one stage on x; returns its output. The caller has the barrier. */
+static const float *forward_stage(const cm_team *team, const cm_step *step, const cm_stage *stage,
+                                  const float *x) {
+    const cm_model *model = step->model;
+    const cm_kernels *kernels = model->kernels;
+    float *out = cm_step_array(step, stage->out);
+    switch (stage->kind) {
+    case CM_STAGE_CONV2D: {
+        const cm_conv2d_shape shape = cm_stage_conv(stage, step->batch);
+        kernels->conv2d_forward(team, &shape, x, model->parameters + stage->weight,
+                                model->parameters + stage->bias, stage->relu, out,
+                                cm_step_array(step, stage->kept), cm_step_workspace(step));
+        return out;
+    }
+    case CM_STAGE_BATCH_NORM: {
+        const cm_map_shape shape = cm_stage_map(stage, step->batch);
+        forward_coefficients(team, step, stage, x);
+        kernels->batch_norm_forward(team, &shape, x, cm_step_array(step, stage->scale),
+                                    cm_step_array(step, stage->shift), stage->relu, out);
+        return out;
+    }
+    case CM_STAGE_MAX_POOL2D:
+    case CM_STAGE_CONV2D_MAX_POOL2D:
+        forward_max_pool2d(team, step, stage, x, out);
+        return out;
+    case CM_STAGE_RELU: {
+        const cm_map_shape shape = cm_stage_map(stage, step->batch);
+        kernels->relu_forward(team, cm_map_count(&shape), x, out);
+        return out;
+    }
+    case CM_STAGE_DROPOUT:
+        break;
+    }
+    if (!(stage->p > 0.0F)) {
+        return x;
+    }
+    const cm_map_shape shape = cm_stage_map(stage, step->batch);
+    const cm_random_key key = dropout_key(step, stage);
+    /* Without an array of its own it works in place, on what the stage before it wrote. */
+    out = out != NULL ? out : (float *)(uintptr_t)x;
+    kernels->dropout(team, cm_map_count(&shape), x, stage->p, &key, out);
+    return out;
+}
+
+/* What went into stage `index` in the forward pass: the nearest output before it. */
+static const float *stage_input(const cm_step *step, int index) {
+    const cm_plan *plan = &step->program->plan;
+    for (int i = index - 1; i >= 0; --i) {
+        const cm_stage *stage = &plan->stages[i];
+        if (stage->out != CM_NO_ARRAY) {
+            return cm_step_array(step, stage->out);
+        }
+    }
+    return step->images;
+}
+
+/* The two buffers that gradients of activations alternate between. */
+typedef struct gradient {
+    float *now, *other;
+} gradient;
+
+static void gradient_swap(gradient *dy) {
+    float *now = dy->now;
+    dy->now = dy->other;
+    dy->other = now;
+}
+
+static void backward_conv2d(const cm_team *team, const cm_step *step, int index, gradient *dy) {
+    const cm_model *model = step->model;
+    const cm_kernels *kernels = model->kernels;
+    const cm_stage *stage = &step->program->plan.stages[index];
+    const cm_conv2d_shape shape = cm_stage_conv(stage, step->batch);
+    if (stage->relu) {
+        const size_t count = (size_t)shape.batch * (size_t)shape.out_height *
+                             (size_t)shape.out_width * (size_t)shape.out_channels;
+        kernels->relu_backward(team, count, dy->now, cm_step_array(step, stage->out), dy->now);
+        cm_team_barrier(team);
+    }
+    float *dx = index > 0 ? dy->other : NULL; /* nobody asks for the gradient of the images */
+    kernels->conv2d_backward(team, &shape, stage_input(step, index), dy->now,
+                             model->parameters + stage->weight, dx,
+                             model->gradients + stage->weight, model->gradients + stage->bias,
+                             cm_step_array(step, stage->kept), cm_step_workspace(step));
+    if (dx != NULL) {
+        gradient_swap(dy);
+    }
+}
+
+static void backward_max_pool2d(const cm_team *team, const cm_step *step, int index, gradient *dy) {
+    const cm_model *model = step->model;
+    const cm_kernels *kernels = model->kernels;
+    const cm_stage *stage = &step->program->plan.stages[index];
+    const cm_max_pool2d_shape shape = cm_stage_pool(stage, step->batch);
+    const float *y = stage->relu ? cm_step_array(step, stage->out) : NULL;
+    const uint16_t *argmax = (const uint16_t *)cm_step_array(step, stage->argmax);
+    if (stage->batch_norm_layer >= 0) {
+        kernels->batch_norm_max_pool2d_backward(
+            team, &shape, dy->now, y, argmax, cm_step_array(step, stage->x_at_max),
+            stage_input(step, index), cm_step_array(step, stage->mean),
+            cm_step_array(step, stage->rstd), cm_step_array(step, stage->scale),
+            model->gradients + stage->gamma, model->gradients + stage->beta, dy->other,
+            cm_step_workspace(step));
+    } else {
+        kernels->max_pool2d_backward(team, &shape, dy->now, y, argmax, dy->other);
+    }
+    gradient_swap(dy);
+}
+
+/* The first stage of a network, so that there is no gradient to hand on. */
+static void backward_conv2d_max_pool2d(const cm_team *team, const cm_step *step, int index,
+                                       const gradient *dy) {
+    const cm_model *model = step->model;
+    const cm_stage *stage = &step->program->plan.stages[index];
+    const cm_conv2d_shape conv = cm_stage_conv(stage, step->batch);
+    const cm_max_pool2d_shape pool = cm_stage_pool(stage, step->batch);
+    model->kernels->conv2d_max_pool2d_backward(
+        team, &conv, &pool, stage_input(step, index), model->parameters + stage->weight, dy->now,
+        stage->relu ? cm_step_array(step, stage->out) : NULL,
+        (const uint16_t *)cm_step_array(step, stage->argmax), cm_step_moments(step, stage),
+        cm_step_array(step, stage->rstd), cm_step_array(step, stage->scale),
+        model->gradients + stage->gamma, model->gradients + stage->beta,
+        model->gradients + stage->weight, model->gradients + stage->bias, cm_step_workspace(step));
+}
+
+/* Turns the gradient of the stage's output into that of its input, and writes those of its
+ * parameters. The caller has the barrier. */
+static void backward_stage(const cm_team *team, const cm_step *step, int index, gradient *dy) {
+    const cm_model *model = step->model;
+    const cm_kernels *kernels = model->kernels;
+    const cm_stage *stage = &step->program->plan.stages[index];
+    const cm_map_shape map = cm_stage_map(stage, step->batch);
+    switch (stage->kind) {
+    case CM_STAGE_CONV2D:
+        backward_conv2d(team, step, index, dy);
+        return;
+    case CM_STAGE_MAX_POOL2D:
+        backward_max_pool2d(team, step, index, dy);
+        return;
+    case CM_STAGE_CONV2D_MAX_POOL2D:
+        backward_conv2d_max_pool2d(team, step, index, dy);
+        return;
+    case CM_STAGE_BATCH_NORM:
+        kernels->batch_norm_backward(
+            team, &map, dy->now, stage->relu ? cm_step_array(step, stage->out) : NULL,
+            stage_input(step, index), cm_step_array(step, stage->mean),
+            cm_step_array(step, stage->rstd), cm_step_array(step, stage->scale),
+            model->gradients + stage->gamma, model->gradients + stage->beta, dy->now,
+            cm_step_workspace(step));
+        return;
+    case CM_STAGE_RELU:
+        kernels->relu_backward(team, cm_map_count(&map), dy->now, cm_step_array(step, stage->out),
+                               dy->now);
+        return;
+    case CM_STAGE_DROPOUT:
+        if (stage->p > 0.0F) {
+            const cm_random_key key = dropout_key(step, stage);
+            kernels->dropout(team, cm_map_count(&map), dy->now, stage->p, &key, dy->now);
+        }
+        return;
+    }
+}
+
+static void update(const cm_team *team, const cm_step *step) {
+    const cm_model *model = step->model;
+    const cm_optimizer *optimizer = step->optimizer;
+    const cm_adam_step adam = {
+        .learning_rate = optimizer->learning_rate,
+        .beta1 = optimizer->beta1,
+        .beta2 = optimizer->beta2,
+        .epsilon = optimizer->epsilon,
+        .weight_decay = optimizer->weight_decay,
+        .bias_correction1 = 1.0 - model->beta1_power,
+        .bias_correction2 = 1.0 - model->beta2_power,
+    };
+    model->kernels->adam(team, step->program->plan.parameter_floats, &adam, model->gradients,
+                         model->parameters, model->moment1, model->moment2);
+}
+
+static void step_body(const cm_team *team, void *context) {
+    cm_step *step = context;
+    const cm_model *model = step->model;
+    const cm_plan *plan = &step->program->plan;
+    const float *x = step->images;
+    for (int i = 0; i < plan->stage_count; ++i) {
+        cm_trace_task(team, cm_model_task(CM_PASS_FORWARD, i));
+        x = forward_stage(team, step, &plan->stages[i], x);
+        cm_team_barrier(team);
+    }
+    gradient dy = {cm_step_array(step, plan->dlogits), NULL};
+    cm_trace_task(team, cm_model_task(CM_PASS_LOSS, 0));
+    model->kernels->softmax_cross_entropy(team, step->batch, model->network->classes, x,
+                                          step->labels, &step->loss, &step->correct, dy.now,
+                                          cm_step_workspace(step));
+    cm_team_barrier(team);
+    dy.other = cm_step_array(step, plan->gradient[0]);
+    for (int i = plan->stage_count - 1; i >= 0; --i) {
+        cm_trace_task(team, cm_model_task(CM_PASS_BACKWARD, i));
+        backward_stage(team, step, i, &dy);
+        cm_team_barrier(team);
+        if (dy.other == cm_step_array(step, plan->dlogits)) { /* too small for what comes now */
+            dy.other = cm_step_array(step, plan->gradient[1]);
+        }
+    }
+    if (step->optimizer != NULL) {
+        cm_trace_task(team, cm_model_task(CM_PASS_UPDATE, 0));
+        update(team, step);
+    }
+    cm_trace_phase(team, CM_PHASE_BARRIER); /* of the parallel region's end */
+}
+
+/* Adam's powers and the batch counters move before and after the parallel region. */
+void cm_step_train(cm_step *step) {
+    cm_model *model = step->model;
+    const cm_plan *plan = &model->training_program.plan;
+    step->program = &model->training_program;
+    if (step->optimizer != NULL) {
+        model->prepared = false;
+        model->beta1_power *= step->optimizer->beta1;
+        model->beta2_power *= step->optimizer->beta2;
+        for (int i = 0; i < plan->stage_count; ++i) {
+            if (plan->stages[i].batch_norm_layer >= 0) {
+                ++model->batches_tracked[plan->stages[i].batch_norm_layer];
+            }
+        }
+    }
+    cm_team_run_traced(model->threads, step_body, step, model->trace);
+    if (step->optimizer != NULL) {
+        ++model->step_count;
+    }
+}

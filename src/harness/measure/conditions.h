@@ -1,0 +1,40 @@
+/**
+ * What spoils a measurement on this machine, or makes it hard to repeat.
+ */
+#ifndef CM_MEASURE_CONDITIONS_H
+#define CM_MEASURE_CONDITIONS_H
+
+#include <jansson.h>
+
+#include "core/system/topology.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { CM_MAX_CONDITIONS = 16 };
+
+/** One thing that was found. */
+typedef struct cm_condition {
+    const char *name; /* "load", "governor" ... */
+    char message[200];
+} cm_condition;
+
+/**
+ * Looks for all that is known to spoil measurements: a debug build, frequency scaling, turbo, load
+ * of others, a CPU quota, fewer CPUs than the machine has, SMT siblings, a virtual machine, no huge
+ * pages, thermal throttling. Writes what is there to found[CM_MAX_CONDITIONS] and returns how many.
+ * What the system does not tell is not found. `root` is "" for this machine, or a folder that holds
+ * copies of files of /proc and /sys.
+ */
+int cm_conditions_find(const char *root, const cm_topology *topology,
+                       cm_condition found[CM_MAX_CONDITIONS]);
+
+/** The same of this machine as an array of {"name", "message"}. NULL: no memory. */
+json_t *cm_conditions_json(const cm_topology *topology);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

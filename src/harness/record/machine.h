@@ -1,0 +1,25 @@
+/**
+ * The object "machine" of the results schema (docs/reference/results-schema.md): what was measured
+ * on, and with which build.
+ */
+#ifndef CM_RESULTS_MACHINE_H
+#define CM_RESULTS_MACHINE_H
+
+#include <jansson.h>
+
+#include "convmark/status.h"
+#include "core/system/topology.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Describes this machine and build. `topology` may be NULL: it is then read here. What the system
+ * does not say is null in the object, not an error. json_decref() the result. */
+cm_status cm_machine_json(const cm_topology *topology, json_t **machine, cm_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,80 @@
+/**
+ * Measurements: what `sweep`, `explore`, `profile` and the peers' scripts write as the member
+ * "measurements" of their files, and what `compare` and the plots read
+ * (docs/reference/results-schema.md).
+ */
+#ifndef CM_RESULTS_MEASUREMENT_H
+#define CM_RESULTS_MEASUREMENT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "convmark/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The confidence of intervals in results. */
+#define CM_RESULTS_LEVEL 0.95
+
+enum { CM_MAX_MEASUREMENTS = 100000, CM_MAX_SAMPLES = 1000000 };
+
+/** One metric of one piece of work, measured n times. */
+typedef struct cm_measurement {
+    char name[160];  /* "train/bn-3/n64/threads:2" */
+    char metric[40]; /* "images_per_second" */
+    char unit[24];   /* "images/s" */
+    bool higher_is_better;
+    int n;
+    double *samples;    /* in the order of measuring; freed with the list */
+    json_t *attributes; /* the parts of the name and what else is known: further members */
+} cm_measurement;
+
+typedef struct cm_measurements {
+    int count;
+    cm_measurement *items;
+} cm_measurements;
+
+/** As an object of the array, with median and confidence interval. NULL, with a message, when a
+ * number is not finite or memory runs out. */
+json_t *cm_measurement_json(const cm_measurement *measurement, cm_error *error);
+
+/** Reads the array. `file` names it in messages. CM_BAD_INPUT: not such an array, too large, two
+ * items with the same name and metric. Free with cm_measurements_free(), whatever the status. */
+cm_status cm_measurements_read(const json_t *array, const char *file, cm_measurements *list,
+                               cm_error *error);
+void cm_measurements_free(cm_measurements *list);
+
+/** Every sample as one line of CSV (RFC 4180) under a line of heads: name, metric, unit, variant,
+ * mode, batch, threads, framework, isa, sample (from 0), value. free() it; NULL: no memory. */
+char *cm_measurements_csv(const cm_measurements *list);
+
+/**
+ * Plans images a second of a step: name "MODE/VARIANT/nBATCH/threads:T", room for `samples`
+ * samples. False: no memory.
+ */
+bool cm_measurement_plan_throughput(cm_measurement *measurement, const char *mode,
+                                    const char *variant, int batch, int threads, const char *isa,
+                                    int samples);
+
+/**
+ * Takes over the samples of an earlier file's array, whose items are the planned ones in the same
+ * order: as many of each as all of them have. `room` is that of the plan. CM_BAD_INPUT, naming
+ * `file`, leaves no sample.
+ */
+cm_status cm_measurements_resume(cm_measurements *planned, int room, const json_t *array,
+                                 const char *file, cm_error *error);
+
+/** The items in the order of (name, metric): what a search among many needs. NULL: no memory.
+ * free() it before the list. */
+const cm_measurement **cm_measurements_sort(const cm_measurements *list);
+/** The one of `count` sorted items with the name and metric of `key`; NULL: none. */
+const cm_measurement *cm_measurements_search(const cm_measurement *const *ordered, int count,
+                                             const cm_measurement *key);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

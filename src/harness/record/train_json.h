@@ -1,0 +1,62 @@
+/**
+ * The JSON of `convmark train`: docs/reference/results-schema.md, kind "train".
+ */
+#ifndef CM_RESULTS_TRAIN_JSON_H
+#define CM_RESULTS_TRAIN_JSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "convmark/dataset.h"
+#include "convmark/model.h"
+#include "convmark/status.h"
+#include "convmark/trainer.h"
+#include "core/system/topology.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { CM_RESULTS_SCHEMA_VERSION = 1 };
+
+/** Everything that a training run's JSON is made from; nothing is owned. */
+typedef struct cm_train_record {
+    const cm_model *model;
+    const cm_dataset *dataset;
+    const cm_train_options *options;
+    const cm_train_result *result;
+    bool complete;               /* false: stopped before its end */
+    bool pinned;                 /* threads were bound to CPUs */
+    const char *loaded_from;     /* model file of the initial values, or NULL */
+    const char *started;         /* cm_clock_utc() at the beginning, or NULL */
+    int argc;                    /* the command line: argv[0] .. argv[argc-1] */
+    const char *const *argv;     /* may be NULL when argc is 0 */
+    const cm_topology *topology; /* NULL: read again */
+} cm_train_record;
+
+/**
+ * Builds the object. Losses and accuracies that were not measured because `steps` or `valid_steps`
+ * is 0 are null; any other number that is not finite is CM_FAILED. json_decref() the result; write
+ * it with cm_json_write().
+ */
+cm_status cm_train_json(const cm_train_record *record, json_t **train, cm_error *error);
+
+/** The "options" object of a run (everything that decides its result but seed, variant and data),
+ * for `train` and `report`. NULL: no memory or a number that is not finite. */
+json_t *cm_train_options_json(const cm_train_options *options);
+
+/** The "data" object: name, source, counts and cm_dataset_sha256(). NULL: no memory. */
+json_t *cm_dataset_json(const cm_dataset *dataset);
+
+struct cm_energy;
+/** Why there are no joules; null where there are, and for NULL. NULL: no memory. */
+json_t *cm_energy_note_json(const struct cm_energy *energy);
+
+/** The command line as an array of strings. NULL: no memory. */
+json_t *cm_command_json(int argc, const char *const *argv);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,220 @@
+/* The table of the points and the frontier, as text and as Markdown. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/system/energy.h"
+#include "harness/record/table.h"
+#include "harness/studies/explore/explore.h"
+
+/* ---- Columns ---- */
+
+static void put_mark(const cm_explore_point *p, char *cell) {
+    snprintf(cell, CM_TABLE_CELL, "%s", p->frontier ? "*" : "");
+}
+
+static void put_network(const cm_explore_point *p, char *cell) {
+    snprintf(cell, CM_TABLE_CELL, "%s", p->network->name);
+}
+
+static void put_schedule(const cm_explore_point *p, char *cell) {
+    snprintf(cell, CM_TABLE_CELL, "%s", cm_schedule_name(p->schedule));
+}
+
+static void put_params(const cm_explore_point *p, char *cell) {
+    cm_table_format_count((double)cm_network_parameter_count(p->network->network), cell,
+                          CM_TABLE_CELL);
+}
+
+static void put_speed(const cm_explore_point *p, char *cell) {
+    cm_table_format_count(p->images_per_second, cell, CM_TABLE_CELL);
+}
+
+static void put_accuracy(const cm_explore_point *p, char *cell) {
+    snprintf(cell, CM_TABLE_CELL, "%.2f %%", 100 * p->accuracy);
+}
+
+static void put_train_loss(const cm_explore_point *p, char *cell) {
+    snprintf(cell, CM_TABLE_CELL, "%.3f", p->train_loss);
+}
+
+static void put_test_loss(const cm_explore_point *p, char *cell) {
+    snprintf(cell, CM_TABLE_CELL, "%.3f", p->test_loss);
+}
+
+static void put_seconds(const cm_explore_point *p, char *cell) {
+    snprintf(cell, CM_TABLE_CELL, "%.1f s", p->cost.seconds);
+}
+
+static void put_until(const cm_explore_point *p, char *cell) {
+    snprintf(cell, CM_TABLE_CELL, "%.1f s", p->until.seconds);
+}
+
+static void put_joules(const cm_explore_point *p, char *cell) {
+    snprintf(cell, CM_TABLE_CELL, "%.0f J", p->cost.joules);
+}
+
+/* A number that is not finite is not known: its cell is "-". */
+typedef struct explore_column {
+    cm_table_column column;
+    void (*put)(const cm_explore_point *point, char *cell);
+    bool of_energy, of_target; /* shown where joules are known; where an accuracy was asked for */
+} explore_column;
+
+static const explore_column explore_columns[] = {
+    {{"", 1, false}, put_mark, false, false},
+    {{"network", 20, false}, put_network, false, false},
+    {{"schedule", 9, false}, put_schedule, false, false},
+    {{"params", 9, true}, put_params, false, false},
+    {{"images/s", 8, true}, put_speed, false, false},
+    {{"accuracy", 8, true}, put_accuracy, false, false},
+    {{"train", 5, true}, put_train_loss, false, false},
+    {{"test", 5, true}, put_test_loss, false, false},
+    {{"training", 8, true}, put_seconds, false, false},
+    {{"energy", 6, true}, put_joules, true, false},
+    {{"until", 7, true}, put_until, false, true},
+};
+
+enum { COLUMN_COUNT = sizeof explore_columns / sizeof *explore_columns };
+
+/* ---- The table ---- */
+
+static bool any_joules(const cm_explore_point *points, int count) {
+    bool any = false;
+    for (int i = 0; i < count; ++i) {
+        any = any || isfinite(points[i].cost.joules);
+    }
+    return any;
+}
+
+static void print_points(FILE *out, const cm_explore *explore, const cm_explore_point *points,
+                         bool markdown) {
+    const bool energy = any_joules(points, explore->point_count);
+    const bool target = explore->options.until_accuracy > 0.0;
+    cm_table_column columns[COLUMN_COUNT];
+    const explore_column *shown[COLUMN_COUNT];
+    int count = 0;
+    for (int i = 0; i < COLUMN_COUNT; ++i) {
+        const explore_column *column = &explore_columns[i];
+        if ((energy || !column->of_energy) && (target || !column->of_target)) {
+            columns[count] = column->column;
+            shown[count++] = column;
+        }
+    }
+    const cm_text_table t = {out, markdown, columns, count};
+    cm_table_print_head(&t);
+    for (int i = 0; i < explore->point_count; ++i) {
+        char cells[CM_TABLE_MAX_COLUMNS][CM_TABLE_CELL];
+        for (int k = 0; k < count; ++k) {
+            shown[k]->put(&points[i], cells[k]);
+            if (strstr(cells[k], "nan") != NULL) {
+                snprintf(cells[k], CM_TABLE_CELL, "-");
+            }
+        }
+        cm_table_print_row(&t, cells);
+    }
+}
+
+/* ---- Below it ---- */
+
+static int compare_speed(const void *left, const void *right) {
+    const cm_explore_point *a = left, *b = right;
+    return (a->images_per_second < b->images_per_second) -
+           (a->images_per_second > b->images_per_second);
+}
+
+/* From the fastest to the most accurate. */
+static void print_frontier(FILE *out, const cm_explore *explore, cm_explore_point *points,
+                           bool markdown) {
+    qsort(points, (size_t)explore->point_count, sizeof *points, compare_speed);
+    fprintf(out, "\nFrontier (*): no other point is as good in accuracy and images/s and better in "
+                 "one.\n");
+    for (int i = 0; i < explore->point_count; ++i) {
+        if (points[i].frontier) {
+            char speed[40];
+            cm_table_format_count(points[i].images_per_second, speed, sizeof speed);
+            fprintf(out, "%s%s, %s: %s images/s, %.2f %%\n", markdown ? "\n" : "  ",
+                    points[i].network->name, cm_schedule_name(points[i].schedule), speed,
+                    100 * points[i].accuracy);
+        }
+    }
+}
+
+/* Networks that were skipped from `first` on for the same reason as that one. */
+static int count_reason(const cm_explore *explore, int first) {
+    int count = 0;
+    for (int i = first; i < explore->skipped_count; ++i) {
+        count += strcmp(explore->skipped[i].reason, explore->skipped[first].reason) == 0;
+    }
+    return count;
+}
+
+/* One line a reason. */
+static void print_skipped(FILE *out, const cm_explore *explore, const char *space) {
+    for (int i = 0; i < explore->skipped_count; ++i) {
+        const cm_explore_network *network = &explore->skipped[i];
+        bool told = false;
+        for (int k = 0; k < i; ++k) {
+            told = told || strcmp(explore->skipped[k].reason, network->reason) == 0;
+        }
+        if (!told) {
+            char more[32] = "";
+            const int count = count_reason(explore, i);
+            if (count > 1) {
+                snprintf(more, sizeof more, " and %d more", count - 1);
+            }
+            fprintf(out, "%sskipped %s%s: %s\n", space, network->name, more, network->reason);
+        }
+    }
+}
+
+static void print_notes(FILE *out, const cm_explore *explore, bool markdown) {
+    const char *space = markdown ? "\n" : "";
+    const cm_explore_options *o = &explore->options;
+    if (o->until_accuracy > 0.0) {
+        fprintf(out,
+                "%sUntil: training until the first validation of %.2f %%; '-': no run had it\n",
+                space, 100 * o->until_accuracy);
+        if (o->train.energy != NULL && o->train.energy->note[0] != '\0') {
+            fprintf(out, "%s%s\n", space, o->train.energy->note);
+        }
+    }
+    print_skipped(out, explore, space);
+    for (int i = 0; i < explore->point_count * o->seeds; ++i) {
+        if (explore->runs[i].failure[0] != '\0') {
+            const int point = i / o->seeds;
+            fprintf(out, "%s%s, %s, seed %d: %s\n", space,
+                    explore->networks[point / o->schedule_count].name,
+                    cm_schedule_name(o->schedules[point % o->schedule_count]), i % o->seeds,
+                    explore->runs[i].failure);
+        }
+    }
+}
+
+typedef struct explore_page {
+    const cm_explore *explore;
+    cm_explore_point *points;
+} explore_page;
+
+static void print(FILE *out, const void *context, bool markdown) {
+    const explore_page *page = context;
+    print_points(out, page->explore, page->points, markdown);
+    print_frontier(out, page->explore, page->points, markdown);
+    print_notes(out, page->explore, markdown);
+}
+
+static char *text_of(const cm_explore *explore, bool markdown) {
+    const explore_page page = {explore, cm_explore_points(explore)};
+    char *text = page.points == NULL ? NULL : cm_table_text(print, &page, markdown);
+    free(page.points);
+    return text;
+}
+
+char *cm_explore_text(const cm_explore *explore) {
+    return text_of(explore, false);
+}
+
+char *cm_explore_markdown(const cm_explore *explore) {
+    return text_of(explore, true);
+}

@@ -1,0 +1,173 @@
+/* The report as Markdown: the tables, and what is needed to verify them elsewhere. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "convmark/convmark.h"
+#include "core/files/json.h"
+#include "harness/studies/report/format.h"
+
+/* Text from outside (machine names, file names) inside a table or a line of text. */
+static void print_escaped(FILE *out, const char *text) {
+    for (; *text != '\0'; ++text) {
+        if (strchr("\\`*_[]<>|#&", *text) != NULL) {
+            fputc('\\', out);
+        }
+        fputc((unsigned char)*text < 0x20 ? ' ' : *text, out);
+    }
+}
+
+/* The command line as one would type it into a shell, without the program; control characters
+ * become '?'. */
+static void print_command(FILE *out, const cm_report_options *options) {
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+:,./@%";
+    for (int i = 0; i < options->argc; ++i) {
+        const char *word = options->argv[i];
+        const bool quote = word[0] == '\0' || word[strspn(word, plain)] != '\0';
+        fprintf(out, "%s%s", i > 0 ? " " : "", quote ? "'" : "");
+        for (; *word != '\0'; ++word) {
+            if (*word == '\'') {
+                fputs("'\\''", out);
+            } else {
+                fputc((unsigned char)*word < 0x20 ? '?' : *word, out);
+            }
+        }
+        fputs(quote ? "'" : "", out);
+    }
+}
+
+static void print_variants(FILE *out, const cm_report *report) {
+    fputs("| variant | parameters | | published | mean | sd | min | max | 95 % prediction | inside "
+          "|\n|---|--:|---|--:|--:|--:|--:|--:|:-:|:-:|\n",
+          out);
+    for (int i = 0; i < report->variant_count; ++i) {
+        const cm_report_variant *variant = &report->variants[i];
+        for (cm_measure measure = 0; measure < CM_MEASURE_COUNT; ++measure) {
+            const cm_report_row row = cm_report_row_of(variant, measure);
+            fputs("| ", out);
+            if (measure == 0) {
+                print_escaped(out, variant->network->name);
+                fputs(" | ", out);
+                print_escaped(out, cm_format_params(variant).text);
+            } else {
+                fputs("|", out);
+            }
+            fprintf(out, " | %s | %s | %s | %s | %s | %s | %s | %s |\n", cm_measure_title(measure),
+                    cm_format_value(row.published).text, cm_format_value(row.ours.mean).text,
+                    cm_format_value(row.ours.sd).text, cm_format_value(row.ours.min).text,
+                    cm_format_value(row.ours.max).text, cm_format_range(row.prediction).text,
+                    cm_format_inside(&row));
+        }
+    }
+    for (int i = 0; i < report->variant_count; ++i) {
+        const cm_variant *published = report->variants[i].published;
+        const char *slip = published == NULL ? NULL : cm_published_slip(published->id);
+        if (slip != NULL) {
+            fprintf(out, "\n\\* %s\n", slip);
+        }
+    }
+    fprintf(out, "\n%s\n", cm_text_of_table);
+}
+
+static void print_claim(FILE *out, const cm_report *report, int claim) {
+    const cm_claim_result result = cm_judge_claim(report, claim);
+    fprintf(out,
+            "\n### %d. %s\n\nVerdict: **%s**\n\n"
+            "| part | difference | 95 %% confidence | pairs | verdict |\n|---|--:|:-:|--:|---|\n",
+            claim + 1, cm_claims[claim].text, cm_format_verdict(&result));
+    for (int i = 0; i < cm_claims[claim].part_count; ++i) {
+        const cm_part_result *part = &result.parts[i];
+        fprintf(out, "| %s | %s | %s | %d | %s |\n", cm_claims[claim].parts[i].text,
+                cm_format_value(part->accuracy.difference).text,
+                cm_format_range(part->accuracy.interval).text, part->pairs,
+                cm_format_part_verdict(part));
+    }
+    if (result.remark[0] != '\0') {
+        fprintf(out, "\n%s\n", result.remark);
+    }
+}
+
+/* False: no memory. */
+static bool print_machine(FILE *out, const cm_report *report) {
+    const char *key;
+    json_t *value;
+    fputs("| | |\n|---|---|\n", out);
+    json_object_foreach(report->machine, key, value) {
+        size_t size = 0;
+        char *text = NULL;
+        const char *shown = json_string_value(value);
+        if (shown == NULL) {
+            shown = text = cm_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT, &size);
+        }
+        if (shown == NULL) {
+            return false;
+        }
+        fputs("| ", out);
+        print_escaped(out, key);
+        fputs(" | ", out);
+        print_escaped(out, shown);
+        fputs(" |\n", out);
+        free(text);
+    }
+    return true;
+}
+
+static void print_runs(FILE *out, const cm_report *report) {
+    fputs("| variant | seed | Loss/train | Loss/test | Accuracy | images/s | threads | isa "
+          "| SHA-256 of the final parameters and buffers |\n"
+          "|---|--:|--:|--:|--:|--:|--:|---|---|\n",
+          out);
+    for (int i = 0; i < report->variant_count; ++i) {
+        const cm_report_variant *variant = &report->variants[i];
+        for (int j = 0; j < variant->run_count; ++j) {
+            const cm_report_run *run = &variant->runs[j];
+            fputs("| ", out);
+            print_escaped(out, variant->network->name);
+            fprintf(out, " | %d | %.6f | %.6f | %.6f | %.0f | %d | %s | `%s` |\n", run->seed,
+                    run->values[CM_MEASURE_TRAIN_LOSS], run->values[CM_MEASURE_TEST_LOSS],
+                    run->values[CM_MEASURE_ACCURACY], run->images_per_second, run->threads,
+                    run->isa, run->sha256);
+        }
+    }
+}
+
+char *cm_report_markdown(const cm_report *report) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL) {
+        return NULL;
+    }
+    fputs("# Report\n\n", out);
+    if (!report->dataset->real) {
+        fprintf(out, "**%s**\n\n", cm_text_of_synthetic);
+    }
+    if (!cm_report_follows_protocol(report)) {
+        fprintf(out, "**%s**\n\n", cm_text_of_other_options);
+    }
+    fprintf(out, "%s%s. convmark %s, numeric contract %d.\n\n    convmark ",
+            cm_format_extent(report).text, report->complete ? "" : " (not complete)", CM_VERSION,
+            CM_NUMERIC_CONTRACT);
+    print_command(out, &report->options);
+    fprintf(out, "\n\nData: %s, SHA-256 `%s`.\n\n## Variants\n\n", report->dataset->name,
+            report->data_sha256);
+    print_variants(out, report);
+    fprintf(out, "\n## Claims\n\n%s\n", cm_text_of_claims);
+    for (int i = 0; i < CM_CLAIM_COUNT; ++i) {
+        print_claim(out, report, i);
+    }
+    fputs("\n## Runs\n\nThe hash of a run is the same on every machine, instruction set and number "
+          "of threads: `convmark train VARIANT --seed SEED --json FILE` gives it again (with the "
+          "options of report.json, where they are not the defaults).\n\n",
+          out);
+    print_runs(out, report);
+    fputs("\n## Machine\n\n", out);
+    const bool whole = print_machine(out, report);
+    const bool failed = !whole || ferror(out) != 0;
+    if (fclose(out) != 0 || failed) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
