@@ -4,9 +4,14 @@ include(CMakePackageConfigHelpers)
 
 # The public headers: what the shared library exports, they declare.
 set(CM_PUBLIC_HEADERS
+    include/convmark/batch_norm.h
+    include/convmark/conv2d.h
     include/convmark/convmark.h
     include/convmark/dataset.h
+    include/convmark/elementwise.h
+    include/convmark/first_layer.h
     include/convmark/kernels.h
+    include/convmark/max_pool2d.h
     include/convmark/model.h
     include/convmark/model_file.h
     include/convmark/network.h
