@@ -80,17 +80,15 @@ typedef struct cm_tensor_spec {
     bool learned;    /* weight and bias: yes; running statistics: no */
 } cm_tensor_spec;
 
-/** One row a published variant; figures as the report prints them (README.md names it). */
+/** One row per variant of the report (README.md names it). */
 typedef struct cm_variant {
     const char *id;
     const char *title;
     int conv_layers; /* L */
     int pool_period; /* P: max_pool2d(3) after conv i when i % P == 0 */
     bool batch_norm;
-    float dropout_conv;       /* at the end of module conv; 0: none */
-    float dropout_output;     /* before the output layer (0: a dropout layer with p = 0) */
-    int64_t published_params; /* as printed; bn-8's is a slip of the report */
-    double published_train_loss, published_test_loss, published_accuracy;
+    float dropout_conv;   /* at the end of module conv; 0: none */
+    float dropout_output; /* before the output layer (0: a dropout layer with p = 0) */
 } cm_variant;
 
 /** The table of the report's variants; *count rows. */
@@ -134,8 +132,15 @@ int64_t cm_layer_parameter_count(const cm_layer *layer);
 /** Multiply-accumulates of a layer: forward, one image, dense (taps in the padding count as well).
  * Only convolutions and linear layers have any. */
 int64_t cm_layer_macs(const cm_layer *layer);
+/** Of all layers. */
+int64_t cm_network_macs(const cm_network *network);
 /** "conv2d", "batch_norm" ...: the word of the network text. */
 const char *cm_layer_kind_name(cm_layer_kind kind);
+
+enum { CM_LAYER_TEXT_SIZE = 128 };
+
+/** Writes one layer as network text, without a newline. */
+void cm_layer_text(const cm_layer *layer, char text[CM_LAYER_TEXT_SIZE]);
 
 /** All tensors in PyTorch's state_dict order; *count of them, free() the result; NULL: no memory.
  */

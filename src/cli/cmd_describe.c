@@ -1,7 +1,7 @@
 /* convmark describe: the layers of a network. */
 #include "cli/cli.h"
 #include "core/files/json.h"
-#include "core/network/describe.h"
+#include "harness/record/network_listing.h"
 
 typedef struct describe_options {
     const char *json;
@@ -35,9 +35,7 @@ static cm_status write_json(const char *path, const cm_network *network, cm_erro
     json_t *root = json_object();
     json_t *rows = json_array();
     bool ok = true;
-    int64_t macs = 0;
     for (int i = 0; i < network->layer_count; ++i) {
-        macs += cm_layer_macs(&network->layers[i]);
         ok = ok && json_array_append_new(rows, layer_json(&network->layers[i], error)) == 0;
     }
     ok = cm_json_set(root, "schema_version", json_integer(1), error) &&
@@ -46,7 +44,7 @@ static cm_status write_json(const char *path, const cm_network *network, cm_erro
          cm_json_set(root, "input_shape", shape_json(network->input), error) &&
          cm_json_set(root, "classes", json_integer(network->classes), error) &&
          cm_json_set(root, "params", json_integer(cm_network_parameter_count(network)), error) &&
-         cm_json_set(root, "macs", json_integer(macs), error) &&
+         cm_json_set(root, "macs", json_integer(cm_network_macs(network)), error) &&
          cm_json_set(root, "layers", rows, error) && ok;
     const cm_status status = ok ? cm_json_write(path, root, error) : CM_FAILED;
     json_decref(root);
@@ -70,7 +68,7 @@ cm_status cm_command_describe(const cm_command *command, int argc, const char **
         if (options.json != NULL) {
             status = write_json(options.json, network, error);
         } else {
-            cm_describe_network(stdout, network);
+            cm_network_listing_print(stdout, network);
         }
     }
     cm_network_free(network);

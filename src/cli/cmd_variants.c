@@ -1,7 +1,8 @@
 /* convmark variants: the table of the report's variants. */
 #include "cli/cli.h"
 #include "core/files/json.h"
-#include "core/network/describe.h"
+#include "harness/studies/report/published.h"
+#include "harness/studies/report/variants_table.h"
 
 typedef struct variants_options {
     const char *json;
@@ -14,14 +15,16 @@ static const cm_option option_table[] = {
 
 static json_t *variant_json(const cm_variant *variant, const cm_network *network, cm_error *error) {
     json_t *row = json_object();
-    const bool ok =
-        cm_json_set(row, "id", json_string(variant->id), error) &&
-        cm_json_set(row, "title", json_string(variant->title), error) &&
-        cm_json_set(row, "params", json_integer(cm_network_parameter_count(network)), error) &&
-        cm_json_set(row, "published_params", json_integer(variant->published_params), error) &&
-        cm_json_set(row, "published_train_loss", json_real(variant->published_train_loss), error) &&
-        cm_json_set(row, "published_test_loss", json_real(variant->published_test_loss), error) &&
-        cm_json_set(row, "published_accuracy", json_real(variant->published_accuracy), error);
+    const cm_published_figures *published = cm_published_figures_of(variant->id);
+    bool ok = cm_json_set(row, "id", json_string(variant->id), error) &&
+              cm_json_set(row, "title", json_string(variant->title), error) &&
+              cm_json_set(row, "params", json_integer(cm_network_parameter_count(network)), error);
+    if (ok && published != NULL) {
+        ok = cm_json_set(row, "published_params", json_integer(published->parameters), error) &&
+             cm_json_set(row, "published_train_loss", json_real(published->train_loss), error) &&
+             cm_json_set(row, "published_test_loss", json_real(published->test_loss), error) &&
+             cm_json_set(row, "published_accuracy", json_real(published->accuracy), error);
+    }
     if (!ok) {
         json_decref(row);
         return NULL;
@@ -60,7 +63,7 @@ cm_status cm_command_variants(const cm_command *command, int argc, const char **
         status = cm_check_output("json", options.json, true, error);
         if (status == CM_OK) {
             status = options.json != NULL ? write_json(options.json, error)
-                                          : cm_describe_variants(stdout, error);
+                                          : cm_variants_table_print(stdout, error);
         }
     }
     cm_arguments_free(&arguments);

@@ -9,7 +9,9 @@
 #include <cmocka.h>
 
 #include "convmark/network.h"
-#include "core/network/describe.h"
+#include "harness/record/network_listing.h"
+#include "harness/studies/report/published.h"
+#include "harness/studies/report/variants_table.h"
 
 static cm_network *open_network(const char *name) {
     cm_network *network = NULL;
@@ -43,7 +45,7 @@ static void test_variants_have_the_reports_parameters(void **state) {
     for (int i = 0; i < count; ++i) {
         assert_string_equal(variants[i].id, rows[i].id);
         assert_ptr_equal(cm_variant_find(rows[i].id), &variants[i]);
-        assert_int_equal(variants[i].published_params, rows[i].published);
+        assert_int_equal(cm_published_figures_of(rows[i].id)->parameters, rows[i].published);
         cm_network *network = open_network(rows[i].id);
         assert_string_equal(network->name, rows[i].id);
         assert_int_equal(cm_network_parameter_count(network), rows[i].parameters);
@@ -61,13 +63,13 @@ static void test_published_figures_are_of_6400_images(void **state) {
     int count = 0;
     const cm_variant *variants = cm_variants(&count);
     for (int i = 0; i < count; ++i) {
-        const double right = variants[i].published_accuracy * 6400.0;
+        const cm_published_figures *published = cm_published_figures_of(variants[i].id);
+        assert_non_null(published);
+        const double right = published->accuracy * 6400.0;
         assert_true(right == (double)(int)right);
         assert_true(right > 4500.0 && right < 5500.0);
-        assert_true(variants[i].published_train_loss > 0.4 &&
-                    variants[i].published_test_loss > 0.4);
-        assert_true(variants[i].published_train_loss < 0.8 &&
-                    variants[i].published_test_loss < 0.8);
+        assert_true(published->train_loss > 0.4 && published->test_loss > 0.4);
+        assert_true(published->train_loss < 0.8 && published->test_loss < 0.8);
     }
 }
 
@@ -287,13 +289,13 @@ static char *printed(void (*write)(FILE *out, const void *what), const void *wha
 }
 
 static void write_network(FILE *out, const void *network) {
-    cm_describe_network(out, network);
+    cm_network_listing_print(out, network);
 }
 
 static void write_variants(FILE *out, const void *nothing) {
     (void)nothing;
     cm_error error = {""};
-    assert_int_equal(cm_describe_variants(out, &error), CM_OK);
+    assert_int_equal(cm_variants_table_print(out, &error), CM_OK);
 }
 
 static void check_lines(const char *text, const char *const *lines, size_t count) {

@@ -48,9 +48,4 @@ cm_status cm_network_append(cm_network *network, const cm_layer *layer, cm_error
 /** Checks the end of the network and sets its classes. */
 cm_status cm_network_finish(cm_network *network, cm_error *error);
 
-enum { CM_LAYER_TEXT_SIZE = 128 };
-
-/** One layer as network text, without a newline. */
-void cm_layer_text(const cm_layer *layer, char text[CM_LAYER_TEXT_SIZE]);
-
 #endif

@@ -51,6 +51,14 @@ int64_t cm_network_parameter_count(const cm_network *network) {
     return count;
 }
 
+int64_t cm_network_macs(const cm_network *network) {
+    int64_t macs = 0;
+    for (int i = 0; i < network->layer_count; ++i) {
+        macs = sum(macs, cm_layer_macs(&network->layers[i]));
+    }
+    return macs;
+}
+
 static int64_t activation_count(const cm_network *network) {
     int64_t count = elements(network->input);
     for (int i = 0; i < network->layer_count; ++i) {

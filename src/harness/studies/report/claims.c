@@ -136,11 +136,11 @@ static void remark_best(const cm_report *report, cm_claim_result *result) {
     const cm_summary ours = summary_of(report, "bn-3", CM_MEASURE_ACCURACY);
     const cm_interval mean = cm_mean_interval(&ours, CM_REPORT_LEVEL);
     const cm_interval single = cm_prediction_interval(&ours, CM_REPORT_LEVEL);
-    const cm_variant *published = cm_variant_find("bn-3");
+    const cm_published_figures *published = cm_published_figures_of("bn-3");
     if (!mean.known || published == NULL) {
         return;
     }
-    const double value = published->published_accuracy;
+    const double value = published->accuracy;
     snprintf(result->remark, sizeof result->remark,
              "Mean accuracy of bn-3: %.2f %% [%.2f, %.2f]; the published run's %.2f %% is %s what "
              "one run of ours gives [%.2f, %.2f].",

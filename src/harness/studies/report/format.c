@@ -91,7 +91,7 @@ const char *cm_format_part_verdict(const cm_part_result *part) {
 
 cm_cell cm_format_params(const cm_report_variant *variant) {
     cm_cell cell = cm_format_count(variant->params);
-    if (variant->published != NULL && cm_published_slip(variant->published->id) != NULL) {
+    if (variant->published != NULL && variant->published->slip != NULL) {
         strcat(cell.text, "*");
     }
     return cell;

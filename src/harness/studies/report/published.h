@@ -1,13 +1,25 @@
 /**
- * The report's claims as data, and where its tables have a slip. The tables themselves are in
- * cm_variants().
+ * What the report published, as data: the figures of its tables by variant, and its claims.
  */
-#ifndef CM_REPORT_PUBLISHED_H
-#define CM_REPORT_PUBLISHED_H
+#ifndef CM_HARNESS_STUDIES_REPORT_PUBLISHED_H
+#define CM_HARNESS_STUDIES_REPORT_PUBLISHED_H
+
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/** The figures of one variant, as the report prints them. */
+typedef struct cm_published_figures {
+    const char *variant_id;
+    int64_t parameters;
+    double train_loss, test_loss, accuracy;
+    const char *slip; /* footnote, where the printed parameter count is a slip; else NULL */
+} cm_published_figures;
+
+/** NULL where the report has none of this id. */
+const cm_published_figures *cm_published_figures_of(const char *variant_id);
 
 enum { CM_CLAIM_COUNT = 5, CM_PART_MAX = 7, CM_GROUP_MAX = 3 };
 
@@ -38,9 +50,6 @@ typedef struct cm_claim {
 
 /** The five claims, in the report's order. */
 extern const cm_claim cm_claims[CM_CLAIM_COUNT];
-
-/** The footnote of a variant whose published parameter count is a slip; NULL for the others. */
-const char *cm_published_slip(const char *variant_id);
 
 #ifdef __cplusplus
 }

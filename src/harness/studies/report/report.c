@@ -78,7 +78,7 @@ static cm_status plan_variant(cm_report *report, const char *name, cm_error *err
     if (status != CM_OK) {
         return status;
     }
-    variant->published = cm_variant_find(name);
+    variant->published = cm_published_figures_of(name);
     variant->params = cm_network_parameter_count(network);
     for (int i = 0; i < network->layer_count; ++i) {
         variant->macs += (double)cm_layer_macs(&network->layers[i]);
@@ -400,9 +400,9 @@ cm_report_row cm_report_row_of(const cm_report_variant *variant, cm_measure meas
     row.ours = cm_summarize(values, cm_report_values(variant, measure, values));
     row.prediction = cm_prediction_interval(&row.ours, CM_REPORT_LEVEL);
     if (variant->published != NULL) {
-        const double published[CM_MEASURE_COUNT] = {variant->published->published_train_loss,
-                                                    variant->published->published_test_loss,
-                                                    variant->published->published_accuracy};
+        const double published[CM_MEASURE_COUNT] = {variant->published->train_loss,
+                                                    variant->published->test_loss,
+                                                    variant->published->accuracy};
         row.published = published[measure];
         row.inside = row.published >= row.prediction.low && row.published <= row.prediction.high;
     }

@@ -18,6 +18,7 @@
 #include "convmark/trainer.h"
 #include "core/statistics/statistics.h"
 #include "core/system/topology.h"
+#include "harness/studies/report/published.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -83,7 +84,7 @@ typedef struct cm_report_run {
 
 typedef struct cm_report_variant {
     cm_network *network;
-    const cm_variant *published; /* NULL for a user's own network */
+    const cm_published_figures *published; /* NULL for a user's own network */
     int64_t params;
     double macs;             /* of one image, forward: weighs the estimate of the time left */
     char network_sha256[65]; /* over the layers: the same name may mean another network later */

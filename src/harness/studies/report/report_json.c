@@ -58,15 +58,13 @@ static json_t *row_to_json(const cm_report_row *row) {
                      known ? json_boolean(row->inside) : json_null());
 }
 
-static json_t *published_to_json(const cm_variant *published) {
+static json_t *published_to_json(const cm_published_figures *published) {
     if (published == NULL) {
         return json_null();
     }
-    const char *slip = cm_published_slip(published->id);
-    return json_pack("{s:I, s:s?, s:f, s:f, s:f}", "params",
-                     (json_int_t)published->published_params, "slip", slip, "train_loss",
-                     published->published_train_loss, "test_loss", published->published_test_loss,
-                     "accuracy", published->published_accuracy);
+    return json_pack("{s:I, s:s?, s:f, s:f, s:f}", "params", (json_int_t)published->parameters,
+                     "slip", published->slip, "train_loss", published->train_loss, "test_loss",
+                     published->test_loss, "accuracy", published->accuracy);
 }
 
 static json_t *variant_to_json(const cm_report_variant *variant) {

@@ -61,8 +61,8 @@ static void print_variants(FILE *out, const cm_report *report) {
         }
     }
     for (int i = 0; i < report->variant_count; ++i) {
-        const cm_variant *published = report->variants[i].published;
-        const char *slip = published == NULL ? NULL : cm_published_slip(published->id);
+        const cm_published_figures *published = report->variants[i].published;
+        const char *slip = published == NULL ? NULL : published->slip;
         if (slip != NULL) {
             fprintf(out, "\n\\* %s\n", slip);
         }

@@ -49,8 +49,8 @@ static void print_table(FILE *out, const cm_report *report) {
         print_variant(out, &report->variants[i]);
     }
     for (int i = 0; i < report->variant_count; ++i) {
-        const cm_variant *published = report->variants[i].published;
-        const char *slip = published == NULL ? NULL : cm_published_slip(published->id);
+        const cm_published_figures *published = report->variants[i].published;
+        const char *slip = published == NULL ? NULL : published->slip;
         if (slip != NULL) {
             fputs("* ", out);
             print_wrapped(out, 0, slip);
