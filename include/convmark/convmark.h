@@ -2,8 +2,8 @@
  * libconvmark: bit-exact convolutional-network training on CPUs. This header includes every public
  * one; docs/guide/library.md shows a program.
  */
-#ifndef CONVMARK_H
-#define CONVMARK_H
+#ifndef CM_CONVMARK_CONVMARK_H
+#define CM_CONVMARK_CONVMARK_H
 
 #include "convmark/dataset.h"
 #include "convmark/kernels.h"
@@ -14,10 +14,23 @@
 #include "convmark/stream.h"
 #include "convmark/trainer.h"
 
+/** Version of these headers. */
 #define CM_VERSION "0.1.0"
 
 /** Number of the numeric contract (docs/design/numerics.md): goes up with any change after which a
  * run ends with other bits. Results of different numbers are not comparable bit by bit. */
 #define CM_NUMERIC_CONTRACT 1
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Version of the library that the program runs with: CM_VERSION of the headers that it was built
+ * from. Static; do not free. */
+const char *cm_version(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,6 +1,7 @@
 /* A user's program: opens a variant by name, trains two steps on the synthetic data set, prints the
  * SHA-256 of the parameters. */
 #include <stdio.h>
+#include <string.h>
 
 #include <convmark/convmark.h>
 
@@ -30,6 +31,10 @@ static cm_status train(const cm_network *network, const cm_dataset *dataset, cm_
 }
 
 int main(void) {
+    if (strcmp(cm_version(), CM_VERSION) != 0) {
+        fprintf(stderr, "outside: library %s, headers %s\n", cm_version(), CM_VERSION);
+        return CM_FAILED;
+    }
     cm_error error = {.message = ""};
     cm_network *network = NULL;
     cm_dataset *dataset = NULL;

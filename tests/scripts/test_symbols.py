@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import unittest
 
@@ -26,12 +27,33 @@ def symbols(path, *options):
     return found
 
 
+HEADERS = pathlib.Path(__file__).resolve().parents[2] / "include" / "convmark"
+
+
+def declared(folder):
+    """Names of the functions and variables that the headers in a folder declare, by ctags."""
+    headers = sorted(folder.glob("*.h"))
+    tags = subprocess.run(["ctags", "--language-force=C", "--kinds-C=px", "--sort=no", "-f", "-",
+                           *map(str, headers)], check=True, capture_output=True, text=True).stdout
+    return {line.split("\t")[0] for line in tags.splitlines() if not line.startswith("!")}
+
+
 class SharedLibrary(unittest.TestCase):
-    def test_exports_begin_with_cm(self):
-        names = [name for _, name in symbols(BUILD / "lib/libconvmark.so", "-D", "--defined-only")]
-        self.assertIn("cm_model_create", names)
-        self.assertIn("cm_kernels_best", names)
-        self.assertEqual([name for name in names if not name.startswith("cm_")], [])
+    def exported(self, name):
+        return {name for _, name in symbols(BUILD / "lib" / name, "-D", "--defined-only")}
+
+    @unittest.skipIf(shutil.which("ctags") is None, "needs ctags")
+    def test_exports_are_the_headers_declarations(self):
+        names = declared(HEADERS)
+        self.assertLessEqual({"cm_version", "cm_model_create", "cm_kernels_best"}, names)
+        exported = self.exported("libconvmark.so")
+        self.assertEqual(sorted(names - exported), [], "declared, not exported")
+        self.assertEqual(sorted(exported - names), [], "exported, not declared")
+
+    def test_soname(self):
+        dynamic = subprocess.run(["readelf", "-d", str(BUILD / "lib/libconvmark.so")], check=True,
+                                 capture_output=True, text=True).stdout
+        self.assertRegex(dynamic, r"SONAME.*\[libconvmark\.so\.\d+\.\d+\]")
 
 
 class Kernels(unittest.TestCase):

@@ -1,0 +1,5 @@
+#include "convmark/convmark.h"
+
+const char *cm_version(void) {
+    return CM_VERSION;
+}
