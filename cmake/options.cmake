@@ -1,6 +1,7 @@
 # Compiler settings that every target shares, as the interface library `cm_options`.
 option(CONVMARK_OPENMP "parallel with OpenMP" ON)
 option(CONVMARK_TESTS "build the tests" ON)
+option(CONVMARK_EXAMPLES "build the programs of examples/" ON)
 option(CONVMARK_FUZZ "fuzz targets are programs of libFuzzer, not tests; clang only" OFF)
 option(CONVMARK_BENCH "build convmark-bench where Google Benchmark is found" ON)
 option(CONVMARK_WERROR "warnings are errors" OFF)
