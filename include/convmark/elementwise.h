@@ -1,6 +1,6 @@
 /**
- * ReLU, dropout, softmax cross entropy and Adam: the contract of their kernels. kernels.h has what
- * holds for every kernel.
+ * ReLU, dropout, softmax cross entropy and Adam: the contract of their kernels. kernels.h says
+ * what holds for every kernel.
  */
 #ifndef CM_ELEMENTWISE_H
 #define CM_ELEMENTWISE_H
@@ -15,14 +15,15 @@
 extern "C" {
 #endif
 
-/** Adam (Kingma & Ba, arXiv 1412.6980) with L2 weight decay added to the gradient. */
+/** The constants of one step of Adam (Kingma & Ba, arXiv 1412.6980) with L2 weight decay, which is
+ * added to the gradient. t counts the steps from 1. */
 typedef struct cm_adam_step {
     double learning_rate, beta1, beta2, epsilon, weight_decay;
-    double bias_correction1; /* 1 - beta1^t, the power by repeated multiplication */
+    double bias_correction1; /* 1 - beta1^t, the power as a running product */
     double bias_correction2; /* 1 - beta2^t */
 } cm_adam_step;
 
-/** Scratch memory, in bytes. */
+/** Scratch memory of softmax_cross_entropy, in bytes. */
 size_t cm_softmax_cross_entropy_workspace(int batch);
 
 /** y = ReLU(x). y may be x. */
@@ -39,21 +40,30 @@ typedef void cm_relu_backward_fn(const cm_team *team, size_t count, const float 
 typedef void cm_dropout_fn(const cm_team *team, size_t count, const float *x, float p,
                            const cm_random_key *key, float *y);
 
-/**
- * Softmax cross entropy of logits [batch][classes]: *loss = mean over the images of
- * -log(softmax[label]) and *correct = images whose first largest logit is at the label, both final
- * after the next barrier; dlogits (NULL: not wanted) = (softmax - one_hot) / batch. Maximum, sum of
- * exponentials and loss are taken in double, in the order of classes and images.
- */
-typedef void cm_softmax_cross_entropy_fn(const cm_team *team, int batch, int classes,
-                                         const float *logits, const uint8_t *labels, double *loss,
-                                         int *correct, float *dlogits, void *workspace);
+typedef struct cm_softmax_cross_entropy_args {
+    int batch, classes;
+    const float *logits;   /* [batch][classes] */
+    const uint8_t *labels; /* [batch], each < classes */
+    double *loss;          /* written: the mean over the images */
+    int *correct;          /* written: images whose first largest logit is at the label */
+    float *dlogits;        /* written: [batch][classes]; NULL: not wanted; must not be logits */
+    void *workspace;       /* cm_softmax_cross_entropy_workspace() */
+} cm_softmax_cross_entropy_args;
 
 /**
- * One step on `count` parameters: g = fma(weight_decay, param, grad); m = fma(1 - beta1, g - m, m);
+ * Softmax cross entropy: an image's loss is -log(softmax[label]), dlogits = (softmax - one_hot) /
+ * batch. Maximum, sum of exponentials and loss are computed in double, in the order of classes and
+ * of images. *loss and *correct, like all outputs, are final after the next barrier.
+ */
+typedef void cm_softmax_cross_entropy_fn(const cm_team *team,
+                                         const cm_softmax_cross_entropy_args *args);
+
+/**
+ * One step, as torch.optim.Adam does it, on `count` parameters. param and the moments m and v are
+ * updated in place: g = fma(weight_decay, param, grad); m = fma(1 - beta1, g - m, m);
  * v = fma(1 - beta2, g * g, beta2 * v); param = fma(-learning_rate / bias_correction1,
  * m / (sqrt(v) / sqrt(bias_correction2) + epsilon), param). Each factor made of the step's
- * constants is computed in double and rounded once. PyTorch's torch.optim.Adam.
+ * constants is computed in double and rounded once.
  */
 typedef void cm_adam_fn(const cm_team *team, size_t count, const cm_adam_step *step,
                         const float *grad, float *param, float *m, float *v);

@@ -91,33 +91,18 @@ static void join_statistics(const cm_team *team, const cm_map_shape *shape,
     }
 }
 
-void cm_batch_norm_statistics(const cm_team *team, const cm_map_shape *shape, const float *x,
-                              const float *gamma, const float *beta, float eps, float momentum,
-                              float *running_mean, float *running_var, float *mean, float *rstd,
-                              float *scale, float *shift, void *workspace) {
-    const cm_normalization to = {.gamma = gamma,
-                                 .beta = beta,
-                                 .eps = eps,
-                                 .momentum = momentum,
-                                 .running_mean = running_mean,
-                                 .running_var = running_var,
-                                 .mean = mean,
-                                 .rstd = rstd,
-                                 .scale = scale,
-                                 .shift = shift};
-    image_statistics(team, shape, x, workspace);
+void cm_batch_norm_statistics(const cm_team *team, const cm_batch_norm_statistics_args *args) {
+    image_statistics(team, args->shape, args->x, args->workspace);
     cm_team_barrier(team);
-    join_statistics(team, shape, &to, workspace);
+    join_statistics(team, args->shape, &args->to, args->workspace);
 }
 
-void cm_batch_norm_inference(const cm_team *team, int channels, const float *gamma,
-                             const float *beta, float eps, const float *running_mean,
-                             const float *running_var, float *scale, float *shift) {
-    const cm_range range = cm_team_share(team, channels);
+void cm_batch_norm_inference(const cm_team *team, const cm_batch_norm_inference_args *args) {
+    const cm_range range = cm_team_share(team, args->channels);
     for (ptrdiff_t c = range.begin; c < range.end; ++c) {
-        const float rstd = (float)(1.0 / sqrt((double)running_var[c] + (double)eps));
-        scale[c] = gamma[c] * rstd;
-        shift[c] = fmaf(-running_mean[c], scale[c], beta[c]);
+        const float rstd = (float)(1.0 / sqrt((double)args->running_var[c] + (double)args->eps));
+        args->scale[c] = args->gamma[c] * rstd;
+        args->shift[c] = fmaf(-args->running_mean[c], args->scale[c], args->beta[c]);
     }
 }
 
@@ -163,24 +148,25 @@ CM_ALWAYS_INLINE void backward_vector(const cm_gradient_sums *s, const float *sc
     cm_store(dx + at, vf_fma(cm_load(scale + c, n), g, rest), n);
 }
 
-void cm_batch_norm_backward(const cm_team *team, const cm_map_shape *shape, const float *dy,
-                            const float *y, const float *x, const float *mean, const float *rstd,
-                            const float *scale, float *dgamma, float *dbeta, float *dx,
-                            void *workspace) {
-    const cm_gradient_sums sums = {.dy = dy,
-                                   .y = y,
-                                   .x = x,
-                                   .mean = mean,
-                                   .rstd = rstd,
+void cm_batch_norm_backward(const cm_team *team, const cm_batch_norm_backward_args *args) {
+    const cm_map_shape *shape = args->shape;
+    const cm_gradient_sums sums = {.dy = args->dy,
+                                   .y = args->y,
+                                   .x = args->x,
+                                   .mean = args->mean,
+                                   .rstd = args->rstd,
                                    .positions = (ptrdiff_t)shape->height * shape->width,
                                    .channels = shape->channels,
-                                   .workspace = workspace};
+                                   .workspace = args->workspace};
     const ptrdiff_t positions = shape->batch * sums.positions;
+    const float *scale = args->scale;
+    float *dx = args->dx;
     cm_sum_gradients(team, &sums, shape->batch);
     cm_team_barrier(team);
-    cm_join_gradients(team, &sums, shape->batch, (double)positions, scale, dgamma, dbeta);
+    cm_join_gradients(team, &sums, shape->batch, (double)positions, scale, args->dgamma,
+                      args->dbeta);
     cm_team_barrier(team);
-    const float *coefficients = cm_batch_norm_partial(workspace, shape->batch, sums.channels);
+    const float *coefficients = cm_batch_norm_partial(args->workspace, shape->batch, sums.channels);
     const cm_range range = cm_team_share(team, positions);
     for (ptrdiff_t i = range.begin; i < range.end; ++i) {
         const ptrdiff_t at = i * sums.channels;

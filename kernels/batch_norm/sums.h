@@ -18,14 +18,6 @@ CM_ALWAYS_INLINE float *cm_batch_norm_partial(void *workspace, ptrdiff_t image,
     return (float *)workspace + image * 2 * channels;
 }
 
-/* Where batch norm's statistics go (batch_norm_statistics). */
-typedef struct cm_normalization {
-    const float *gamma, *beta;
-    float eps, momentum;
-    float *running_mean, *running_var; /* NULL, NULL: left alone */
-    float *mean, *rstd, *scale, *shift;
-} cm_normalization;
-
 /* Writes what follows from the mean and the sum of squared differences of channel c, over `count`
  * values. */
 static inline void cm_normalize(const cm_normalization *to, ptrdiff_t c, double mean,

@@ -31,16 +31,15 @@ static image_result one_image(int classes, const float *logits, int label, doubl
     return (image_result){cm_log(sum) - ((double)logits[label] - max), largest == label};
 }
 
-void cm_softmax_cross_entropy(const cm_team *team, int batch, int classes, const float *logits,
-                              const uint8_t *labels, double *loss, int *correct, float *dlogits,
-                              void *workspace) {
-    image_result *results = workspace; /* [batch] */
+void cm_softmax_cross_entropy(const cm_team *team, const cm_softmax_cross_entropy_args *args) {
+    const int batch = args->batch, classes = args->classes;
+    image_result *results = args->workspace; /* [batch] */
     static_assert(sizeof *results <= 16, "cm_softmax_cross_entropy_workspace() gives 16 bytes");
     const cm_range range = cm_team_share(team, batch);
     for (ptrdiff_t i = range.begin; i < range.end; ++i) {
-        assert(labels[i] < classes);
-        results[i] = one_image(classes, logits + i * classes, labels[i], (double)batch,
-                               dlogits == NULL ? NULL : dlogits + i * classes);
+        assert(args->labels[i] < classes);
+        results[i] = one_image(classes, args->logits + i * classes, args->labels[i], (double)batch,
+                               args->dlogits == NULL ? NULL : args->dlogits + i * classes);
     }
     cm_team_barrier(team);
     if (team->index == 0) {
@@ -50,7 +49,7 @@ void cm_softmax_cross_entropy(const cm_team *team, int batch, int classes, const
             sum += results[i].loss;
             right += results[i].correct;
         }
-        *loss = sum / (double)batch;
-        *correct = right;
+        *args->loss = sum / (double)batch;
+        *args->correct = right;
     }
 }

@@ -149,9 +149,11 @@ static void join_moments(const cm_patches *p, double count, double *moments) {
 }
 
 /* Mean and variance of the n <= CM_JOIN_CHANNELS output channels from c. */
-static void channel_statistics(const cm_patches *p, const float *weight, const float *bias,
-                               const double *moments, ptrdiff_t c, int n, double *mean,
+static void channel_statistics(const cm_conv2d_batch_norm_statistics_args *args,
+                               const cm_patches *p, ptrdiff_t c, int n, double *mean,
                                double *variance) {
+    const float *weight = args->weight, *bias = args->bias;
+    const double *moments = args->moments;
     const ptrdiff_t channels = p->conv->out_channels;
     for (int k = 0; k < n; ++k) {
         mean[k] = 0.0;
@@ -177,32 +179,18 @@ static void channel_statistics(const cm_patches *p, const float *weight, const f
     }
 }
 
-void cm_conv2d_batch_norm_statistics(const cm_team *team, const cm_conv2d_shape *conv,
-                                     const cm_max_pool2d_shape *pool, const float *x,
-                                     const float *weight, const float *bias, const float *gamma,
-                                     const float *beta, float eps, float momentum,
-                                     float *running_mean, float *running_var, float *mean,
-                                     float *rstd, float *scale, float *shift, double *moments,
-                                     void *workspace) {
-    const cm_patches p = cm_patches_of(team, conv, pool, workspace);
-    const cm_normalization to = {.gamma = gamma,
-                                 .beta = beta,
-                                 .eps = eps,
-                                 .momentum = momentum,
-                                 .running_mean = running_mean,
-                                 .running_var = running_var,
-                                 .mean = mean,
-                                 .rstd = rstd,
-                                 .scale = scale,
-                                 .shift = shift};
+void cm_conv2d_batch_norm_statistics(const cm_team *team,
+                                     const cm_conv2d_batch_norm_statistics_args *args) {
+    const cm_conv2d_shape *conv = args->conv;
+    const cm_patches p = cm_patches_of(team, conv, args->pool, args->workspace);
     const double count = (double)conv->batch * (double)conv->out_height * (double)conv->out_width;
     const cm_range images = cm_team_share(team, conv->batch);
     for (ptrdiff_t image = images.begin; image < images.end; ++image) {
-        sum_image(&p, x, image);
+        sum_image(&p, args->x, image);
     }
     cm_team_barrier(team);
     if (team->index == 0) {
-        join_moments(&p, count, moments);
+        join_moments(&p, count, args->moments);
     }
     cm_team_barrier(team);
     const ptrdiff_t channels = conv->out_channels;
@@ -212,9 +200,9 @@ void cm_conv2d_batch_norm_statistics(const cm_team *team, const cm_conv2d_shape 
         const ptrdiff_t c = block * CM_JOIN_CHANNELS;
         const int n = channels - c < CM_JOIN_CHANNELS ? (int)(channels - c) : CM_JOIN_CHANNELS;
         double means[CM_JOIN_CHANNELS], variances[CM_JOIN_CHANNELS];
-        channel_statistics(&p, weight, bias, moments, c, n, means, variances);
+        channel_statistics(args, &p, c, n, means, variances);
         for (int k = 0; k < n; ++k) {
-            cm_normalize(&to, c + k, means[k], variances[k] * count, count);
+            cm_normalize(&args->to, c + k, means[k], variances[k] * count, count);
         }
     }
 }

@@ -64,21 +64,21 @@ typedef struct forward_task {
 } forward_task;
 
 /* Weights with the batch norm folded in, then the bias; channels beyond the last are 0. */
-static void fold(const cm_patches *p, const float *weight, const float *bias, const float *scale,
-                 const float *shift) {
+static void fold(const cm_conv2d_max_pool2d_forward_args *args, const cm_patches *p) {
+    const float *scale = args->scale;
     const ptrdiff_t channels = p->conv->out_channels, columns = (ptrdiff_t)p->layout.columns;
     float *folded = p->own + p->layout.folded;
     memset(folded, 0, (size_t)((p->patch + 1) * columns) * sizeof *folded);
     for (int t = 0; t < p->patch; ++t) {
         for (ptrdiff_t c = 0; c < channels; ++c) {
-            const float w = weight[t * channels + c];
+            const float w = args->weight[t * channels + c];
             folded[t * columns + c] = scale == NULL ? w : scale[c] * w;
         }
     }
     folded += p->patch * columns;
     for (ptrdiff_t c = 0; c < channels; ++c) {
-        const float b = bias == NULL ? 0.0F : bias[c];
-        folded[c] = scale == NULL ? b : fmaf(b, scale[c], shift[c]);
+        const float b = args->bias == NULL ? 0.0F : args->bias[c];
+        folded[c] = scale == NULL ? b : fmaf(b, scale[c], args->shift[c]);
     }
 }
 
@@ -203,21 +203,20 @@ static void forward_channels(const forward_task *task, ptrdiff_t begin, ptrdiff_
     }
 }
 
-void cm_conv2d_max_pool2d_forward(const cm_team *team, const cm_conv2d_shape *conv,
-                                  const cm_max_pool2d_shape *pool, const float *x,
-                                  const float *weight, const float *bias, const float *scale,
-                                  const float *shift, bool relu, float *y, uint16_t *argmax,
-                                  void *workspace) {
-    const cm_patches p = cm_patches_of(team, conv, pool, workspace);
+void cm_conv2d_max_pool2d_forward(const cm_team *team,
+                                  const cm_conv2d_max_pool2d_forward_args *args) {
+    const cm_conv2d_shape *conv = args->conv;
+    const cm_patches p = cm_patches_of(team, conv, args->pool, args->workspace);
     const ptrdiff_t channels = conv->out_channels;
     const ptrdiff_t blocks = (channels + TASK_CHANNELS - 1) / TASK_CHANNELS;
     cm_deal tasks = cm_team_deal(team, conv->batch * blocks);
-    forward_task task = {.patches = &p, .image = -1, .relu = relu, .y = y, .argmax = argmax};
-    fold(&p, weight, bias, scale, shift);
+    forward_task task = {
+        .patches = &p, .image = -1, .relu = args->relu, .y = args->y, .argmax = args->argmax};
+    fold(args, &p);
     for (ptrdiff_t i; (i = cm_deal_next(&tasks)) >= 0;) {
         if (i / blocks != task.image) {
             task.image = i / blocks;
-            read_image(&p, x, task.image);
+            read_image(&p, args->x, task.image);
         }
         const ptrdiff_t c = i % blocks * TASK_CHANNELS;
         forward_channels(&task, c, c + TASK_CHANNELS < channels ? c + TASK_CHANNELS : channels);
@@ -317,15 +316,10 @@ static void backward_channels(const backward_task *task, ptrdiff_t begin, ptrdif
     }
 }
 
-typedef struct gradients {
-    const float *weight, *rstd, *scale;
-    const double *moments; /* NULL: no batch norm */
-    float *dgamma, *dbeta, *dweight, *dbias;
-} gradients;
-
 /* S becomes the gradient behind a batch norm, for n channels from c: see kernels.h. */
-static void normalize_gradients(const cm_patches *p, const gradients *to, ptrdiff_t c, int n,
-                                double sum[][CM_JOIN_CHANNELS], const double *sum_g) {
+static void normalize_gradients(const cm_conv2d_max_pool2d_backward_args *to, const cm_patches *p,
+                                ptrdiff_t c, int n, double sum[][CM_JOIN_CHANNELS],
+                                const double *sum_g) {
     const ptrdiff_t channels = p->conv->out_channels;
     const int patch = p->patch;
     const float *weight = to->weight + c;
@@ -361,7 +355,8 @@ static void normalize_gradients(const cm_patches *p, const gradients *to, ptrdif
 }
 
 /* Joins the images' sums, in order, of n <= CM_JOIN_CHANNELS channels from c. */
-static void join_channels(const cm_patches *p, const gradients *to, ptrdiff_t c, int n) {
+static void join_channels(const cm_conv2d_max_pool2d_backward_args *to, const cm_patches *p,
+                          ptrdiff_t c, int n) {
     double sum[CM_MAX_PATCH + 1][CM_JOIN_CHANNELS] = {{0}};
     const ptrdiff_t channels = p->conv->out_channels;
     for (ptrdiff_t image = 0; image < p->conv->batch; ++image) {
@@ -373,7 +368,7 @@ static void join_channels(const cm_patches *p, const gradients *to, ptrdiff_t c,
         }
     }
     if (to->moments != NULL) {
-        normalize_gradients(p, to, c, n, sum, sum[p->patch]);
+        normalize_gradients(to, p, c, n, sum, sum[p->patch]);
         return;
     }
     for (int k = 0; k < n; ++k) {
@@ -384,29 +379,19 @@ static void join_channels(const cm_patches *p, const gradients *to, ptrdiff_t c,
     }
 }
 
-void cm_conv2d_max_pool2d_backward(const cm_team *team, const cm_conv2d_shape *conv,
-                                   const cm_max_pool2d_shape *pool, const float *x,
-                                   const float *weight, const float *dy, const float *y,
-                                   const uint16_t *argmax, const double *moments, const float *rstd,
-                                   const float *scale, float *dgamma, float *dbeta, float *dweight,
-                                   float *dbias, void *workspace) {
-    const cm_patches p = cm_patches_of(team, conv, pool, workspace);
-    const gradients to = {.weight = weight,
-                          .rstd = rstd,
-                          .scale = scale,
-                          .moments = moments,
-                          .dgamma = dgamma,
-                          .dbeta = dbeta,
-                          .dweight = dweight,
-                          .dbias = dbias};
+void cm_conv2d_max_pool2d_backward(const cm_team *team,
+                                   const cm_conv2d_max_pool2d_backward_args *args) {
+    const cm_conv2d_shape *conv = args->conv;
+    const cm_patches p = cm_patches_of(team, conv, args->pool, args->workspace);
     const ptrdiff_t channels = conv->out_channels;
     const ptrdiff_t blocks = (channels + TASK_CHANNELS - 1) / TASK_CHANNELS;
     cm_deal tasks = cm_team_deal(team, conv->batch * blocks);
-    backward_task task = {.patches = &p, .image = -1, .dy = dy, .y = y, .argmax = argmax};
+    backward_task task = {
+        .patches = &p, .image = -1, .dy = args->dy, .y = args->y, .argmax = args->argmax};
     for (ptrdiff_t i; (i = cm_deal_next(&tasks)) >= 0;) {
         if (i / blocks != task.image) {
             task.image = i / blocks;
-            read_image(&p, x, task.image);
+            read_image(&p, args->x, task.image);
         }
         const ptrdiff_t c = i % blocks * TASK_CHANNELS;
         backward_channels(&task, c, c + TASK_CHANNELS < channels ? c + TASK_CHANNELS : channels);
@@ -417,6 +402,6 @@ void cm_conv2d_max_pool2d_backward(const cm_team *team, const cm_conv2d_shape *c
     for (ptrdiff_t block = share.begin; block < share.end; ++block) {
         const ptrdiff_t c = block * CM_JOIN_CHANNELS;
         const ptrdiff_t left = channels - c;
-        join_channels(&p, &to, c, left < CM_JOIN_CHANNELS ? (int)left : CM_JOIN_CHANNELS);
+        join_channels(args, &p, c, left < CM_JOIN_CHANNELS ? (int)left : CM_JOIN_CHANNELS);
     }
 }

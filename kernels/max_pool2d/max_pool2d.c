@@ -2,17 +2,8 @@
 #include "kernels/max_pool2d/scatter.h"
 #include "kernels/simd/vectors.h"
 
-typedef struct forward_arguments {
-    const cm_max_pool2d_shape *shape;
-    const float *x, *scale, *shift;
-    bool relu;
-    float *y;
-    uint16_t *argmax;
-    float *x_at_max;
-} forward_arguments;
-
 /* One vector of one window. `from`: its first element in x; `to`: its output. */
-CM_ALWAYS_INLINE void forward_window(const forward_arguments *a, bool affine, bool record,
+CM_ALWAYS_INLINE void forward_window(const cm_max_pool2d_forward_args *a, bool affine, bool record,
                                      ptrdiff_t from, ptrdiff_t to, ptrdiff_t channel, int n) {
     const cm_max_pool2d_shape *shape = a->shape;
     const ptrdiff_t channels = shape->channels;
@@ -46,8 +37,8 @@ CM_ALWAYS_INLINE void forward_window(const forward_arguments *a, bool affine, bo
     }
 }
 
-CM_ALWAYS_INLINE void forward_windows(const forward_arguments *a, cm_range range, bool affine,
-                                      bool record) {
+CM_ALWAYS_INLINE void forward_windows(const cm_max_pool2d_forward_args *a, cm_range range,
+                                      bool affine, bool record) {
     const cm_max_pool2d_shape *shape = a->shape;
     const ptrdiff_t channels = shape->channels;
     for (ptrdiff_t i = range.begin; i < range.end; ++i) {
@@ -65,21 +56,13 @@ CM_ALWAYS_INLINE void forward_windows(const forward_arguments *a, cm_range range
     }
 }
 
-void cm_max_pool2d_forward(const cm_team *team, const cm_max_pool2d_shape *shape, const float *x,
-                           const float *scale, const float *shift, bool relu, float *y,
-                           uint16_t *argmax, float *x_at_max) {
-    const forward_arguments a = {.shape = shape,
-                                 .x = x,
-                                 .scale = scale,
-                                 .shift = shift,
-                                 .relu = relu,
-                                 .y = y,
-                                 .argmax = argmax,
-                                 .x_at_max = x_at_max};
+void cm_max_pool2d_forward(const cm_team *team, const cm_max_pool2d_forward_args *args) {
+    const cm_max_pool2d_forward_args a = *args; /* a copy, which no store can change */
+    const cm_max_pool2d_shape *shape = a.shape;
     const cm_range range =
         cm_team_share(team, (ptrdiff_t)shape->batch * shape->out_height * shape->out_width);
-    const bool record = argmax != NULL || x_at_max != NULL;
-    if (scale != NULL) {
+    const bool record = a.argmax != NULL || a.x_at_max != NULL;
+    if (a.scale != NULL) {
         if (record) {
             forward_windows(&a, range, true, true);
         } else {

@@ -219,25 +219,66 @@ static void run_plain(const block *b) {
 
 /* ---- The kernels ---- */
 
+static cm_normalization normalization(const block *b) {
+    const outputs *o = &b->out;
+    return (cm_normalization){.gamma = b->gamma.f,
+                              .beta = b->beta.f,
+                              .eps = eps,
+                              .momentum = momentum,
+                              .running_mean = o->running_mean.f,
+                              .running_var = o->running_var.f,
+                              .mean = o->mean.f,
+                              .rstd = o->rstd.f,
+                              .scale = o->scale.f,
+                              .shift = o->shift.f};
+}
+
 static void run_fused(const cm_team *team, void *context) {
     const block *b = context;
     const cm_kernels *k = b->kernels;
     const outputs *o = &b->out;
     if (b->batch_norm) {
-        k->conv2d_batch_norm_statistics(team, &b->conv, &b->pool, b->x.f, b->weight.f, b->bias.f,
-                                        b->gamma.f, b->beta.f, eps, momentum, o->running_mean.f,
-                                        o->running_var.f, o->mean.f, o->rstd.f, o->scale.f,
-                                        o->shift.f, o->moments, b->workspace);
+        const cm_conv2d_batch_norm_statistics_args statistics = {.conv = &b->conv,
+                                                                 .pool = &b->pool,
+                                                                 .x = b->x.f,
+                                                                 .weight = b->weight.f,
+                                                                 .bias = b->bias.f,
+                                                                 .to = normalization(b),
+                                                                 .moments = o->moments,
+                                                                 .workspace = b->workspace};
+        k->conv2d_batch_norm_statistics(team, &statistics);
         cm_team_barrier(team);
     }
-    k->conv2d_max_pool2d_forward(
-        team, &b->conv, &b->pool, b->x.f, b->weight.f, b->bias.f, b->batch_norm ? o->scale.f : NULL,
-        b->batch_norm ? o->shift.f : NULL, b->relu, o->y.f, o->argmax, b->workspace);
+    const cm_conv2d_max_pool2d_forward_args forward = {.conv = &b->conv,
+                                                       .pool = &b->pool,
+                                                       .x = b->x.f,
+                                                       .weight = b->weight.f,
+                                                       .bias = b->bias.f,
+                                                       .scale = b->batch_norm ? o->scale.f : NULL,
+                                                       .shift = b->batch_norm ? o->shift.f : NULL,
+                                                       .relu = b->relu,
+                                                       .y = o->y.f,
+                                                       .argmax = o->argmax,
+                                                       .workspace = b->workspace};
+    k->conv2d_max_pool2d_forward(team, &forward);
     cm_team_barrier(team);
-    k->conv2d_max_pool2d_backward(team, &b->conv, &b->pool, b->x.f, b->weight.f, b->dy.f,
-                                  b->relu ? o->y.f : NULL, o->argmax,
-                                  b->batch_norm ? o->moments : NULL, o->rstd.f, o->scale.f,
-                                  o->dgamma.f, o->dbeta.f, o->dweight.f, o->dbias.f, b->workspace);
+    const cm_conv2d_max_pool2d_backward_args backward = {.conv = &b->conv,
+                                                         .pool = &b->pool,
+                                                         .x = b->x.f,
+                                                         .weight = b->weight.f,
+                                                         .dy = b->dy.f,
+                                                         .y = b->relu ? o->y.f : NULL,
+                                                         .argmax = o->argmax,
+                                                         .moments =
+                                                             b->batch_norm ? o->moments : NULL,
+                                                         .rstd = o->rstd.f,
+                                                         .scale = o->scale.f,
+                                                         .dgamma = o->dgamma.f,
+                                                         .dbeta = o->dbeta.f,
+                                                         .dweight = o->dweight.f,
+                                                         .dbias = o->dbias.f,
+                                                         .workspace = b->workspace};
+    k->conv2d_max_pool2d_backward(team, &backward);
 }
 
 /* The argmax of the fused way is kept: where two outputs are nearly equal, rounding decides. */
@@ -250,17 +291,35 @@ static void run_separate(const cm_team *team, void *context) {
     k->conv2d_forward(team, &b->conv, b->x.f, b->weight.f, b->bias.f, false, b->map.f, NULL,
                       b->workspace);
     if (b->batch_norm) {
-        k->batch_norm_statistics(team, &map, b->map.f, b->gamma.f, b->beta.f, eps, momentum,
-                                 o->running_mean.f, o->running_var.f, o->mean.f, o->rstd.f,
-                                 o->scale.f, o->shift.f, b->workspace);
+        const cm_batch_norm_statistics_args statistics = {
+            .shape = &map, .x = b->map.f, .to = normalization(b), .workspace = b->workspace};
+        k->batch_norm_statistics(team, &statistics);
     }
-    k->max_pool2d_forward(team, &b->pool, b->map.f, b->batch_norm ? o->scale.f : NULL,
-                          b->batch_norm ? o->shift.f : NULL, b->relu, o->y.f, own, b->x_at_max.f);
+    const cm_max_pool2d_forward_args forward = {.shape = &b->pool,
+                                                .x = b->map.f,
+                                                .scale = b->batch_norm ? o->scale.f : NULL,
+                                                .shift = b->batch_norm ? o->shift.f : NULL,
+                                                .relu = b->relu,
+                                                .y = o->y.f,
+                                                .argmax = own,
+                                                .x_at_max = b->x_at_max.f};
+    k->max_pool2d_forward(team, &forward);
     const float *y = b->relu ? o->y.f : NULL;
     if (b->batch_norm) {
-        k->batch_norm_max_pool2d_backward(team, &b->pool, b->dy.f, y, o->argmax, b->x_at_max.f,
-                                          b->map.f, o->mean.f, o->rstd.f, o->scale.f, o->dgamma.f,
-                                          o->dbeta.f, b->dmap.f, b->workspace);
+        const cm_batch_norm_max_pool2d_backward_args backward = {.shape = &b->pool,
+                                                                 .dy = b->dy.f,
+                                                                 .y = y,
+                                                                 .argmax = o->argmax,
+                                                                 .x_at_max = b->x_at_max.f,
+                                                                 .x = b->map.f,
+                                                                 .mean = o->mean.f,
+                                                                 .rstd = o->rstd.f,
+                                                                 .scale = o->scale.f,
+                                                                 .dgamma = o->dgamma.f,
+                                                                 .dbeta = o->dbeta.f,
+                                                                 .dx = b->dmap.f,
+                                                                 .workspace = b->workspace};
+        k->batch_norm_max_pool2d_backward(team, &backward);
     } else {
         k->max_pool2d_backward(team, &b->pool, b->dy.f, y, o->argmax, b->dmap.f);
     }
@@ -417,9 +476,21 @@ static void test_constant_channel(void **state) {
     double *moments = array_take(cm_patch_moments_count(&conv) * sizeof(double));
     void *workspace = array_take(cm_conv2d_max_pool2d_workspace(&conv, &pool, 1));
     float *rstd = out.f + CHANNELS;
-    cm_kernels_best()->conv2d_batch_norm_statistics(
-        &alone, &conv, &pool, x.f, weight.f, NULL, gamma.f, gamma.f, eps, momentum, NULL, NULL,
-        out.f, rstd, out.f + 2 * CHANNELS, out.f + 3 * CHANNELS, moments, workspace);
+    const cm_conv2d_batch_norm_statistics_args args = {.conv = &conv,
+                                                       .pool = &pool,
+                                                       .x = x.f,
+                                                       .weight = weight.f,
+                                                       .to = {.gamma = gamma.f,
+                                                              .beta = gamma.f,
+                                                              .eps = eps,
+                                                              .momentum = momentum,
+                                                              .mean = out.f,
+                                                              .rstd = rstd,
+                                                              .scale = out.f + 2 * CHANNELS,
+                                                              .shift = out.f + 3 * CHANNELS},
+                                                       .moments = moments,
+                                                       .workspace = workspace};
+    cm_kernels_best()->conv2d_batch_norm_statistics(&alone, &args);
     for (int k = 0; k < CHANNELS; ++k) {
         assert_true(fabs((double)rstd[k] - 1.0 / sqrt((double)eps)) < 1e-3);
     }

@@ -122,11 +122,10 @@ static void writes_input(const cm_team *team, size_t count, const float *dy, con
     }
 }
 
-static void forgets_argmax(const cm_team *team, const cm_max_pool2d_shape *shape, const float *x,
-                           const float *scale, const float *shift, bool relu, float *y,
-                           uint16_t *argmax, float *x_at_max) {
-    scalar()->max_pool2d_forward(team, shape, x, scale, shift, relu, y, NULL, x_at_max);
-    (void)argmax;
+static void forgets_argmax(const cm_team *team, const cm_max_pool2d_forward_args *args) {
+    cm_max_pool2d_forward_args others = *args;
+    others.argmax = NULL;
+    scalar()->max_pool2d_forward(team, &others);
 }
 
 /* A sum in another order: what vectorising along the reduction would do. */

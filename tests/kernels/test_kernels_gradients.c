@@ -171,18 +171,56 @@ static void batch_norm_gradients(const cm_kernels *kernels, cm_map_shape map,
                 dx = array_empty(inputs), x_at_max = array_empty(outputs);
     uint16_t *argmax = array_take(outputs * sizeof *argmax);
     void *workspace = array_take(cm_batch_norm_workspace(&map));
-    kernels->batch_norm_statistics(&alone, &map, l.x.f, l.gamma.f, l.beta.f, 1e-5F, 0.1F, NULL,
-                                   NULL, mean.f, rstd.f, scale.f, shift.f, workspace);
+    const cm_batch_norm_statistics_args statistics = {.shape = &map,
+                                                      .x = l.x.f,
+                                                      .to = {.gamma = l.gamma.f,
+                                                             .beta = l.beta.f,
+                                                             .eps = 1e-5F,
+                                                             .momentum = 0.1F,
+                                                             .mean = mean.f,
+                                                             .rstd = rstd.f,
+                                                             .scale = scale.f,
+                                                             .shift = shift.f},
+                                                      .workspace = workspace};
+    kernels->batch_norm_statistics(&alone, &statistics);
     if (pool == NULL) {
         kernels->batch_norm_forward(&alone, &map, l.x.f, scale.f, shift.f, true, l.y.f);
-        kernels->batch_norm_backward(&alone, &map, l.dy.f, l.y.f, l.x.f, mean.f, rstd.f, scale.f,
-                                     dgamma.f, dbeta.f, dx.f, workspace);
+        const cm_batch_norm_backward_args args = {.shape = &map,
+                                                  .dy = l.dy.f,
+                                                  .y = l.y.f,
+                                                  .x = l.x.f,
+                                                  .mean = mean.f,
+                                                  .rstd = rstd.f,
+                                                  .scale = scale.f,
+                                                  .dgamma = dgamma.f,
+                                                  .dbeta = dbeta.f,
+                                                  .dx = dx.f,
+                                                  .workspace = workspace};
+        kernels->batch_norm_backward(&alone, &args);
     } else {
-        kernels->max_pool2d_forward(&alone, pool, l.x.f, scale.f, shift.f, true, l.y.f, argmax,
-                                    x_at_max.f);
-        kernels->batch_norm_max_pool2d_backward(&alone, pool, l.dy.f, l.y.f, argmax, x_at_max.f,
-                                                l.x.f, mean.f, rstd.f, scale.f, dgamma.f, dbeta.f,
-                                                dx.f, workspace);
+        const cm_max_pool2d_forward_args forward = {.shape = pool,
+                                                    .x = l.x.f,
+                                                    .scale = scale.f,
+                                                    .shift = shift.f,
+                                                    .relu = true,
+                                                    .y = l.y.f,
+                                                    .argmax = argmax,
+                                                    .x_at_max = x_at_max.f};
+        kernels->max_pool2d_forward(&alone, &forward);
+        const cm_batch_norm_max_pool2d_backward_args backward = {.shape = pool,
+                                                                 .dy = l.dy.f,
+                                                                 .y = l.y.f,
+                                                                 .argmax = argmax,
+                                                                 .x_at_max = x_at_max.f,
+                                                                 .x = l.x.f,
+                                                                 .mean = mean.f,
+                                                                 .rstd = rstd.f,
+                                                                 .scale = scale.f,
+                                                                 .dgamma = dgamma.f,
+                                                                 .dbeta = dbeta.f,
+                                                                 .dx = dx.f,
+                                                                 .workspace = workspace};
+        kernels->batch_norm_max_pool2d_backward(&alone, &backward);
     }
     check("dx", loss_of_batch_norm, &l, l.x, dx);
     check("dgamma", loss_of_batch_norm, &l, l.gamma, dgamma);
@@ -248,13 +286,16 @@ static void test_max_pool2d(const cm_kernels *kernels) {
                              .y = array_empty(outputs)};
         const array dx = array_empty(l.x.count), rectified = array_empty(l.x.count);
         uint16_t *argmax = array_take(outputs * sizeof *argmax);
-        kernels->max_pool2d_forward(&alone, &s, l.x.f, NULL, NULL, true, l.y.f, argmax, NULL);
+        cm_max_pool2d_forward_args forward = {
+            .shape = &s, .x = l.x.f, .relu = true, .y = l.y.f, .argmax = argmax};
+        kernels->max_pool2d_forward(&alone, &forward);
         kernels->max_pool2d_backward(&alone, &s, l.dy.f, l.y.f, argmax, dx.f);
         check("fused dx", loss_of_max_pool2d, &l, l.x, dx);
 
         kernels->relu_forward(&alone, l.x.count, l.x.f, rectified.f);
-        kernels->max_pool2d_forward(&alone, &s, rectified.f, NULL, NULL, false, l.y.f, argmax,
-                                    NULL);
+        forward.x = rectified.f;
+        forward.relu = false;
+        kernels->max_pool2d_forward(&alone, &forward);
         kernels->max_pool2d_backward(&alone, &s, l.dy.f, NULL, argmax, dx.f);
         kernels->relu_backward(&alone, l.x.count, dx.f, rectified.f, dx.f);
         check("dx", loss_of_max_pool2d, &l, l.x, dx);
@@ -286,8 +327,16 @@ static void test_softmax(const cm_kernels *kernels) {
     const array dlogits = array_empty(50);
     double loss;
     int correct;
-    kernels->softmax_cross_entropy(&alone, l.batch, l.classes, l.logits.f, labels, &loss, &correct,
-                                   dlogits.f, array_take(cm_softmax_cross_entropy_workspace(5)));
+    const cm_softmax_cross_entropy_args args = {
+        .batch = l.batch,
+        .classes = l.classes,
+        .logits = l.logits.f,
+        .labels = labels,
+        .loss = &loss,
+        .correct = &correct,
+        .dlogits = dlogits.f,
+        .workspace = array_take(cm_softmax_cross_entropy_workspace(5))};
+    kernels->softmax_cross_entropy(&alone, &args);
     check("dlogits", loss_of_logits, &l, l.logits, dlogits);
 }
 

@@ -52,14 +52,33 @@ static void batch_norm_passes(const cm_kernels *kernels, const cm_map_shape *s) 
         running_var.f[c] = fabsf(running_var.f[c]) + 0.01F;
     }
     array_adopt(running_var);
-    kernels->batch_norm_inference(&alone, s->channels, gamma.f, beta.f, 1e-5F, running_mean.f,
-                                  running_var.f, scale.f, shift.f);
+    const cm_batch_norm_inference_args inference = {.channels = s->channels,
+                                                    .gamma = gamma.f,
+                                                    .beta = beta.f,
+                                                    .eps = 1e-5F,
+                                                    .running_mean = running_mean.f,
+                                                    .running_var = running_var.f,
+                                                    .scale = scale.f,
+                                                    .shift = shift.f};
+    kernels->batch_norm_inference(&alone, &inference);
     ref_batch_norm_inference(s->channels, gamma.d, beta.d, 1e-5, running_mean.d, running_var.d,
                              scale.d, shift.d);
     array_compare("inference scale", scale, CM_BOUND);
     array_compare("inference shift", shift, CM_BOUND);
-    kernels->batch_norm_statistics(&alone, s, x.f, gamma.f, beta.f, 1e-5F, 0.1F, running_mean.f,
-                                   running_var.f, mean.f, rstd.f, scale.f, shift.f, workspace);
+    const cm_batch_norm_statistics_args statistics = {.shape = s,
+                                                      .x = x.f,
+                                                      .to = {.gamma = gamma.f,
+                                                             .beta = beta.f,
+                                                             .eps = 1e-5F,
+                                                             .momentum = 0.1F,
+                                                             .running_mean = running_mean.f,
+                                                             .running_var = running_var.f,
+                                                             .mean = mean.f,
+                                                             .rstd = rstd.f,
+                                                             .scale = scale.f,
+                                                             .shift = shift.f},
+                                                      .workspace = workspace};
+    kernels->batch_norm_statistics(&alone, &statistics);
     ref_batch_norm_statistics(s, x.d, gamma.d, beta.d, 1e-5, 0.1, running_mean.d, running_var.d,
                               mean.d, rstd.d, scale.d, shift.d);
     const array *const made[] = {&running_mean, &running_var, &mean, &rstd, &scale, &shift};
@@ -72,8 +91,18 @@ static void batch_norm_passes(const cm_kernels *kernels, const cm_map_shape *s) 
     array_compare("batch norm y", y, CM_BOUND);
     array_adopt(y);
     for (int relu = 0; relu < 2; ++relu) {
-        kernels->batch_norm_backward(&alone, s, dy.f, relu ? y.f : NULL, x.f, mean.f, rstd.f,
-                                     scale.f, dgamma.f, dbeta.f, dx.f, workspace);
+        const cm_batch_norm_backward_args backward = {.shape = s,
+                                                      .dy = dy.f,
+                                                      .y = relu ? y.f : NULL,
+                                                      .x = x.f,
+                                                      .mean = mean.f,
+                                                      .rstd = rstd.f,
+                                                      .scale = scale.f,
+                                                      .dgamma = dgamma.f,
+                                                      .dbeta = dbeta.f,
+                                                      .dx = dx.f,
+                                                      .workspace = workspace};
+        kernels->batch_norm_backward(&alone, &backward);
         ref_batch_norm_backward(s, dy.d, relu ? y.d : NULL, x.d, mean.d, rstd.d, scale.d, dgamma.d,
                                 dbeta.d, dx.d);
         array_compare("batch norm dgamma", dgamma, CM_BOUND);
@@ -81,6 +110,19 @@ static void batch_norm_passes(const cm_kernels *kernels, const cm_map_shape *s) 
         array_compare("batch norm dx", dx, CM_BOUND);
     }
     arrays_free();
+}
+
+/* Without running statistics. */
+static cm_normalization batch_statistics(array gamma, array beta, array mean, array rstd,
+                                         array scale, array shift) {
+    return (cm_normalization){.gamma = gamma.f,
+                              .beta = beta.f,
+                              .eps = 1e-5F,
+                              .momentum = 0.1F,
+                              .mean = mean.f,
+                              .rstd = rstd.f,
+                              .scale = scale.f,
+                              .shift = shift.f};
 }
 
 /* The affine step alone is exact on integers, and so are means over a power of two. */
@@ -96,9 +138,12 @@ static void batch_norm_integers(const cm_kernels *kernels) {
         ref_batch_norm_forward(&s, x.d, a.d, b.d, relu != 0, y.d);
         array_compare("batch norm y", y, 0.0);
     }
-    kernels->batch_norm_statistics(&alone, &s, x.f, a.f, b.f, 1e-5F, 0.1F, NULL, NULL, mean.f,
-                                   rstd.f, scale.f, shift.f,
-                                   array_take(cm_batch_norm_workspace(&s)));
+    const cm_batch_norm_statistics_args args = {
+        .shape = &s,
+        .x = x.f,
+        .to = batch_statistics(a, b, mean, rstd, scale, shift),
+        .workspace = array_take(cm_batch_norm_workspace(&s))};
+    kernels->batch_norm_statistics(&alone, &args);
     ref_batch_norm_statistics(&s, x.d, a.d, b.d, 1e-5, 0.1, NULL, NULL, mean.d, rstd.d, scale.d,
                               shift.d);
     array_compare("batch norm mean", mean, 0.0);
@@ -131,9 +176,12 @@ static void batch_norm_of_large_means(void **state) {
         x.f[i] += 1000.0F;
     }
     array_adopt(x);
-    cm_kernels_best()->batch_norm_statistics(&alone, &s, x.f, one.f, one.f, 1e-5F, 0.1F, NULL, NULL,
-                                             mean.f, rstd.f, scale.f, shift.f,
-                                             array_take(cm_batch_norm_workspace(&s)));
+    const cm_batch_norm_statistics_args args = {
+        .shape = &s,
+        .x = x.f,
+        .to = batch_statistics(one, one, mean, rstd, scale, shift),
+        .workspace = array_take(cm_batch_norm_workspace(&s))};
+    cm_kernels_best()->batch_norm_statistics(&alone, &args);
     ref_batch_norm_statistics(&s, x.d, one.d, one.d, 1e-5, 0.1, NULL, NULL, mean.d, rstd.d, scale.d,
                               shift.d);
     array_compare("mean", mean, 1e-6);
@@ -194,8 +242,15 @@ static void max_pool2d_passes(const cm_kernels *kernels, const cm_max_pool2d_sha
                 dx = array_empty(x.count);
     uint16_t *argmax = array_take(dy.count * sizeof *argmax),
              *expected = array_take(dy.count * sizeof *argmax);
-    kernels->max_pool2d_forward(&alone, s, x.f, affine ? scale.f : NULL, affine ? shift.f : NULL,
-                                relu, y.f, argmax, x_at_max.f);
+    cm_max_pool2d_forward_args forward = {.shape = s,
+                                          .x = x.f,
+                                          .scale = affine ? scale.f : NULL,
+                                          .shift = affine ? shift.f : NULL,
+                                          .relu = relu,
+                                          .y = y.f,
+                                          .argmax = argmax,
+                                          .x_at_max = x_at_max.f};
+    kernels->max_pool2d_forward(&alone, &forward);
     ref_max_pool2d_forward(s, x.d, affine ? scale.d : NULL, affine ? shift.d : NULL, relu, y.d,
                            expected, x_at_max.d);
     array_compare("max pool y", y, bound_of(kind));
@@ -207,8 +262,10 @@ static void max_pool2d_passes(const cm_kernels *kernels, const cm_max_pool2d_sha
     array_compare("max pool dx", dx, bound_of(kind));
     /* Without what only training wants: the same y. */
     const array again = array_empty(y.count);
-    kernels->max_pool2d_forward(&alone, s, x.f, affine ? scale.f : NULL, affine ? shift.f : NULL,
-                                relu, again.f, NULL, NULL);
+    forward.y = again.f;
+    forward.argmax = NULL;
+    forward.x_at_max = NULL;
+    kernels->max_pool2d_forward(&alone, &forward);
     assert_memory_equal(again.f, y.f, y.count * sizeof *y.f);
     arrays_free();
 }
@@ -245,17 +302,39 @@ static void test_fused_backward(const cm_kernels *kernels, data_kind kind) {
         const array y = array_empty(dy.count), x_at_max = array_empty(dy.count);
         uint16_t *argmax = array_take(dy.count * sizeof *argmax);
         void *workspace = array_take(cm_batch_norm_workspace(&map));
-        kernels->batch_norm_statistics(&alone, &map, x.f, one.f, one.f, 1e-5F, 0.1F, NULL, NULL,
-                                       mean.f, rstd.f, scale.f, shift.f, workspace);
-        kernels->max_pool2d_forward(&alone, &s, x.f, scale.f, shift.f, true, y.f, argmax,
-                                    x_at_max.f);
+        const cm_batch_norm_statistics_args statistics = {
+            .shape = &map,
+            .x = x.f,
+            .to = batch_statistics(one, one, mean, rstd, scale, shift),
+            .workspace = workspace};
+        kernels->batch_norm_statistics(&alone, &statistics);
+        const cm_max_pool2d_forward_args forward = {.shape = &s,
+                                                    .x = x.f,
+                                                    .scale = scale.f,
+                                                    .shift = shift.f,
+                                                    .relu = true,
+                                                    .y = y.f,
+                                                    .argmax = argmax,
+                                                    .x_at_max = x_at_max.f};
+        kernels->max_pool2d_forward(&alone, &forward);
         const array *const made[] = {&mean, &rstd, &scale, &y};
         for (size_t j = 0; j < CM_COUNT(made); ++j) {
             array_adopt(*made[j]);
         }
-        kernels->batch_norm_max_pool2d_backward(&alone, &s, dy.f, y.f, argmax, x_at_max.f, x.f,
-                                                mean.f, rstd.f, scale.f, dgamma.f, dbeta.f, dx.f,
-                                                workspace);
+        const cm_batch_norm_max_pool2d_backward_args backward = {.shape = &s,
+                                                                 .dy = dy.f,
+                                                                 .y = y.f,
+                                                                 .argmax = argmax,
+                                                                 .x_at_max = x_at_max.f,
+                                                                 .x = x.f,
+                                                                 .mean = mean.f,
+                                                                 .rstd = rstd.f,
+                                                                 .scale = scale.f,
+                                                                 .dgamma = dgamma.f,
+                                                                 .dbeta = dbeta.f,
+                                                                 .dx = dx.f,
+                                                                 .workspace = workspace};
+        kernels->batch_norm_max_pool2d_backward(&alone, &backward);
         ref_max_pool2d_backward(&s, dy.d, y.d, argmax, scattered.d);
         ref_batch_norm_backward(&map, scattered.d, NULL, x.d, mean.d, rstd.d, scale.d, dgamma.d,
                                 dbeta.d, dx.d);
@@ -311,8 +390,16 @@ static void test_loss(const cm_kernels *kernels, data_kind kind) {
         }
         double loss, expected_loss;
         int correct, expected_correct;
-        kernels->softmax_cross_entropy(&alone, batch, classes, z.f, labels, &loss, &correct, dz.f,
-                                       array_take(cm_softmax_cross_entropy_workspace(batch)));
+        const cm_softmax_cross_entropy_args args = {
+            .batch = batch,
+            .classes = classes,
+            .logits = z.f,
+            .labels = labels,
+            .loss = &loss,
+            .correct = &correct,
+            .dlogits = dz.f,
+            .workspace = array_take(cm_softmax_cross_entropy_workspace(batch))};
+        kernels->softmax_cross_entropy(&alone, &args);
         ref_softmax_cross_entropy(batch, classes, z.d, labels, &expected_loss, &expected_correct,
                                   dz.d);
         assert_true(fabs(loss - expected_loss) <= 1e-14 * fmax(1.0, expected_loss));

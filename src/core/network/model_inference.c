@@ -9,11 +9,16 @@ static void prepare_stage(const cm_team *team, const cm_step *step, const cm_sta
     const cm_model *model = step->model;
     const cm_kernels *kernels = model->kernels;
     if (stage->batch_norm_layer >= 0) {
-        kernels->batch_norm_inference(
-            team, stage->map.channels, model->parameters + stage->gamma,
-            model->parameters + stage->beta, CM_BATCH_NORM_EPS,
-            model->statistics + stage->running_mean, model->statistics + stage->running_var,
-            cm_step_array(step, stage->scale), cm_step_array(step, stage->shift));
+        const cm_batch_norm_inference_args args = {
+            .channels = stage->map.channels,
+            .gamma = model->parameters + stage->gamma,
+            .beta = model->parameters + stage->beta,
+            .eps = CM_BATCH_NORM_EPS,
+            .running_mean = model->statistics + stage->running_mean,
+            .running_var = model->statistics + stage->running_var,
+            .scale = cm_step_array(step, stage->scale),
+            .shift = cm_step_array(step, stage->shift)};
+        kernels->batch_norm_inference(team, &args);
     }
     if (stage->kind == CM_STAGE_CONV2D) {
         kernels->conv2d_pack(team, &stage->conv, model->parameters + stage->weight,
@@ -40,14 +45,26 @@ static const float *run_stage(const cm_team *team, const cm_step *step, const cm
                                   model->parameters + stage->bias, scale, shift, stage->relu, out,
                                   workspace);
         return out;
-    case CM_STAGE_CONV2D_MAX_POOL2D:
-        kernels->conv2d_max_pool2d_forward(team, &conv, &pool, x, model->parameters + stage->weight,
-                                           model->parameters + stage->bias, scale, shift,
-                                           stage->relu, out, NULL, workspace);
+    case CM_STAGE_CONV2D_MAX_POOL2D: {
+        const cm_conv2d_max_pool2d_forward_args args = {.conv = &conv,
+                                                        .pool = &pool,
+                                                        .x = x,
+                                                        .weight = model->parameters + stage->weight,
+                                                        .bias = model->parameters + stage->bias,
+                                                        .scale = scale,
+                                                        .shift = shift,
+                                                        .relu = stage->relu,
+                                                        .y = out,
+                                                        .workspace = workspace};
+        kernels->conv2d_max_pool2d_forward(team, &args);
         return out;
-    case CM_STAGE_MAX_POOL2D:
-        kernels->max_pool2d_forward(team, &pool, x, scale, shift, stage->relu, out, NULL, NULL);
+    }
+    case CM_STAGE_MAX_POOL2D: {
+        const cm_max_pool2d_forward_args args = {
+            .shape = &pool, .x = x, .scale = scale, .shift = shift, .relu = stage->relu, .y = out};
+        kernels->max_pool2d_forward(team, &args);
         return out;
+    }
     case CM_STAGE_BATCH_NORM:
         kernels->batch_norm_forward(team, &map, x, scale, shift, stage->relu, out);
         return out;
@@ -108,9 +125,14 @@ static void step_body(const cm_team *team, void *context) {
     }
     cm_trace_task(team, cm_model_task(CM_PASS_LOSS, 0));
     if (step->labels != NULL) {
-        model->kernels->softmax_cross_entropy(
-            team, step->batch, model->network->classes, cm_step_array(step, plan->logits),
-            step->labels, &step->loss, &step->correct, NULL, cm_step_workspace(step));
+        const cm_softmax_cross_entropy_args args = {.batch = step->batch,
+                                                    .classes = model->network->classes,
+                                                    .logits = cm_step_array(step, plan->logits),
+                                                    .labels = step->labels,
+                                                    .loss = &step->loss,
+                                                    .correct = &step->correct,
+                                                    .workspace = cm_step_workspace(step)};
+        model->kernels->softmax_cross_entropy(team, &args);
     }
     cm_trace_phase(team, CM_PHASE_BARRIER); /* of the parallel region's end */
 }

@@ -19,29 +19,36 @@ static void forward_coefficients(const cm_team *team, const cm_step *step, const
     const cm_model *model = step->model;
     const cm_kernels *kernels = model->kernels;
     const cm_map_shape shape = cm_stage_map(stage, step->batch);
-    const float *gamma = model->parameters + stage->gamma;
-    const float *beta = model->parameters + stage->beta;
-    float *running_mean = model->statistics + stage->running_mean;
-    float *running_var = model->statistics + stage->running_var;
-    float *mean = cm_step_array(step, stage->mean), *rstd = cm_step_array(step, stage->rstd);
-    float *scale = cm_step_array(step, stage->scale), *shift = cm_step_array(step, stage->shift);
-    void *workspace = cm_step_workspace(step);
-    if (step->optimizer == NULL) { /* the model stays as it is */
-        running_mean = NULL;
-        running_var = NULL;
-    }
+    const bool update = step->optimizer != NULL; /* else the model stays as it is */
+    const cm_normalization to = {
+        .gamma = model->parameters + stage->gamma,
+        .beta = model->parameters + stage->beta,
+        .eps = CM_BATCH_NORM_EPS,
+        .momentum = batch_norm_momentum,
+        .running_mean = update ? model->statistics + stage->running_mean : NULL,
+        .running_var = update ? model->statistics + stage->running_var : NULL,
+        .mean = cm_step_array(step, stage->mean),
+        .rstd = cm_step_array(step, stage->rstd),
+        .scale = cm_step_array(step, stage->scale),
+        .shift = cm_step_array(step, stage->shift),
+    };
     if (stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
         const cm_conv2d_shape conv = cm_stage_conv(stage, step->batch);
         const cm_max_pool2d_shape pool = cm_stage_pool(stage, step->batch);
-        kernels->conv2d_batch_norm_statistics(
-            team, &conv, &pool, x, model->parameters + stage->weight,
-            model->parameters + stage->bias, gamma, beta, CM_BATCH_NORM_EPS, batch_norm_momentum,
-            running_mean, running_var, mean, rstd, scale, shift, cm_step_moments(step, stage),
-            workspace);
+        const cm_conv2d_batch_norm_statistics_args args = {.conv = &conv,
+                                                           .pool = &pool,
+                                                           .x = x,
+                                                           .weight =
+                                                               model->parameters + stage->weight,
+                                                           .bias = model->parameters + stage->bias,
+                                                           .to = to,
+                                                           .moments = cm_step_moments(step, stage),
+                                                           .workspace = cm_step_workspace(step)};
+        kernels->conv2d_batch_norm_statistics(team, &args);
     } else {
-        kernels->batch_norm_statistics(team, &shape, x, gamma, beta, CM_BATCH_NORM_EPS,
-                                       batch_norm_momentum, running_mean, running_var, mean, rstd,
-                                       scale, shift, workspace);
+        const cm_batch_norm_statistics_args args = {
+            .shape = &shape, .x = x, .to = to, .workspace = cm_step_workspace(step)};
+        kernels->batch_norm_statistics(team, &args);
     }
     cm_team_barrier(team);
 }
@@ -61,13 +68,28 @@ static void forward_max_pool2d(const cm_team *team, const cm_step *step, const c
     uint16_t *argmax = (uint16_t *)cm_step_array(step, stage->argmax);
     if (stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
         const cm_conv2d_shape conv = cm_stage_conv(stage, step->batch);
-        kernels->conv2d_max_pool2d_forward(team, &conv, &shape, x,
-                                           model->parameters + stage->weight,
-                                           model->parameters + stage->bias, scale, shift,
-                                           stage->relu, out, argmax, cm_step_workspace(step));
+        const cm_conv2d_max_pool2d_forward_args args = {.conv = &conv,
+                                                        .pool = &shape,
+                                                        .x = x,
+                                                        .weight = model->parameters + stage->weight,
+                                                        .bias = model->parameters + stage->bias,
+                                                        .scale = scale,
+                                                        .shift = shift,
+                                                        .relu = stage->relu,
+                                                        .y = out,
+                                                        .argmax = argmax,
+                                                        .workspace = cm_step_workspace(step)};
+        kernels->conv2d_max_pool2d_forward(team, &args);
     } else {
-        kernels->max_pool2d_forward(team, &shape, x, scale, shift, stage->relu, out, argmax,
-                                    cm_step_array(step, stage->x_at_max));
+        const cm_max_pool2d_forward_args args = {.shape = &shape,
+                                                 .x = x,
+                                                 .scale = scale,
+                                                 .shift = shift,
+                                                 .relu = stage->relu,
+                                                 .y = out,
+                                                 .argmax = argmax,
+                                                 .x_at_max = cm_step_array(step, stage->x_at_max)};
+        kernels->max_pool2d_forward(team, &args);
     }
 }
 
@@ -159,6 +181,26 @@ static void backward_conv2d(const cm_team *team, const cm_step *step, int index,
     }
 }
 
+static void backward_batch_norm(const cm_team *team, const cm_step *step, int index,
+                                const gradient *dy) {
+    const cm_model *model = step->model;
+    const cm_stage *stage = &step->program->plan.stages[index];
+    const cm_map_shape shape = cm_stage_map(stage, step->batch);
+    const cm_batch_norm_backward_args args = {.shape = &shape,
+                                              .dy = dy->now,
+                                              .y = stage->relu ? cm_step_array(step, stage->out)
+                                                               : NULL,
+                                              .x = stage_input(step, index),
+                                              .mean = cm_step_array(step, stage->mean),
+                                              .rstd = cm_step_array(step, stage->rstd),
+                                              .scale = cm_step_array(step, stage->scale),
+                                              .dgamma = model->gradients + stage->gamma,
+                                              .dbeta = model->gradients + stage->beta,
+                                              .dx = dy->now,
+                                              .workspace = cm_step_workspace(step)};
+    model->kernels->batch_norm_backward(team, &args);
+}
+
 static void backward_max_pool2d(const cm_team *team, const cm_step *step, int index, gradient *dy) {
     const cm_model *model = step->model;
     const cm_kernels *kernels = model->kernels;
@@ -167,12 +209,21 @@ static void backward_max_pool2d(const cm_team *team, const cm_step *step, int in
     const float *y = stage->relu ? cm_step_array(step, stage->out) : NULL;
     const uint16_t *argmax = (const uint16_t *)cm_step_array(step, stage->argmax);
     if (stage->batch_norm_layer >= 0) {
-        kernels->batch_norm_max_pool2d_backward(
-            team, &shape, dy->now, y, argmax, cm_step_array(step, stage->x_at_max),
-            stage_input(step, index), cm_step_array(step, stage->mean),
-            cm_step_array(step, stage->rstd), cm_step_array(step, stage->scale),
-            model->gradients + stage->gamma, model->gradients + stage->beta, dy->other,
-            cm_step_workspace(step));
+        const cm_batch_norm_max_pool2d_backward_args args = {
+            .shape = &shape,
+            .dy = dy->now,
+            .y = y,
+            .argmax = argmax,
+            .x_at_max = cm_step_array(step, stage->x_at_max),
+            .x = stage_input(step, index),
+            .mean = cm_step_array(step, stage->mean),
+            .rstd = cm_step_array(step, stage->rstd),
+            .scale = cm_step_array(step, stage->scale),
+            .dgamma = model->gradients + stage->gamma,
+            .dbeta = model->gradients + stage->beta,
+            .dx = dy->other,
+            .workspace = cm_step_workspace(step)};
+        kernels->batch_norm_max_pool2d_backward(team, &args);
     } else {
         kernels->max_pool2d_backward(team, &shape, dy->now, y, argmax, dy->other);
     }
@@ -186,13 +237,23 @@ static void backward_conv2d_max_pool2d(const cm_team *team, const cm_step *step,
     const cm_stage *stage = &step->program->plan.stages[index];
     const cm_conv2d_shape conv = cm_stage_conv(stage, step->batch);
     const cm_max_pool2d_shape pool = cm_stage_pool(stage, step->batch);
-    model->kernels->conv2d_max_pool2d_backward(
-        team, &conv, &pool, stage_input(step, index), model->parameters + stage->weight, dy->now,
-        stage->relu ? cm_step_array(step, stage->out) : NULL,
-        (const uint16_t *)cm_step_array(step, stage->argmax), cm_step_moments(step, stage),
-        cm_step_array(step, stage->rstd), cm_step_array(step, stage->scale),
-        model->gradients + stage->gamma, model->gradients + stage->beta,
-        model->gradients + stage->weight, model->gradients + stage->bias, cm_step_workspace(step));
+    const cm_conv2d_max_pool2d_backward_args args = {
+        .conv = &conv,
+        .pool = &pool,
+        .x = stage_input(step, index),
+        .weight = model->parameters + stage->weight,
+        .dy = dy->now,
+        .y = stage->relu ? cm_step_array(step, stage->out) : NULL,
+        .argmax = (const uint16_t *)cm_step_array(step, stage->argmax),
+        .moments = cm_step_moments(step, stage),
+        .rstd = cm_step_array(step, stage->rstd),
+        .scale = cm_step_array(step, stage->scale),
+        .dgamma = model->gradients + stage->gamma,
+        .dbeta = model->gradients + stage->beta,
+        .dweight = model->gradients + stage->weight,
+        .dbias = model->gradients + stage->bias,
+        .workspace = cm_step_workspace(step)};
+    model->kernels->conv2d_max_pool2d_backward(team, &args);
 }
 
 /* Turns the gradient of the stage's output into that of its input, and writes those of its
@@ -213,12 +274,7 @@ static void backward_stage(const cm_team *team, const cm_step *step, int index, 
         backward_conv2d_max_pool2d(team, step, index, dy);
         return;
     case CM_STAGE_BATCH_NORM:
-        kernels->batch_norm_backward(
-            team, &map, dy->now, stage->relu ? cm_step_array(step, stage->out) : NULL,
-            stage_input(step, index), cm_step_array(step, stage->mean),
-            cm_step_array(step, stage->rstd), cm_step_array(step, stage->scale),
-            model->gradients + stage->gamma, model->gradients + stage->beta, dy->now,
-            cm_step_workspace(step));
+        backward_batch_norm(team, step, index, dy);
         return;
     case CM_STAGE_RELU:
         kernels->relu_backward(team, cm_map_count(&map), dy->now, cm_step_array(step, stage->out),
@@ -261,9 +317,15 @@ static void step_body(const cm_team *team, void *context) {
     }
     gradient dy = {cm_step_array(step, plan->dlogits), NULL};
     cm_trace_task(team, cm_model_task(CM_PASS_LOSS, 0));
-    model->kernels->softmax_cross_entropy(team, step->batch, model->network->classes, x,
-                                          step->labels, &step->loss, &step->correct, dy.now,
-                                          cm_step_workspace(step));
+    const cm_softmax_cross_entropy_args loss = {.batch = step->batch,
+                                                .classes = model->network->classes,
+                                                .logits = x,
+                                                .labels = step->labels,
+                                                .loss = &step->loss,
+                                                .correct = &step->correct,
+                                                .dlogits = dy.now,
+                                                .workspace = cm_step_workspace(step)};
+    model->kernels->softmax_cross_entropy(team, &loss);
     cm_team_barrier(team);
     dy.other = cm_step_array(step, plan->gradient[0]);
     for (int i = plan->stage_count - 1; i >= 0; --i) {

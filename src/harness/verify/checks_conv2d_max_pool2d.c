@@ -104,9 +104,24 @@ void cm_check_draw_conv2d_batch_norm_statistics(cm_check_case *c) {
 
 void cm_check_run_conv2d_batch_norm_statistics(const cm_kernels *kernels, const cm_team *team,
                                                const cm_check_case *c, void *const *a) {
-    kernels->conv2d_batch_norm_statistics(team, &c->conv, &c->pool, a[0], a[1], a[2], a[3], a[4],
-                                          c->eps, c->momentum, a[5], a[6], a[7], a[8], a[9], a[10],
-                                          a[11], a[12]);
+    const cm_conv2d_batch_norm_statistics_args args = {.conv = &c->conv,
+                                                       .pool = &c->pool,
+                                                       .x = a[0],
+                                                       .weight = a[1],
+                                                       .bias = a[2],
+                                                       .to = {.gamma = a[3],
+                                                              .beta = a[4],
+                                                              .eps = c->eps,
+                                                              .momentum = c->momentum,
+                                                              .running_mean = a[5],
+                                                              .running_var = a[6],
+                                                              .mean = a[7],
+                                                              .rstd = a[8],
+                                                              .scale = a[9],
+                                                              .shift = a[10]},
+                                                       .moments = a[11],
+                                                       .workspace = a[12]};
+    kernels->conv2d_batch_norm_statistics(team, &args);
 }
 
 void cm_check_draw_conv2d_max_pool2d_forward(cm_check_case *c) {
@@ -124,8 +139,18 @@ void cm_check_draw_conv2d_max_pool2d_forward(cm_check_case *c) {
 
 void cm_check_run_conv2d_max_pool2d_forward(const cm_kernels *kernels, const cm_team *team,
                                             const cm_check_case *c, void *const *a) {
-    kernels->conv2d_max_pool2d_forward(team, &c->conv, &c->pool, a[0], a[1], a[2], a[3], a[4],
-                                       c->relu, a[5], a[6], a[7]);
+    const cm_conv2d_max_pool2d_forward_args args = {.conv = &c->conv,
+                                                    .pool = &c->pool,
+                                                    .x = a[0],
+                                                    .weight = a[1],
+                                                    .bias = a[2],
+                                                    .scale = a[3],
+                                                    .shift = a[4],
+                                                    .relu = c->relu,
+                                                    .y = a[5],
+                                                    .argmax = a[6],
+                                                    .workspace = a[7]};
+    kernels->conv2d_max_pool2d_forward(team, &args);
 }
 
 void cm_check_draw_conv2d_max_pool2d_backward(cm_check_case *c) {
@@ -158,6 +183,20 @@ void cm_check_draw_conv2d_max_pool2d_backward(cm_check_case *c) {
 
 void cm_check_run_conv2d_max_pool2d_backward(const cm_kernels *kernels, const cm_team *team,
                                              const cm_check_case *c, void *const *a) {
-    kernels->conv2d_max_pool2d_backward(team, &c->conv, &c->pool, a[0], a[1], a[2], a[3], a[4],
-                                        a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12]);
+    const cm_conv2d_max_pool2d_backward_args args = {.conv = &c->conv,
+                                                     .pool = &c->pool,
+                                                     .x = a[0],
+                                                     .weight = a[1],
+                                                     .dy = a[2],
+                                                     .y = a[3],
+                                                     .argmax = a[4],
+                                                     .moments = a[5],
+                                                     .rstd = a[6],
+                                                     .scale = a[7],
+                                                     .dgamma = a[8],
+                                                     .dbeta = a[9],
+                                                     .dweight = a[10],
+                                                     .dbias = a[11],
+                                                     .workspace = a[12]};
+    kernels->conv2d_max_pool2d_backward(team, &args);
 }

@@ -66,8 +66,15 @@ void cm_check_draw_softmax_cross_entropy(cm_check_case *c) {
 
 void cm_check_run_softmax_cross_entropy(const cm_kernels *kernels, const cm_team *team,
                                         const cm_check_case *c, void *const *a) {
-    kernels->softmax_cross_entropy(team, c->map.batch, c->classes, a[0], a[1], a[2], a[3], a[4],
-                                   a[5]);
+    const cm_softmax_cross_entropy_args args = {.batch = c->map.batch,
+                                                .classes = c->classes,
+                                                .logits = a[0],
+                                                .labels = a[1],
+                                                .loss = a[2],
+                                                .correct = a[3],
+                                                .dlogits = a[4],
+                                                .workspace = a[5]};
+    kernels->softmax_cross_entropy(team, &args);
 }
 
 void cm_check_draw_adam(cm_check_case *c) {

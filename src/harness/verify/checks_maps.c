@@ -107,8 +107,20 @@ void cm_check_draw_batch_norm_statistics(cm_check_case *c) {
 
 void cm_check_run_batch_norm_statistics(const cm_kernels *kernels, const cm_team *team,
                                         const cm_check_case *c, void *const *a) {
-    kernels->batch_norm_statistics(team, &c->map, a[0], a[1], a[2], c->eps, c->momentum, a[3], a[4],
-                                   a[5], a[6], a[7], a[8], a[9]);
+    const cm_batch_norm_statistics_args args = {.shape = &c->map,
+                                                .x = a[0],
+                                                .to = {.gamma = a[1],
+                                                       .beta = a[2],
+                                                       .eps = c->eps,
+                                                       .momentum = c->momentum,
+                                                       .running_mean = a[3],
+                                                       .running_var = a[4],
+                                                       .mean = a[5],
+                                                       .rstd = a[6],
+                                                       .scale = a[7],
+                                                       .shift = a[8]},
+                                                .workspace = a[9]};
+    kernels->batch_norm_statistics(team, &args);
 }
 
 void cm_check_draw_batch_norm_inference(cm_check_case *c) {
@@ -125,8 +137,15 @@ void cm_check_draw_batch_norm_inference(cm_check_case *c) {
 
 void cm_check_run_batch_norm_inference(const cm_kernels *kernels, const cm_team *team,
                                        const cm_check_case *c, void *const *a) {
-    kernels->batch_norm_inference(team, c->map.channels, a[0], a[1], c->eps, a[2], a[3], a[4],
-                                  a[5]);
+    const cm_batch_norm_inference_args args = {.channels = c->map.channels,
+                                               .gamma = a[0],
+                                               .beta = a[1],
+                                               .eps = c->eps,
+                                               .running_mean = a[2],
+                                               .running_var = a[3],
+                                               .scale = a[4],
+                                               .shift = a[5]};
+    kernels->batch_norm_inference(team, &args);
 }
 
 void cm_check_draw_batch_norm_forward(cm_check_case *c) {
@@ -158,8 +177,18 @@ void cm_check_draw_batch_norm_backward(cm_check_case *c) {
 
 void cm_check_run_batch_norm_backward(const cm_kernels *kernels, const cm_team *team,
                                       const cm_check_case *c, void *const *a) {
-    kernels->batch_norm_backward(team, &c->map, a[0], a[2], a[3], a[4], a[5], a[6], a[7], a[8],
-                                 a[1], a[9]);
+    const cm_batch_norm_backward_args args = {.shape = &c->map,
+                                              .dy = a[0],
+                                              .y = a[2],
+                                              .x = a[3],
+                                              .mean = a[4],
+                                              .rstd = a[5],
+                                              .scale = a[6],
+                                              .dgamma = a[7],
+                                              .dbeta = a[8],
+                                              .dx = a[1],
+                                              .workspace = a[9]};
+    kernels->batch_norm_backward(team, &args);
 }
 
 void cm_check_draw_max_pool2d_forward(cm_check_case *c) {
@@ -178,7 +207,15 @@ void cm_check_draw_max_pool2d_forward(cm_check_case *c) {
 
 void cm_check_run_max_pool2d_forward(const cm_kernels *kernels, const cm_team *team,
                                      const cm_check_case *c, void *const *a) {
-    kernels->max_pool2d_forward(team, &c->pool, a[0], a[1], a[2], c->relu, a[3], a[4], a[5]);
+    const cm_max_pool2d_forward_args args = {.shape = &c->pool,
+                                             .x = a[0],
+                                             .scale = a[1],
+                                             .shift = a[2],
+                                             .relu = c->relu,
+                                             .y = a[3],
+                                             .argmax = a[4],
+                                             .x_at_max = a[5]};
+    kernels->max_pool2d_forward(team, &args);
 }
 
 static void add_argmax(cm_check_case *c) {
@@ -222,6 +259,18 @@ void cm_check_draw_batch_norm_max_pool2d_backward(cm_check_case *c) {
 
 void cm_check_run_batch_norm_max_pool2d_backward(const cm_kernels *kernels, const cm_team *team,
                                                  const cm_check_case *c, void *const *a) {
-    kernels->batch_norm_max_pool2d_backward(team, &c->pool, a[0], a[1], a[2], a[3], a[4], a[5],
-                                            a[6], a[7], a[8], a[9], a[10], a[11]);
+    const cm_batch_norm_max_pool2d_backward_args args = {.shape = &c->pool,
+                                                         .dy = a[0],
+                                                         .y = a[1],
+                                                         .argmax = a[2],
+                                                         .x_at_max = a[3],
+                                                         .x = a[4],
+                                                         .mean = a[5],
+                                                         .rstd = a[6],
+                                                         .scale = a[7],
+                                                         .dgamma = a[8],
+                                                         .dbeta = a[9],
+                                                         .dx = a[10],
+                                                         .workspace = a[11]};
+    kernels->batch_norm_max_pool2d_backward(team, &args);
 }
