@@ -94,6 +94,9 @@ static void draw(const bench_job *job, int threads, cm_check_case *c) {
     c->data = CM_CHECK_REALS;
     c->threads = threads;
     c->conv = job->shape.conv;
+    if (convolves(job->shape.operation)) {
+        c->conv_plan = cm_conv2d_plan_of(&c->conv, c->threads);
+    }
     c->pool = job->shape.pool;
     c->map = job->shape.map;
     c->count = job->shape.count;

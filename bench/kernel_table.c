@@ -37,7 +37,7 @@ static size_t pooled_count(const cm_max_pool2d_shape *s) {
 }
 
 static void conv2d_scratch(cm_check_case *c) {
-    scratch(c, "workspace", cm_conv2d_workspace(&c->conv, c->threads));
+    scratch(c, "workspace", c->conv_plan.workspace);
 }
 
 static void add_conv2d_forward(cm_check_case *c) {
@@ -56,7 +56,7 @@ static void add_conv2d_inference(cm_check_case *c) {
     input(c, "scale", channels);
     input(c, "shift", channels);
     output(c, "y", y_count(&c->conv));
-    scratch(c, "packed", cm_conv2d_packed(&c->conv));
+    scratch(c, "packed", c->conv_plan.packed);
     conv2d_scratch(c);
 }
 
@@ -278,15 +278,9 @@ static void add_adam(cm_check_case *c) {
     not_negative(c, "v", CM_CHECK_IN_OUT, c->count);
 }
 
-/* conv2d_inference with the weights packed beforehand: packing is a kernel of its own. */
-static void run_inference(const cm_kernels *kernels, const cm_team *team, const cm_check_case *c,
-                          void *const *a) {
-    kernels->conv2d_inference(team, &c->conv, a[0], a[6], a[2], a[3], a[4], c->relu, a[5], a[7]);
-}
-
 static void run_pack(const cm_kernels *kernels, const cm_team *team, const cm_check_case *c,
                      void *const *a) {
-    kernels->conv2d_pack(team, &c->conv, a[1], a[6]);
+    kernels->conv2d_pack(team, &c->conv_plan, a[1], a[6]);
 }
 
 /* ---- The table ---- */
@@ -296,8 +290,8 @@ static void run_pack(const cm_kernels *kernels, const cm_team *team, const cm_ch
 /* A new kernel is a new row here; each convolution row is measured with each algorithm. */
 static const bench_kernel table[] = {
     {BENCH_CONV2D, "forward", add_conv2d_forward, SAME(conv2d_forward), BENCH_ONE_PASS},
-    {BENCH_CONV2D, "inference", add_conv2d_inference, cm_check_run_conv2d_inference, run_inference,
-     BENCH_ONE_PASS},
+    {BENCH_CONV2D, "inference", add_conv2d_inference, cm_check_run_conv2d_inference,
+     cm_check_run_conv2d_packed, BENCH_ONE_PASS},
     {BENCH_CONV2D, "pack", add_conv2d_inference, cm_check_run_conv2d_pack, run_pack,
      BENCH_NO_FLOPS},
     {BENCH_CONV2D, "backward_data", add_conv2d_backward_data, SAME(conv2d_backward_data),

@@ -19,7 +19,7 @@ enum { THREADS = 2 };
 /* What every thread of the team is given. */
 typedef struct job {
     const cm_kernels *kernels;
-    const cm_conv2d_shape *shape;
+    const cm_conv2d_plan *plan;
     const float *x, *weight;
     float *y;
     void *workspace;
@@ -29,16 +29,17 @@ typedef struct job {
  * kernel computes the part of the outputs that this thread owns. */
 static void convolve(const cm_team *team, void *context) {
     const job *j = context;
-    /* No bias, no ReLU, nothing kept for a backward pass. */
-    j->kernels->conv2d_forward(team, j->shape, j->x, j->weight, NULL, false, j->y, NULL,
-                               j->workspace);
+    /* No bias, no ReLU, nothing kept for a backward pass: what is not named is NULL or false. */
+    const cm_conv2d_forward_args args = {
+        .plan = j->plan, .x = j->x, .weight = j->weight, .y = j->y, .workspace = j->workspace};
+    j->kernels->conv2d_forward(team, &args);
 }
 
 /* One output, computed as the contract in convmark/conv2d.h defines it: a chain of fused
  * multiply-adds over (r, s, c), from +0, without the elements that lie in the padding. y is
  * [n][p][q][k] and x is [n][h][w][c] (both NHWC), weight is [r][s][c][k] (RSCK). */
 static float output_at(const job *j, int index) {
-    const cm_conv2d_shape *s = j->shape;
+    const cm_conv2d_shape *s = &j->plan->shape;
     const int k = index % s->out_channels, position = index / s->out_channels;
     const int q = position % s->out_width, row = position / s->out_width;
     const int p = row % s->out_height, n = row / s->out_height;
@@ -100,7 +101,9 @@ int main(void) {
 
     float *x = allocate(inputs * sizeof *x), *weight = allocate(weights * sizeof *weight);
     float *y = allocate(outputs * sizeof *y);
-    void *workspace = allocate(cm_conv2d_workspace(&shape, THREADS)); /* shared by the team */
+    /* The plan is made once for the shape; every call of a kernel then reads it. */
+    const cm_conv2d_plan plan = cm_conv2d_plan_of(&shape, THREADS);
+    void *workspace = allocate(plan.workspace); /* shared by the team */
     int differences = 0;
     if (x == NULL || weight == NULL || y == NULL || workspace == NULL) {
         fprintf(stderr, "kernel: out of memory\n");
@@ -109,7 +112,7 @@ int main(void) {
     fill(x, inputs, 0);
     fill(weight, weights, 1);
 
-    job j = {cm_kernels_best(), &shape, x, weight, y, workspace};
+    job j = {cm_kernels_best(), &plan, x, weight, y, workspace};
     cm_team_run(THREADS, convolve, &j); /* returns when all threads are done */
 
     for (int i = 0; i < (int)outputs; ++i) {

@@ -65,65 +65,100 @@ typedef struct cm_conv2d_cost {
 
 cm_conv2d_cost cm_conv2d_cost_of(const cm_conv2d_shape *shape);
 
-/** Bytes of a convolution's weights as conv2d_pack() leaves them, for any instruction set. */
-size_t cm_conv2d_packed(const cm_conv2d_shape *shape);
+/**
+ * A convolution, planned: its shape, the memory that it needs, and what its algorithm derives from
+ * the shape. Made once by cm_conv2d_plan_of(); kernels only read it. It holds no pointers, is the
+ * same for every instruction set, and may be copied.
+ */
+typedef struct cm_conv2d_plan {
+    cm_conv2d_shape shape;
+    int threads;      /* the largest team that may run it */
+    size_t workspace; /* bytes of scratch memory that all passes share; grows with the batch */
+    size_t packed;    /* bytes that conv2d_pack() writes; the same for every batch */
+    size_t kept;      /* bytes that conv2d_forward() can keep for conv2d_backward(); 0: none */
+} cm_conv2d_plan;
 
-/** Bytes that conv2d_forward() can keep for conv2d_backward(); 0: its algorithm keeps nothing. */
-size_t cm_conv2d_kept(const cm_conv2d_shape *shape);
+/** Plans a shape that cm_conv2d_shape_init() has accepted, for teams of up to `threads` >= 1. */
+cm_conv2d_plan cm_conv2d_plan_of(const cm_conv2d_shape *shape, int threads);
 
-/** Scratch memory, in bytes, enough for all passes on any instruction set by up to `threads`. */
-size_t cm_conv2d_workspace(const cm_conv2d_shape *shape, int threads);
+/*
+ * The passes. In all of them x is [batch][height][width][in_channels], y and dy are
+ * [batch][out_height][out_width][out_channels], and weight and dweight are
+ * [kernel_h][kernel_w][in_channels][out_channels]. The sequences of operations are those of
+ * CM_CONV2D_DIRECT; the other algorithms compute the same sums in another way, with an error as
+ * small (docs/design/numerics.md).
+ */
+
+typedef struct cm_conv2d_forward_args {
+    const cm_conv2d_plan *plan;
+    const float *x, *weight;
+    const float *bias; /* [out_channels]; NULL: none */
+    bool relu;
+    float *y;        /* written */
+    float *kept;     /* written: plan->kept bytes, 64-byte aligned; NULL: nothing is kept */
+    void *workspace; /* plan->workspace bytes */
+} cm_conv2d_forward_args;
 
 /**
- * The sequences of operations below are those of CM_CONV2D_DIRECT; the other algorithms compute the
- * same sums in another way, with an error as small (docs/design/numerics.md).
- *
  * y[n,p,q,k] = chain over (r, s, c) of x[n, p*stride-padding+r, q*stride-padding+s, c] *
- * weight[r,s,c,k], taps outside the map left out, then + bias[k] (NULL: no addition), then ReLU if
- * asked. kept (NULL: nothing): cm_conv2d_kept() bytes, 64-byte aligned, for conv2d_backward().
+ * weight[r,s,c,k], without the taps (r, s) that are outside the map, then + bias[k], then ReLU if
+ * `relu`.
  */
-typedef void cm_conv2d_forward_fn(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
-                                  const float *weight, const float *bias, bool relu, float *y,
-                                  float *kept, void *workspace);
+typedef void cm_conv2d_forward_fn(const cm_team *team, const cm_conv2d_forward_args *args);
 
 /**
- * Inference, where the weights are the same for many batches: conv2d_pack() does once what
- * conv2d_forward does with them each time. `packed` has cm_conv2d_packed() bytes, 64-byte aligned,
- * and is for this shape, whatever its batch, and this instruction set; a barrier must lie between.
- * conv2d_inference: as conv2d_forward, with fma(z, scale[k], shift[k]) between bias and ReLU where
- * scale is not NULL: a batch norm, to the same bits as batch_norm_forward.
+ * Packs the weights for conv2d_inference, which does not pack them for each batch as conv2d_forward
+ * does. `packed` has plan->packed bytes, is 64-byte aligned, and serves the shape with any batch,
+ * on this instruction set. Put a barrier between this call and conv2d_inference.
  */
-typedef void cm_conv2d_pack_fn(const cm_team *team, const cm_conv2d_shape *shape,
-                               const float *weight, float *packed);
-typedef void cm_conv2d_inference_fn(const cm_team *team, const cm_conv2d_shape *shape,
-                                    const float *x, const float *packed, const float *bias,
-                                    const float *scale, const float *shift, bool relu, float *y,
-                                    void *workspace);
+typedef void cm_conv2d_pack_fn(const cm_team *team, const cm_conv2d_plan *plan, const float *weight,
+                               float *packed);
 
-/** dx[n,h,w,c] = chain over (r, s, k) of dy[n,p,q,k] * weight[r,s,c,k] for the taps that read
- * x[n,h,w,c]; 0 where there is none. */
-typedef void cm_conv2d_backward_data_fn(const cm_team *team, const cm_conv2d_shape *shape,
-                                        const float *dy, const float *weight, float *dx,
-                                        void *workspace);
+typedef struct cm_conv2d_inference_args {
+    const cm_conv2d_plan *plan;
+    const float *x, *packed;
+    const float *bias;          /* [out_channels]; NULL: none */
+    const float *scale, *shift; /* [out_channels]: a batch norm; both NULL: none */
+    bool relu;
+    float *y;        /* written */
+    void *workspace; /* plan->workspace bytes */
+} cm_conv2d_inference_args;
+
+/** As conv2d_forward, with fma(z, scale[k], shift[k]) between bias and ReLU where scale is not
+ * NULL: the same bits as batch_norm_forward. */
+typedef void cm_conv2d_inference_fn(const cm_team *team, const cm_conv2d_inference_args *args);
+
+typedef struct cm_conv2d_backward_args {
+    const cm_conv2d_plan *plan;
+    const float *x;      /* for dweight; not read where `kept` is given */
+    const float *dy;     /* gradient of y */
+    const float *weight; /* for dx */
+    float *dx;           /* written; NULL: not wanted */
+    float *dweight;      /* written; NULL: not wanted */
+    float *dbias;        /* written: [out_channels]; NULL: not wanted */
+    const float *kept;   /* what conv2d_forward() kept of x: the same bits; NULL: nothing */
+    void *workspace;     /* plan->workspace bytes */
+} cm_conv2d_backward_args;
 
 /**
+ * dx[n,h,w,c] = chain over (r, s, k) of dy[n,p,q,k] * weight[r,s,c,k] for the taps that read
+ * x[n,h,w,c]; 0 where there is none.
+ *
  * dweight[r,s,c,k] = sum over blocks of images of the chains over the block's (n, p, q) of
- * x[n,h,w,c] * dy[n,p,q,k]; dbias[k] (NULL: not wanted) = sum over images of the sums over (p, q).
- * Blocks, and the order inside one, depend on the shape: docs/design/numerics.md.
+ * x[n,h,w,c] * dy[n,p,q,k]. Blocks, and the order inside one, depend on the shape:
+ * docs/design/numerics.md. dbias[k] = sum over images of the sums over (p, q) of dy[n,p,q,k].
+ *
+ * All that is wanted is computed in one call, so that what is transformed is transformed once;
+ * each gradient has the same bits as if it were computed alone.
  */
-typedef void cm_conv2d_backward_weights_fn(const cm_team *team, const cm_conv2d_shape *shape,
-                                           const float *x, const float *dy, float *dweight,
-                                           float *dbias, void *workspace);
+typedef void cm_conv2d_backward_fn(const cm_team *team, const cm_conv2d_backward_args *args);
 
-/**
- * Both backward passes at once, which share what they transform: dx as backward_data, dweight and
- * dbias as backward_weights, each bit the same. Any of the three may be NULL: not wanted. kept
- * (NULL: nothing): what conv2d_forward() kept of the same x, to the same bits without it.
- */
-typedef void cm_conv2d_backward_fn(const cm_team *team, const cm_conv2d_shape *shape,
-                                   const float *x, const float *dy, const float *weight, float *dx,
-                                   float *dweight, float *dbias, const float *kept,
-                                   void *workspace);
+/** conv2d_backward of dx alone: of the arguments it reads plan, dy, weight, dx and workspace. */
+typedef void cm_conv2d_backward_data_fn(const cm_team *team, const cm_conv2d_backward_args *args);
+
+/** conv2d_backward of dweight and dbias alone: it does not read weight, dx and kept. */
+typedef void cm_conv2d_backward_weights_fn(const cm_team *team,
+                                           const cm_conv2d_backward_args *args);
 
 #ifdef __cplusplus
 }

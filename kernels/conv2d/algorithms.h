@@ -37,14 +37,17 @@ typedef void cm_conv2d_run_fn(const cm_team *team, const cm_conv2d_shape *shape,
 
 /* Direct (conv2d_direct.c, conv2d_direct_weights.c): as the contracts in kernels.h say. All
  * take conv2d's whole workspace. */
-cm_conv2d_pack_fn cm_direct_pack;
+void cm_direct_pack(const cm_team *team, const cm_conv2d_shape *shape, const float *weight,
+                    float *packed);
 cm_conv2d_run_fn cm_direct_forward;
-cm_conv2d_backward_data_fn cm_direct_backward_data;
+void cm_direct_backward_data(const cm_team *team, const cm_conv2d_shape *shape, const float *dy,
+                             const float *weight, float *dx, void *workspace);
 void cm_direct_backward_weights(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                                 const float *dy, float *dweight, void *workspace);
 
 /* In a transform domain (conv2d_transform.c). `dx` or `dweight` may be NULL. */
-cm_conv2d_pack_fn cm_transform_pack;
+void cm_transform_pack(const cm_team *team, const cm_conv2d_shape *shape, const float *weight,
+                       float *packed);
 cm_conv2d_run_fn cm_transform_forward;
 void cm_transform_backward(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                            const float *dy, const float *weight, float *dx, float *dweight,

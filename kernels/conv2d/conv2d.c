@@ -23,7 +23,8 @@ static void direct_backward(const cm_team *team, const cm_conv2d_shape *shape, c
 }
 
 typedef struct algorithm {
-    cm_conv2d_pack_fn *pack;
+    void (*pack)(const cm_team *team, const cm_conv2d_shape *shape, const float *weight,
+                 float *packed);
     cm_conv2d_run_fn *forward;
     void (*backward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
                      const float *dy, const float *weight, float *dx, float *dweight,
@@ -87,46 +88,53 @@ static void join_sums(const cm_team *team, const cm_conv2d_shape *shape, const f
     }
 }
 
-void cm_conv2d_forward(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
-                       const float *weight, const float *bias, bool relu, float *y, float *kept,
-                       void *workspace) {
-    const cm_conv2d_epilogue epilogue = {.bias = bias, .relu = relu};
-    algorithms[shape->algorithm].forward(team, shape, x, weight, NULL, &epilogue, y, kept,
-                                         workspace);
+void cm_conv2d_forward(const cm_team *team, const cm_conv2d_forward_args *args) {
+    const cm_conv2d_epilogue epilogue = {.bias = args->bias, .relu = args->relu};
+    const cm_conv2d_shape *shape = &args->plan->shape;
+    algorithms[shape->algorithm].forward(team, shape, args->x, args->weight, NULL, &epilogue,
+                                         args->y, args->kept, args->workspace);
 }
 
-void cm_conv2d_pack(const cm_team *team, const cm_conv2d_shape *shape, const float *weight,
+void cm_conv2d_pack(const cm_team *team, const cm_conv2d_plan *plan, const float *weight,
                     float *packed) {
-    algorithms[shape->algorithm].pack(team, shape, weight, packed);
+    algorithms[plan->shape.algorithm].pack(team, &plan->shape, weight, packed);
 }
 
-void cm_conv2d_inference(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
-                         const float *packed, const float *bias, const float *scale,
-                         const float *shift, bool relu, float *y, void *workspace) {
-    const cm_conv2d_epilogue epilogue = {bias, scale, shift, relu};
-    algorithms[shape->algorithm].forward(team, shape, x, NULL, packed, &epilogue, y, NULL,
-                                         workspace);
+void cm_conv2d_inference(const cm_team *team, const cm_conv2d_inference_args *args) {
+    const cm_conv2d_epilogue epilogue = {args->bias, args->scale, args->shift, args->relu};
+    const cm_conv2d_shape *shape = &args->plan->shape;
+    algorithms[shape->algorithm].forward(team, shape, args->x, NULL, args->packed, &epilogue,
+                                         args->y, NULL, args->workspace);
 }
 
-void cm_conv2d_backward(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
-                        const float *dy, const float *weight, float *dx, float *dweight,
-                        float *dbias, const float *kept, void *workspace) {
-    if (dbias != NULL) {
-        float *sums = (float *)workspace + cm_conv2d_layout_of(shape, 1).image_sums;
+void cm_conv2d_backward(const cm_team *team, const cm_conv2d_backward_args *args) {
+    const cm_conv2d_shape *shape = &args->plan->shape;
+    if (args->dbias != NULL) {
+        float *sums = (float *)args->workspace + cm_conv2d_layout_of(shape, 1).image_sums;
         cm_trace_phase(team, CM_PHASE_BIAS);
-        sum_images(team, shape, dy, sums);
+        sum_images(team, shape, args->dy, sums);
         cm_team_barrier(team);
-        join_sums(team, shape, sums, dbias);
+        join_sums(team, shape, sums, args->dbias);
     }
-    algorithms[shape->algorithm].backward(team, shape, x, dy, weight, dx, dweight, kept, workspace);
+    algorithms[shape->algorithm].backward(team, shape, args->x, args->dy, args->weight, args->dx,
+                                          args->dweight, args->kept, args->workspace);
 }
 
-void cm_conv2d_backward_data(const cm_team *team, const cm_conv2d_shape *shape, const float *dy,
-                             const float *weight, float *dx, void *workspace) {
-    cm_conv2d_backward(team, shape, NULL, dy, weight, dx, NULL, NULL, NULL, workspace);
+void cm_conv2d_backward_data(const cm_team *team, const cm_conv2d_backward_args *args) {
+    const cm_conv2d_backward_args data = {.plan = args->plan,
+                                          .dy = args->dy,
+                                          .weight = args->weight,
+                                          .dx = args->dx,
+                                          .workspace = args->workspace};
+    cm_conv2d_backward(team, &data);
 }
 
-void cm_conv2d_backward_weights(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
-                                const float *dy, float *dweight, float *dbias, void *workspace) {
-    cm_conv2d_backward(team, shape, x, dy, NULL, NULL, dweight, dbias, NULL, workspace);
+void cm_conv2d_backward_weights(const cm_team *team, const cm_conv2d_backward_args *args) {
+    const cm_conv2d_backward_args weights = {.plan = args->plan,
+                                             .x = args->x,
+                                             .dy = args->dy,
+                                             .dweight = args->dweight,
+                                             .dbias = args->dbias,
+                                             .workspace = args->workspace};
+    cm_conv2d_backward(team, &weights);
 }

@@ -104,7 +104,8 @@ cm_conv2d_algorithm cm_conv2d_choose(const cm_conv2d_shape *shape);
 typedef struct cm_conv2d_tiles {
     int side, across;          /* positions of a tile; tiles of a row */
     ptrdiff_t each, all;       /* tiles of an image, of the batch */
-    ptrdiff_t largest, blocks; /* tiles of a block at most; number of blocks */
+    ptrdiff_t largest, blocks; /* tiles of the largest block; number of blocks */
+    ptrdiff_t most;            /* tiles that a block of this or of any smaller batch may have */
 } cm_conv2d_tiles;
 
 /** A fixed rule: the weights' gradient is summed up block by block. */

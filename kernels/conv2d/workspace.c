@@ -85,7 +85,8 @@ cm_conv2d_tiles cm_conv2d_tiles_of(const cm_conv2d_shape *shape) {
     const int widest =
         shape->in_channels > shape->out_channels ? shape->in_channels : shape->out_channels;
     const ptrdiff_t fitting = BLOCK_FLOATS / widest > MIN_BLOCK ? BLOCK_FLOATS / widest : MIN_BLOCK;
-    tiles.blocks = row->map > 0 ? 1 : cm_even_parts(tiles.all, fitting);
+    tiles.most = row->map > 0 || tiles.all < fitting ? tiles.all : fitting;
+    tiles.blocks = cm_even_parts(tiles.all, tiles.most);
     tiles.largest = (tiles.all + tiles.blocks - 1) / tiles.blocks;
     return tiles;
 }
@@ -126,10 +127,6 @@ static size_t packed_floats(const cm_conv2d_shape *shape) {
                : algorithm_table[shape->algorithm].kernel_rows * 3 * (in + 1) * padded;
 }
 
-size_t cm_conv2d_packed(const cm_conv2d_shape *shape) {
-    return packed_floats(shape) * sizeof(float);
-}
-
 /* Strips are at most one and a half times as wide as the channels they hold. */
 cm_conv2d_chunk cm_conv2d_chunk_of(const cm_conv2d_shape *shape) {
     const int fitting = CM_CHUNK_POSITIONS / shape->out_width;
@@ -150,8 +147,8 @@ cm_conv2d_chunk cm_conv2d_chunk_of(const cm_conv2d_shape *shape) {
     return chunk;
 }
 
-/* Whole maps: their planes, which both passes use. */
-size_t cm_conv2d_kept(const cm_conv2d_shape *shape) {
+/* Bytes of whole maps' planes, which both passes use. */
+static size_t kept_bytes(const cm_conv2d_shape *shape) {
     const algorithm_row *row = &algorithm_table[shape->algorithm];
     return row->map == 0
                ? 0
@@ -184,7 +181,8 @@ static void transform_layout(const cm_conv2d_shape *shape, int threads, cm_conv2
     const algorithm_row *row = &algorithm_table[shape->algorithm];
     const size_t widest = larger((size_t)shape->in_channels, (size_t)shape->out_channels);
     const size_t padded = round_up(widest, CM_MAX_TILE_COLUMNS);
-    const size_t plane = cm_conv2d_plane(cm_conv2d_tiles_of(shape).largest, (int)widest);
+    /* A smaller batch may have fewer and larger blocks; its planes must fit as well. */
+    const size_t plane = cm_conv2d_plane(cm_conv2d_tiles_of(shape).most, (int)widest);
     layout->left = reserve(layout, row->planes * plane);
     layout->right = reserve(layout, row->planes * plane);
     layout->results = reserve(layout, row->results * plane);
@@ -205,8 +203,12 @@ cm_conv2d_layout cm_conv2d_layout_of(const cm_conv2d_shape *shape, int threads) 
     return layout;
 }
 
-size_t cm_conv2d_workspace(const cm_conv2d_shape *shape, int threads) {
-    return cm_conv2d_layout_of(shape, threads).floats * sizeof(float);
+cm_conv2d_plan cm_conv2d_plan_of(const cm_conv2d_shape *shape, int threads) {
+    return (cm_conv2d_plan){.shape = *shape,
+                            .threads = threads,
+                            .workspace = cm_conv2d_layout_of(shape, threads).floats * sizeof(float),
+                            .packed = packed_floats(shape) * sizeof(float),
+                            .kept = kept_bytes(shape)};
 }
 
 bool cm_conv2d_max_pool2d_pays(const cm_conv2d_shape *conv, const cm_max_pool2d_shape *pool) {

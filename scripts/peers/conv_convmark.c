@@ -9,6 +9,7 @@
 
 struct conv_peer {
     cm_conv2d_shape shape;
+    cm_conv2d_plan plan;
     conv_peer_pass pass;
     int threads;
     const cm_kernels *kernels;
@@ -52,7 +53,8 @@ static bool allocate(conv_peer *peer) {
     peer->bias = floats((size_t)s->out_channels, CONV_SEED_BIAS);
     peer->dbias = floats((size_t)s->out_channels, 0);
     peer->y = floats(y, CONV_SEED_DY);
-    peer->workspace = aligned_alloc(64, (cm_conv2d_workspace(s, peer->threads) + 64) / 64 * 64);
+    peer->plan = cm_conv2d_plan_of(s, peer->threads);
+    peer->workspace = aligned_alloc(64, (peer->plan.workspace + 64) / 64 * 64);
     return peer->x && peer->dx && peer->weight && peer->dweight && peer->bias && peer->dbias &&
            peer->y && peer->workspace;
 }
@@ -109,17 +111,29 @@ const char *conv_peer_version(void) {
 
 static void body(const cm_team *team, void *context) {
     const conv_peer *p = context;
+    const cm_conv2d_forward_args forward = {.plan = &p->plan,
+                                            .x = p->x,
+                                            .weight = p->weight,
+                                            .bias = p->bias,
+                                            .y = p->y,
+                                            .workspace = p->workspace};
+    const cm_conv2d_backward_args backward = {.plan = &p->plan,
+                                              .x = p->x,
+                                              .dy = p->y,
+                                              .weight = p->weight,
+                                              .dx = p->dx,
+                                              .dweight = p->dweight,
+                                              .dbias = p->dbias,
+                                              .workspace = p->workspace};
     switch (p->pass) {
     case CONV_FORWARD:
-        p->kernels->conv2d_forward(team, &p->shape, p->x, p->weight, p->bias, false, p->y, NULL,
-                                   p->workspace);
+        p->kernels->conv2d_forward(team, &forward);
         break;
     case CONV_BACKWARD_DATA:
-        p->kernels->conv2d_backward_data(team, &p->shape, p->y, p->weight, p->dx, p->workspace);
+        p->kernels->conv2d_backward_data(team, &backward);
         break;
     case CONV_BACKWARD_WEIGHTS:
-        p->kernels->conv2d_backward_weights(team, &p->shape, p->x, p->y, p->dweight, p->dbias,
-                                            p->workspace);
+        p->kernels->conv2d_backward_weights(team, &backward);
         break;
     }
 }

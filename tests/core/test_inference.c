@@ -15,6 +15,7 @@ enum { MAX_FLOATS = 1 << 17 };
 typedef struct conv_case {
     const cm_kernels *kernels;
     cm_conv2d_shape shape;
+    cm_conv2d_plan plan;
     bool batch_norm, relu;
     float x[MAX_FLOATS], weight[MAX_FLOATS], bias[64], scale[64], shift[64];
     float expected[MAX_FLOATS], found[MAX_FLOATS];
@@ -26,8 +27,14 @@ static void separately(const cm_team *team, void *context) {
     const cm_kernels *k = c->kernels;
     const cm_map_shape map = {c->shape.batch, c->shape.out_height, c->shape.out_width,
                               c->shape.out_channels};
-    k->conv2d_forward(team, &c->shape, c->x, c->weight, c->bias, c->relu && !c->batch_norm,
-                      c->expected, NULL, c->workspace);
+    const cm_conv2d_forward_args args = {.plan = &c->plan,
+                                         .x = c->x,
+                                         .weight = c->weight,
+                                         .bias = c->bias,
+                                         .relu = c->relu && !c->batch_norm,
+                                         .y = c->expected,
+                                         .workspace = c->workspace};
+    k->conv2d_forward(team, &args);
     cm_team_barrier(team);
     if (c->batch_norm) {
         k->batch_norm_forward(team, &map, c->expected, c->scale, c->shift, c->relu, c->expected);
@@ -37,10 +44,18 @@ static void separately(const cm_team *team, void *context) {
 static void at_once(const cm_team *team, void *context) {
     conv_case *c = context;
     const cm_kernels *k = c->kernels;
-    k->conv2d_pack(team, &c->shape, c->weight, c->packed);
+    const cm_conv2d_inference_args args = {.plan = &c->plan,
+                                           .x = c->x,
+                                           .packed = c->packed,
+                                           .bias = c->bias,
+                                           .scale = c->batch_norm ? c->scale : NULL,
+                                           .shift = c->batch_norm ? c->shift : NULL,
+                                           .relu = c->relu,
+                                           .y = c->found,
+                                           .workspace = c->workspace};
+    k->conv2d_pack(team, &c->plan, c->weight, c->packed);
     cm_team_barrier(team);
-    k->conv2d_inference(team, &c->shape, c->x, c->packed, c->bias, c->batch_norm ? c->scale : NULL,
-                        c->batch_norm ? c->shift : NULL, c->relu, c->found, c->workspace);
+    k->conv2d_inference(team, &args);
 }
 
 static void test_batch_norm_in_the_epilogue(void **state) {
@@ -72,8 +87,9 @@ static void test_batch_norm_in_the_epilogue(void **state) {
         c->batch_norm = i % 2 == 1;
         c->relu = i / 2 % 2 == 1;
         const int threads = 3;
-        c->workspace = aligned_alloc(64, (cm_conv2d_workspace(&c->shape, threads) + 63) / 64 * 64);
-        c->packed = aligned_alloc(64, (cm_conv2d_packed(&c->shape) + 63) / 64 * 64);
+        c->plan = cm_conv2d_plan_of(&c->shape, threads);
+        c->workspace = aligned_alloc(64, (c->plan.workspace + 63) / 64 * 64);
+        c->packed = aligned_alloc(64, (c->plan.packed + 63) / 64 * 64);
         assert_true(c->workspace != NULL && c->packed != NULL);
         cm_team_run(threads, separately, c);
         cm_team_run(threads, at_once, c);

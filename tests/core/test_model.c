@@ -405,7 +405,7 @@ static size_t kept_of(const cm_model *of) {
     size_t bytes = 0;
     for (int i = 0; i < plan->stage_count; ++i) {
         if (plan->stages[i].kept != CM_NO_ARRAY) {
-            bytes += cm_conv2d_kept(&plan->stages[i].conv);
+            bytes += plan->stages[i].conv.kept;
         }
     }
     return bytes;

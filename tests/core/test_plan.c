@@ -142,12 +142,12 @@ static size_t workspace_floats(const cm_plan *plan) {
         const cm_stage *stage = &plan->stages[i];
         size_t needed = 0;
         if (stage->kind == CM_STAGE_CONV2D) {
-            needed = cm_conv2d_workspace(&stage->conv, THREADS);
+            needed = stage->conv.workspace;
         } else if (stage->batch_norm_layer >= 0) {
             needed = cm_batch_norm_workspace(&stage->map);
         }
         if (stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
-            needed = cm_conv2d_max_pool2d_workspace(&stage->conv, &stage->pool, THREADS);
+            needed = cm_conv2d_max_pool2d_workspace(&stage->conv.shape, &stage->pool, THREADS);
         }
         bytes = needed > bytes ? needed : bytes;
     }
@@ -167,15 +167,15 @@ static void check_training_plan(const char *what, const cm_network *network) {
         add(arena, &arrays, stage->argmax, (count + 1) / 2);
         add(arena, &arrays, stage->x_at_max, count);
         add(arena, &arrays, stage->kept,
-            stage->kept == CM_NO_ARRAY ? 0 : cm_conv2d_kept(&stage->conv) / sizeof(float));
+            stage->kept == CM_NO_ARRAY ? 0 : stage->conv.kept / sizeof(float));
         add(arena, &arrays, stage->moments,
-            stage->moments == CM_NO_ARRAY ? 0 : 2 * cm_patch_moments_count(&stage->conv));
+            stage->moments == CM_NO_ARRAY ? 0 : 2 * cm_patch_moments_count(&stage->conv.shape));
         if (stage->kind == CM_STAGE_CONV2D || stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
-            const size_t weights = (size_t)stage->conv.kernel_h * (size_t)stage->conv.kernel_w *
-                                   (size_t)stage->conv.in_channels *
-                                   (size_t)stage->conv.out_channels;
+            const size_t weights =
+                (size_t)stage->conv.shape.kernel_h * (size_t)stage->conv.shape.kernel_w *
+                (size_t)stage->conv.shape.in_channels * (size_t)stage->conv.shape.out_channels;
             add(parameters, &tensors, stage->weight, weights);
-            add(parameters, &tensors, stage->bias, (size_t)stage->conv.out_channels);
+            add(parameters, &tensors, stage->bias, (size_t)stage->conv.shape.out_channels);
         }
         if (stage->batch_norm_layer >= 0) {
             const size_t channels = (size_t)stage->map.channels;
@@ -203,7 +203,7 @@ static size_t kept_bytes(const cm_network *network, int batch, int *stages) {
     *stages = 0;
     for (int i = 0; i < plan.stage_count; ++i) {
         if (plan.stages[i].kept != CM_NO_ARRAY) {
-            bytes += cm_conv2d_kept(&plan.stages[i].conv);
+            bytes += plan.stages[i].conv.kept;
             ++*stages;
         }
     }
@@ -237,7 +237,7 @@ static void check_inference_plan(const char *what, const cm_network *network) {
         assert_true(stage->argmax == CM_NO_ARRAY && stage->x_at_max == CM_NO_ARRAY);
         assert_true(stage->kept == CM_NO_ARRAY);
         if (stage->kind == CM_STAGE_CONV2D) {
-            add(pieces, &arrays, stage->packed, cm_conv2d_packed(&stage->conv) / sizeof(float));
+            add(pieces, &arrays, stage->packed, stage->conv.packed / sizeof(float));
         }
         if (stage->batch_norm_layer >= 0) {
             add(pieces, &arrays, stage->scale, (size_t)stage->map.channels);

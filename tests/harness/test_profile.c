@@ -281,10 +281,10 @@ static void test_kept_planes_are_not_made_again(void **state) {
     for (int i = 0; i < plan->stage_count; ++i) {
         const cm_stage *stage = &plan->stages[i];
         if (stage->kind == CM_STAGE_CONV2D && stage->kept != CM_NO_ARRAY) {
-            const double maps = 4.0 * stage->conv.height * stage->conv.width;
-            const double planes = 4.0 * cm_conv2d_cost_of(&stage->conv).planes;
+            const double maps = 4.0 * stage->conv.shape.height * stage->conv.shape.width;
+            const double planes = 4.0 * cm_conv2d_cost_of(&stage->conv.shape).planes;
             const cm_work work = cm_work_of(plan, CM_PASS_BACKWARD, i, CM_PHASE_TRANSFORM, 4);
-            assert_true(work.bytes == 4 * (maps + planes) * stage->conv.out_channels);
+            assert_true(work.bytes == 4 * (maps + planes) * stage->conv.shape.out_channels);
             ++kept;
         }
     }

@@ -27,6 +27,7 @@ typedef struct outputs {
 typedef struct block {
     const cm_kernels *kernels;
     cm_conv2d_shape conv;
+    cm_conv2d_plan conv_plan;
     cm_max_pool2d_shape pool;
     int patch;
     bool batch_norm, relu;
@@ -288,8 +289,13 @@ static void run_separate(const cm_team *team, void *context) {
     const outputs *o = &b->out;
     const cm_map_shape map = {BATCH, b->conv.out_height, b->conv.out_width, CHANNELS};
     uint16_t *own = array_take(b->dy.count * sizeof(uint16_t));
-    k->conv2d_forward(team, &b->conv, b->x.f, b->weight.f, b->bias.f, false, b->map.f, NULL,
-                      b->workspace);
+    const cm_conv2d_forward_args forward = {.plan = &b->conv_plan,
+                                            .x = b->x.f,
+                                            .weight = b->weight.f,
+                                            .bias = b->bias.f,
+                                            .y = b->map.f,
+                                            .workspace = b->workspace};
+    k->conv2d_forward(team, &forward);
     if (b->batch_norm) {
         const cm_batch_norm_statistics_args statistics = {
             .shape = &map, .x = b->map.f, .to = normalization(b), .workspace = b->workspace};
@@ -323,8 +329,13 @@ static void run_separate(const cm_team *team, void *context) {
     } else {
         k->max_pool2d_backward(team, &b->pool, b->dy.f, y, o->argmax, b->dmap.f);
     }
-    k->conv2d_backward_weights(team, &b->conv, b->x.f, b->dmap.f, o->dweight.f, o->dbias.f,
-                               b->workspace);
+    const cm_conv2d_backward_args backward = {.plan = &b->conv_plan,
+                                              .x = b->x.f,
+                                              .dy = b->dmap.f,
+                                              .dweight = o->dweight.f,
+                                              .dbias = o->dbias.f,
+                                              .workspace = b->workspace};
+    k->conv2d_backward_weights(team, &backward);
 }
 
 static outputs empty_outputs(const block *b) {
@@ -389,6 +400,7 @@ static void check(const cm_kernels *kernels, cm_conv2d_shape conv, int window, i
     assert_true(cm_conv2d_shape_init(&conv));
     block b = {.kernels = kernels,
                .conv = conv,
+               .conv_plan = cm_conv2d_plan_of(&conv, 1),
                .patch = conv.kernel_h * conv.kernel_w * conv.in_channels,
                .batch_norm = batch_norm,
                .relu = relu};
@@ -413,7 +425,7 @@ static void check(const cm_kernels *kernels, cm_conv2d_shape conv, int window, i
     b.dmap = array_empty(map);
     b.x_at_max = array_empty(pooled);
     const cm_map_shape map_shape = {BATCH, conv.out_height, conv.out_width, CHANNELS};
-    const size_t separate = cm_conv2d_workspace(&conv, 1) + cm_batch_norm_workspace(&map_shape);
+    const size_t separate = b.conv_plan.workspace + cm_batch_norm_workspace(&map_shape);
     const size_t fused = cm_conv2d_max_pool2d_workspace(&conv, &b.pool, THREADS);
     b.workspace = array_take(separate > fused ? separate : fused);
     const outputs first = empty_outputs(&b), second = empty_outputs(&b), third = empty_outputs(&b);

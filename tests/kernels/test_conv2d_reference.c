@@ -83,23 +83,45 @@ static void conv2d_passes(const cm_kernels *kernels, const cm_conv2d_shape *s,
     const array outputs[] = {a->y,       a->dx,           a->dweight,   a->dbias,
                              a->both_dx, a->both_dweight, a->both_dbias};
     const double bound = bound_of(s->algorithm, kind);
-    void *workspace = array_take(cm_conv2d_workspace(s, 1));
-    float *kept = cm_conv2d_kept(s) > 0 ? array_take(cm_conv2d_kept(s)) : NULL;
+    const cm_conv2d_plan plan = cm_conv2d_plan_of(s, 1);
+    void *workspace = array_take(plan.workspace);
+    float *kept = plan.kept > 0 ? array_take(plan.kept) : NULL;
+    const cm_conv2d_forward_args forward = {.plan = &plan,
+                                            .x = a->x.f,
+                                            .weight = a->weight.f,
+                                            .bias = bias ? a->bias.f : NULL,
+                                            .relu = relu,
+                                            .y = a->y.f,
+                                            .kept = kept,
+                                            .workspace = workspace};
+    const cm_conv2d_backward_args separate = {.plan = &plan,
+                                              .x = a->x.f,
+                                              .dy = a->dy.f,
+                                              .weight = a->weight.f,
+                                              .dx = a->dx.f,
+                                              .dweight = a->dweight.f,
+                                              .dbias = bias ? a->dbias.f : NULL,
+                                              .workspace = workspace};
+    /* Of what was kept, x is not read. */
+    const cm_conv2d_backward_args both = {.plan = &plan,
+                                          .x = kept == NULL ? a->x.f : NULL,
+                                          .dy = a->dy.f,
+                                          .weight = a->weight.f,
+                                          .dx = a->both_dx.f,
+                                          .dweight = a->both_dweight.f,
+                                          .dbias = bias ? a->both_dbias.f : NULL,
+                                          .kept = kept,
+                                          .workspace = workspace};
     for (size_t i = 0; i < CM_COUNT(outputs); ++i) {
         array_spoil(outputs[i]); /* of the algorithm before */
     }
-    kernels->conv2d_forward(&alone, s, a->x.f, a->weight.f, bias ? a->bias.f : NULL, relu, a->y.f,
-                            kept, workspace);
+    kernels->conv2d_forward(&alone, &forward);
     array_compare("conv2d y", a->y, bound);
-    kernels->conv2d_backward_data(&alone, s, a->dy.f, a->weight.f, a->dx.f, workspace);
+    kernels->conv2d_backward_data(&alone, &separate);
     array_compare("conv2d dx", a->dx, bound);
-    kernels->conv2d_backward_weights(&alone, s, a->x.f, a->dy.f, a->dweight.f,
-                                     bias ? a->dbias.f : NULL, workspace);
+    kernels->conv2d_backward_weights(&alone, &separate);
     array_compare("conv2d dweight", a->dweight, bound);
-    /* Of what was kept, x is not read. */
-    kernels->conv2d_backward(&alone, s, kept == NULL ? a->x.f : NULL, a->dy.f, a->weight.f,
-                             a->both_dx.f, a->both_dweight.f, bias ? a->both_dbias.f : NULL, kept,
-                             workspace);
+    kernels->conv2d_backward(&alone, &both);
     assert_memory_equal(a->both_dx.f, a->dx.f, a->dx.count * sizeof(float));
     assert_memory_equal(a->both_dweight.f, a->dweight.f, a->dweight.count * sizeof(float));
     if (bias) {
@@ -169,10 +191,31 @@ static void conv2d_algorithms(void **state) {
     assert_int_equal(cm_conv2d_algorithm_from_name("fft"), CM_CONV2D_ALGORITHM_COUNT);
 }
 
+/* The scratch memory of a batch serves any smaller batch, also where fewer squares of a map make a
+ * larger block: with 100 of them, and blocks of at most 256, three images make two blocks of 150
+ * and two images one of 200. */
+static void workspace_grows_with_the_batch(void **state) {
+    (void)state;
+    for (cm_conv2d_algorithm a = CM_CONV2D_DIRECT; a < CM_CONV2D_ALGORITHM_COUNT; ++a) {
+        for (int size = 3; size <= 30; size += 3) {
+            size_t before = 0;
+            for (int batch = 1; batch <= 40; ++batch) {
+                cm_conv2d_shape s = {batch, 128, size, size, 128, 3, 3, 1, 1, 1, 1, a, 0, 0};
+                if (cm_conv2d_shape_init(&s)) {
+                    const cm_conv2d_plan plan = cm_conv2d_plan_of(&s, 2);
+                    assert_true(plan.workspace >= before);
+                    before = plan.workspace;
+                }
+            }
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conv2d),
         cmocka_unit_test(conv2d_algorithms),
+        cmocka_unit_test(workspace_grows_with_the_batch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -129,21 +129,20 @@ static void forgets_argmax(const cm_team *team, const cm_max_pool2d_forward_args
 }
 
 /* A sum in another order: what vectorising along the reduction would do. */
-static void sums_backwards(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
-                           const float *weight, const float *bias, bool relu, float *y, float *kept,
-                           void *workspace) {
-    scalar()->conv2d_forward(team, shape, x, weight, bias, relu, y, kept, workspace);
+static void sums_backwards(const cm_team *team, const cm_conv2d_forward_args *args) {
+    const cm_conv2d_shape *shape = &args->plan->shape;
+    scalar()->conv2d_forward(team, args);
     cm_team_barrier(team);
-    if (team->index != 0 || shape->kernel_h * shape->kernel_w != 1 || relu || bias != NULL ||
-        shape->padding_h + shape->padding_w > 0) {
+    if (team->index != 0 || shape->kernel_h * shape->kernel_w != 1 || args->relu ||
+        args->bias != NULL || shape->padding_h + shape->padding_w > 0) {
         return;
     }
     for (int k = 0; k < shape->out_channels; ++k) {
         float sum = 0.0F;
         for (int c = shape->in_channels - 1; c >= 0; --c) {
-            sum += x[c] * weight[c * shape->out_channels + k];
+            sum += args->x[c] * args->weight[c * shape->out_channels + k];
         }
-        y[k] = sum;
+        args->y[k] = sum;
     }
 }
 

@@ -81,9 +81,17 @@ static void conv2d_gradients(const cm_kernels *kernels, cm_conv2d_shape shape) {
         .y = array_empty(outputs)};
     const array dx = array_empty(l.x.count), dweight = array_empty(l.weight.count),
                 dbias = array_empty(out);
-    void *workspace = array_take(cm_conv2d_workspace(&shape, 1));
-    kernels->conv2d_backward_data(&alone, &shape, l.dy.f, l.weight.f, dx.f, workspace);
-    kernels->conv2d_backward_weights(&alone, &shape, l.x.f, l.dy.f, dweight.f, dbias.f, workspace);
+    const cm_conv2d_plan plan = cm_conv2d_plan_of(&shape, 1);
+    const cm_conv2d_backward_args args = {.plan = &plan,
+                                          .x = l.x.f,
+                                          .dy = l.dy.f,
+                                          .weight = l.weight.f,
+                                          .dx = dx.f,
+                                          .dweight = dweight.f,
+                                          .dbias = dbias.f,
+                                          .workspace = array_take(plan.workspace)};
+    kernels->conv2d_backward_data(&alone, &args);
+    kernels->conv2d_backward_weights(&alone, &args);
     check("dx", loss_of_conv2d, &l, l.x, dx);
     check("dweight", loss_of_conv2d, &l, l.weight, dweight);
     check("dbias", loss_of_conv2d, &l, l.bias, dbias);

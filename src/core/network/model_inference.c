@@ -40,11 +40,22 @@ static const float *run_stage(const cm_team *team, const cm_step *step, const cm
     const float *shift = normalized ? cm_step_array(step, stage->shift) : NULL;
     float *out = cm_step_array(step, stage->out), *workspace = cm_step_workspace(step);
     switch (stage->kind) {
-    case CM_STAGE_CONV2D:
-        kernels->conv2d_inference(team, &conv, x, cm_step_array(step, stage->packed),
-                                  model->parameters + stage->bias, scale, shift, stage->relu, out,
-                                  workspace);
+    case CM_STAGE_CONV2D: {
+        cm_conv2d_plan smaller;
+        const cm_conv2d_inference_args args = {
+            .plan = cm_stage_conv_plan(stage, batch, &smaller),
+            .x = x,
+            .packed = cm_step_array(step, stage->packed),
+            .bias = model->parameters + stage->bias,
+            .scale = scale,
+            .shift = shift,
+            .relu = stage->relu,
+            .y = out,
+            .workspace = workspace,
+        };
+        kernels->conv2d_inference(team, &args);
         return out;
+    }
     case CM_STAGE_CONV2D_MAX_POOL2D: {
         const cm_conv2d_max_pool2d_forward_args args = {.conv = &conv,
                                                         .pool = &pool,

@@ -20,9 +20,21 @@ static inline double *cm_step_moments(const cm_step *step, const cm_stage *stage
 }
 
 static inline cm_conv2d_shape cm_stage_conv(const cm_stage *stage, int batch) {
-    cm_conv2d_shape shape = stage->conv;
+    cm_conv2d_shape shape = stage->conv.shape;
     shape.batch = batch;
     return shape;
+}
+
+/** The plan of the stage's convolution for `batch` images: the stage's own, or for a smaller batch,
+ * such as the last one of an epoch, one that is made in `smaller`. */
+static inline const cm_conv2d_plan *cm_stage_conv_plan(const cm_stage *stage, int batch,
+                                                       cm_conv2d_plan *smaller) {
+    if (batch == stage->conv.shape.batch) {
+        return &stage->conv;
+    }
+    const cm_conv2d_shape shape = cm_stage_conv(stage, batch);
+    *smaller = cm_conv2d_plan_of(&shape, stage->conv.threads);
+    return smaller;
 }
 
 static inline cm_max_pool2d_shape cm_stage_pool(const cm_stage *stage, int batch) {

@@ -101,10 +101,18 @@ static const float *forward_stage(const cm_team *team, const cm_step *step, cons
     float *out = cm_step_array(step, stage->out);
     switch (stage->kind) {
     case CM_STAGE_CONV2D: {
-        const cm_conv2d_shape shape = cm_stage_conv(stage, step->batch);
-        kernels->conv2d_forward(team, &shape, x, model->parameters + stage->weight,
-                                model->parameters + stage->bias, stage->relu, out,
-                                cm_step_array(step, stage->kept), cm_step_workspace(step));
+        cm_conv2d_plan smaller;
+        const cm_conv2d_forward_args args = {
+            .plan = cm_stage_conv_plan(stage, step->batch, &smaller),
+            .x = x,
+            .weight = model->parameters + stage->weight,
+            .bias = model->parameters + stage->bias,
+            .relu = stage->relu,
+            .y = out,
+            .kept = cm_step_array(step, stage->kept),
+            .workspace = cm_step_workspace(step),
+        };
+        kernels->conv2d_forward(team, &args);
         return out;
     }
     case CM_STAGE_BATCH_NORM: {
@@ -164,18 +172,28 @@ static void backward_conv2d(const cm_team *team, const cm_step *step, int index,
     const cm_model *model = step->model;
     const cm_kernels *kernels = model->kernels;
     const cm_stage *stage = &step->program->plan.stages[index];
-    const cm_conv2d_shape shape = cm_stage_conv(stage, step->batch);
+    cm_conv2d_plan smaller;
+    const cm_conv2d_plan *plan = cm_stage_conv_plan(stage, step->batch, &smaller);
     if (stage->relu) {
-        const size_t count = (size_t)shape.batch * (size_t)shape.out_height *
-                             (size_t)shape.out_width * (size_t)shape.out_channels;
+        const cm_conv2d_shape *shape = &plan->shape;
+        const size_t count = (size_t)shape->batch * (size_t)shape->out_height *
+                             (size_t)shape->out_width * (size_t)shape->out_channels;
         kernels->relu_backward(team, count, dy->now, cm_step_array(step, stage->out), dy->now);
         cm_team_barrier(team);
     }
     float *dx = index > 0 ? dy->other : NULL; /* nobody asks for the gradient of the images */
-    kernels->conv2d_backward(team, &shape, stage_input(step, index), dy->now,
-                             model->parameters + stage->weight, dx,
-                             model->gradients + stage->weight, model->gradients + stage->bias,
-                             cm_step_array(step, stage->kept), cm_step_workspace(step));
+    const cm_conv2d_backward_args args = {
+        .plan = plan,
+        .x = stage_input(step, index),
+        .dy = dy->now,
+        .weight = model->parameters + stage->weight,
+        .dx = dx,
+        .dweight = model->gradients + stage->weight,
+        .dbias = model->gradients + stage->bias,
+        .kept = cm_step_array(step, stage->kept),
+        .workspace = cm_step_workspace(step),
+    };
+    kernels->conv2d_backward(team, &args);
     if (dx != NULL) {
         gradient_swap(dy);
     }

@@ -70,10 +70,11 @@ static cm_map_shape map_of(const cm_layer_shape *shape, int batch) {
 
 static bool plan_conv2d(cm_planner *planner, const cm_layer *layer, cm_stage *stage) {
     const int batch = planner->batch;
+    cm_conv2d_shape shape;
     if (layer->kind == CM_LAYER_LINEAR) {
-        stage->conv = cm_linear_shape(batch, layer->in.channels, layer->out.channels);
+        shape = cm_linear_shape(batch, layer->in.channels, layer->out.channels);
     } else {
-        stage->conv = (cm_conv2d_shape){
+        shape = (cm_conv2d_shape){
             .batch = batch,
             .in_channels = layer->in.channels,
             .height = layer->in.height,
@@ -88,20 +89,20 @@ static bool plan_conv2d(cm_planner *planner, const cm_layer *layer, cm_stage *st
         };
     }
     /* A forced algorithm computes the layers that it can; the table decides about the others. */
-    stage->conv.algorithm = planner->options->conv_algorithm;
-    if (stage->conv.algorithm >= CM_CONV2D_ALGORITHM_COUNT ||
-        !cm_conv2d_algorithm_fits(stage->conv.algorithm, &stage->conv)) {
-        stage->conv.algorithm = CM_CONV2D_AUTO;
+    shape.algorithm = planner->options->conv_algorithm;
+    if (shape.algorithm >= CM_CONV2D_ALGORITHM_COUNT ||
+        !cm_conv2d_algorithm_fits(shape.algorithm, &shape)) {
+        shape.algorithm = CM_CONV2D_AUTO;
     }
-    if (!cm_conv2d_shape_init(&stage->conv)) {
+    if (!cm_conv2d_shape_init(&shape)) {
         return false;
     }
-    const size_t taps = (size_t)stage->conv.kernel_h * (size_t)stage->conv.kernel_w;
-    const size_t out = (size_t)stage->conv.out_channels;
-    stage->weight = reserve(&planner->parameters, taps * (size_t)stage->conv.in_channels * out);
+    const size_t taps = (size_t)shape.kernel_h * (size_t)shape.kernel_w;
+    const size_t out = (size_t)shape.out_channels;
+    stage->weight = reserve(&planner->parameters, taps * (size_t)shape.in_channels * out);
     stage->bias = reserve(&planner->parameters, out);
-    planner->workspace =
-        larger(planner->workspace, cm_conv2d_workspace(&stage->conv, planner->options->threads));
+    stage->conv = cm_conv2d_plan_of(&shape, planner->options->threads);
+    planner->workspace = larger(planner->workspace, stage->conv.workspace);
     return true;
 }
 
@@ -149,8 +150,8 @@ static void plan_pool_arrays(cm_planner *planner, const cm_layer *layer, cm_stag
         return;
     }
     if (stage->kind == CM_STAGE_CONV2D_MAX_POOL2D) {
-        stage->moments =
-            reserve_bytes(&planner->arena, cm_patch_moments_count(&stage->conv) * sizeof(double));
+        stage->moments = reserve_bytes(&planner->arena,
+                                       cm_patch_moments_count(&stage->conv.shape) * sizeof(double));
     } else {
         stage->x_at_max = reserve(&planner->arena, count);
     }
@@ -166,7 +167,7 @@ static int take_pool(cm_planner *planner, int layer, cm_stage *stage) {
     next += relu ? 1 : 0;
     if (planner->plan->stage_count > 0 || !is_kind(planner, next, CM_LAYER_MAX_POOL2D) ||
         !plan_pool_shape(planner, layer_at(planner, next), &stage->pool) ||
-        !cm_conv2d_max_pool2d_pays(&stage->conv, &stage->pool)) {
+        !cm_conv2d_max_pool2d_pays(&stage->conv.shape, &stage->pool)) {
         return 0;
     }
     stage->kind = CM_STAGE_CONV2D_MAX_POOL2D;
@@ -175,7 +176,7 @@ static int take_pool(cm_planner *planner, int layer, cm_stage *stage) {
         plan_batch_norm(planner, batch_norm, stage);
     }
     planner->workspace =
-        larger(planner->workspace, cm_conv2d_max_pool2d_workspace(&stage->conv, &stage->pool,
+        larger(planner->workspace, cm_conv2d_max_pool2d_workspace(&stage->conv.shape, &stage->pool,
                                                                   planner->options->threads));
     plan_pool_arrays(planner, layer_at(planner, next), stage);
     return next + 1 - layer;
@@ -193,7 +194,7 @@ static bool pool_follows(const cm_planner *planner, int layer) {
  * batch 64. Larger batches would keep more than any cache holds. */
 static void plan_kept(cm_planner *planner, cm_stage *stage) {
     const size_t limit = (size_t)64 << 20;
-    const size_t bytes = cm_conv2d_kept(&stage->conv);
+    const size_t bytes = stage->conv.kept;
     if (bytes > 0 && bytes <= limit - planner->kept) {
         stage->kept = reserve_bytes(&planner->arena, bytes);
         planner->kept += bytes;
@@ -214,7 +215,7 @@ static int plan_conv2d_stage(cm_planner *planner, int layer, cm_stage *stage) {
     if (planner->training) {
         plan_kept(planner, stage);
     } else {
-        stage->packed = reserve_bytes(&planner->arena, cm_conv2d_packed(&stage->conv));
+        stage->packed = reserve_bytes(&planner->arena, stage->conv.packed);
         const bool batch_norm = is_kind(planner, next, CM_LAYER_BATCH_NORM);
         if (batch_norm && !pool_follows(planner, next + 1)) {
             plan_batch_norm(planner, next++, stage);

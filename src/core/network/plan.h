@@ -33,7 +33,7 @@ typedef struct cm_stage {
     int layer;            /* first layer of the stage */
     bool relu;            /* a ReLU is fused */
     int batch_norm_layer; /* -1: none */
-    cm_conv2d_shape conv;
+    cm_conv2d_plan conv;
     cm_max_pool2d_shape pool;
     cm_map_shape map;    /* input of batch norm, ReLU, dropout */
     float p;             /* dropout */

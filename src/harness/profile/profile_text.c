@@ -236,7 +236,7 @@ void cm_profile_print_memory(const cm_profile *profile, FILE *out) {
         const double count = stage_outputs(profile, i);
         double kept = stage->argmax == CM_NO_ARRAY ? 0 : count * sizeof(uint16_t);
         kept += stage->x_at_max == CM_NO_ARRAY ? 0 : count * sizeof(float);
-        kept += stage->kept == CM_NO_ARRAY ? 0 : (double)cm_conv2d_kept(&stage->conv);
+        kept += stage->kept == CM_NO_ARRAY ? 0 : (double)stage->conv.kept;
         const bool conv = stage->kind == CM_STAGE_CONV2D;
         cm_profile_layer(profile, &row, cells[0], CM_TABLE_CELL);
         snprintf(cells[1], CM_TABLE_CELL, stage->out == CM_NO_ARRAY ? "in place" : "%.3f",
@@ -246,7 +246,7 @@ void cm_profile_print_memory(const cm_profile *profile, FILE *out) {
                  ((double)stage->out + count) * sizeof(float) / mebi);
         snprintf(cells[3], CM_TABLE_CELL, "%.3f", kept / mebi);
         snprintf(cells[4], CM_TABLE_CELL, "%.3f",
-                 (conv ? (double)cm_conv2d_workspace(&stage->conv, profile->threads) : 0) / mebi);
+                 (conv ? (double)stage->conv.workspace : 0) / mebi);
         cm_table_print_row(&table, cells);
     }
     fputc('\n', out);

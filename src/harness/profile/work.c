@@ -27,7 +27,7 @@ static double pool_outputs(const cm_max_pool2d_shape *pool, int batch) {
 }
 
 static cm_work conv2d_work(const cm_stage *stage, cm_pass pass, cm_phase phase, int batch) {
-    cm_conv2d_shape conv = stage->conv;
+    cm_conv2d_shape conv = stage->conv.shape;
     conv.batch = batch;
     const cm_conv2d_cost cost = cm_conv2d_cost_of(&conv);
     const bool back = pass == CM_PASS_BACKWARD, direct = cost.planes == 0;
@@ -74,7 +74,7 @@ static cm_work conv2d_work(const cm_stage *stage, cm_pass pass, cm_phase phase, 
 /* The first layer: every output of the windows, and with a batch norm in training the products of
  * the patches' numbers; backward only at the maxima. */
 static cm_work first_layer_work(const cm_stage *stage, cm_pass pass, int batch) {
-    const cm_conv2d_shape *conv = &stage->conv;
+    const cm_conv2d_shape *conv = &stage->conv.shape;
     const cm_max_pool2d_shape *pool = &stage->pool;
     const double patch = (double)conv->kernel_h * conv->kernel_w * conv->in_channels;
     const double out = pool_outputs(pool, batch), window = (double)pool->kernel_h * pool->kernel_w;

@@ -65,6 +65,7 @@ typedef struct cm_check_case {
     /* Arguments that are not arrays; each kernel uses some. */
     char shape[224]; /* as text */
     cm_conv2d_shape conv;
+    cm_conv2d_plan conv_plan; /* of conv and threads, for the conv2d kernels */
     cm_map_shape map;
     cm_max_pool2d_shape pool;
     size_t count;
@@ -93,6 +94,8 @@ typedef void cm_check_run_fn(const cm_kernels *kernels, const cm_team *team, con
     cm_check_run_fn cm_check_run_##op;
 CM_KERNEL_LIST(CM_CHECK_PROTOTYPES)
 #undef CM_CHECK_PROTOTYPES
+/** conv2d_inference alone, of weights that are packed already; bench/ measures it. */
+cm_check_run_fn cm_check_run_conv2d_packed;
 
 /** Starts a case; the kind of data follows from its number. */
 void cm_check_case_init(cm_check_case *c, uint64_t seed, int kernel, int number);

@@ -126,6 +126,7 @@ static void draw_shape(cm_check_case *c) {
         } while (!cm_conv2d_shape_init(s) || cm_check_macs(s) > MAX_MACS);
     }
     cm_check_fit_conv2d(c, s);
+    c->conv_plan = cm_conv2d_plan_of(s, c->threads);
     snprintf(
         c->shape, sizeof c->shape,
         "%s, batch %d, channels %d -> %d, map %dx%d, kernel %dx%d, stride %dx%d, padding %dx%d",
@@ -149,8 +150,7 @@ static size_t y_count(const cm_conv2d_shape *s) {
 }
 
 static void add_workspace(cm_check_case *c) {
-    cm_check_add(c, "workspace", CM_CHECK_SCRATCH, CM_CHECK_U8,
-                 cm_conv2d_workspace(&c->conv, c->threads));
+    cm_check_add(c, "workspace", CM_CHECK_SCRATCH, CM_CHECK_U8, c->conv_plan.workspace);
 }
 
 void cm_check_draw_conv2d_forward(cm_check_case *c) {
@@ -165,7 +165,14 @@ void cm_check_draw_conv2d_forward(cm_check_case *c) {
 
 void cm_check_run_conv2d_forward(const cm_kernels *kernels, const cm_team *team,
                                  const cm_check_case *c, void *const *a) {
-    kernels->conv2d_forward(team, &c->conv, a[0], a[1], a[2], c->relu, a[3], NULL, a[4]);
+    const cm_conv2d_forward_args args = {.plan = &c->conv_plan,
+                                         .x = a[0],
+                                         .weight = a[1],
+                                         .bias = a[2],
+                                         .relu = c->relu,
+                                         .y = a[3],
+                                         .workspace = a[4]};
+    kernels->conv2d_forward(team, &args);
 }
 
 void cm_check_draw_conv2d_inference(cm_check_case *c) {
@@ -179,15 +186,29 @@ void cm_check_draw_conv2d_inference(cm_check_case *c) {
     cm_check_add(c, "scale", CM_CHECK_INPUT, CM_CHECK_F32, normalized);
     cm_check_add(c, "shift", CM_CHECK_INPUT, CM_CHECK_F32, normalized);
     cm_check_add(c, "y", CM_CHECK_OUTPUT, CM_CHECK_F32, y_count(&c->conv));
-    cm_check_add(c, "packed", CM_CHECK_SCRATCH, CM_CHECK_U8, cm_conv2d_packed(&c->conv));
+    cm_check_add(c, "packed", CM_CHECK_SCRATCH, CM_CHECK_U8, c->conv_plan.packed);
     add_workspace(c);
 }
 
 void cm_check_run_conv2d_inference(const cm_kernels *kernels, const cm_team *team,
                                    const cm_check_case *c, void *const *a) {
-    kernels->conv2d_pack(team, &c->conv, a[1], a[6]);
+    kernels->conv2d_pack(team, &c->conv_plan, a[1], a[6]);
     cm_team_barrier(team);
-    kernels->conv2d_inference(team, &c->conv, a[0], a[6], a[2], a[3], a[4], c->relu, a[5], a[7]);
+    cm_check_run_conv2d_packed(kernels, team, c, a);
+}
+
+void cm_check_run_conv2d_packed(const cm_kernels *kernels, const cm_team *team,
+                                const cm_check_case *c, void *const *a) {
+    const cm_conv2d_inference_args args = {.plan = &c->conv_plan,
+                                           .x = a[0],
+                                           .packed = a[6],
+                                           .bias = a[2],
+                                           .scale = a[3],
+                                           .shift = a[4],
+                                           .relu = c->relu,
+                                           .y = a[5],
+                                           .workspace = a[7]};
+    kernels->conv2d_inference(team, &args);
 }
 
 /* Packed weights are laid out as each instruction set likes: what they lead to is compared. */
@@ -210,7 +231,9 @@ void cm_check_draw_conv2d_backward_data(cm_check_case *c) {
 
 void cm_check_run_conv2d_backward_data(const cm_kernels *kernels, const cm_team *team,
                                        const cm_check_case *c, void *const *a) {
-    kernels->conv2d_backward_data(team, &c->conv, a[0], a[1], a[2], a[3]);
+    const cm_conv2d_backward_args args = {
+        .plan = &c->conv_plan, .dy = a[0], .weight = a[1], .dx = a[2], .workspace = a[3]};
+    kernels->conv2d_backward_data(team, &args);
 }
 
 void cm_check_draw_conv2d_backward_weights(cm_check_case *c) {
@@ -226,7 +249,13 @@ void cm_check_draw_conv2d_backward_weights(cm_check_case *c) {
 
 void cm_check_run_conv2d_backward_weights(const cm_kernels *kernels, const cm_team *team,
                                           const cm_check_case *c, void *const *a) {
-    kernels->conv2d_backward_weights(team, &c->conv, a[0], a[1], a[2], a[3], a[4]);
+    const cm_conv2d_backward_args args = {.plan = &c->conv_plan,
+                                          .x = a[0],
+                                          .dy = a[1],
+                                          .dweight = a[2],
+                                          .dbias = a[3],
+                                          .workspace = a[4]};
+    kernels->conv2d_backward_weights(team, &args);
 }
 
 void cm_check_draw_conv2d_backward(cm_check_case *c) {
@@ -242,7 +271,7 @@ void cm_check_draw_conv2d_backward(cm_check_case *c) {
     cm_check_add(c, "dbias", CM_CHECK_OUTPUT, CM_CHECK_F32,
                  (wanted & 4) != 0 ? (size_t)c->conv.out_channels : 0);
     add_workspace(c);
-    const size_t kept = cm_check_draw_once_in(c, 2) ? cm_conv2d_kept(&c->conv) : 0;
+    const size_t kept = cm_check_draw_once_in(c, 2) ? c->conv_plan.kept : 0;
     cm_check_add(c, "kept", CM_CHECK_SCRATCH, CM_CHECK_U8, kept);
     cm_check_add(c, "y", CM_CHECK_SCRATCH, CM_CHECK_F32, kept > 0 ? y_count(&c->conv) : 0);
 }
@@ -250,8 +279,23 @@ void cm_check_draw_conv2d_backward(cm_check_case *c) {
 void cm_check_run_conv2d_backward(const cm_kernels *kernels, const cm_team *team,
                                   const cm_check_case *c, void *const *a) {
     if (a[7] != NULL) { /* what is kept of x is laid out as each instruction set likes */
-        kernels->conv2d_forward(team, &c->conv, a[0], a[2], NULL, false, a[8], a[7], a[6]);
+        const cm_conv2d_forward_args forward = {.plan = &c->conv_plan,
+                                                .x = a[0],
+                                                .weight = a[2],
+                                                .y = a[8],
+                                                .kept = a[7],
+                                                .workspace = a[6]};
+        kernels->conv2d_forward(team, &forward);
         cm_team_barrier(team);
     }
-    kernels->conv2d_backward(team, &c->conv, a[0], a[1], a[2], a[3], a[4], a[5], a[7], a[6]);
+    const cm_conv2d_backward_args args = {.plan = &c->conv_plan,
+                                          .x = a[0],
+                                          .dy = a[1],
+                                          .weight = a[2],
+                                          .dx = a[3],
+                                          .dweight = a[4],
+                                          .dbias = a[5],
+                                          .kept = a[7],
+                                          .workspace = a[6]};
+    kernels->conv2d_backward(team, &args);
 }
