@@ -289,13 +289,13 @@ static void run_separate(const cm_team *team, void *context) {
     const outputs *o = &b->out;
     const cm_map_shape map = {BATCH, b->conv.out_height, b->conv.out_width, CHANNELS};
     uint16_t *own = array_take(b->dy.count * sizeof(uint16_t));
-    const cm_conv2d_forward_args forward = {.plan = &b->conv_plan,
-                                            .x = b->x.f,
-                                            .weight = b->weight.f,
-                                            .bias = b->bias.f,
-                                            .y = b->map.f,
-                                            .workspace = b->workspace};
-    k->conv2d_forward(team, &forward);
+    const cm_conv2d_forward_args convolution = {.plan = &b->conv_plan,
+                                                .x = b->x.f,
+                                                .weight = b->weight.f,
+                                                .bias = b->bias.f,
+                                                .y = b->map.f,
+                                                .workspace = b->workspace};
+    k->conv2d_forward(team, &convolution);
     if (b->batch_norm) {
         const cm_batch_norm_statistics_args statistics = {
             .shape = &map, .x = b->map.f, .to = normalization(b), .workspace = b->workspace};
@@ -329,13 +329,13 @@ static void run_separate(const cm_team *team, void *context) {
     } else {
         k->max_pool2d_backward(team, &b->pool, b->dy.f, y, o->argmax, b->dmap.f);
     }
-    const cm_conv2d_backward_args backward = {.plan = &b->conv_plan,
-                                              .x = b->x.f,
-                                              .dy = b->dmap.f,
-                                              .dweight = o->dweight.f,
-                                              .dbias = o->dbias.f,
-                                              .workspace = b->workspace};
-    k->conv2d_backward_weights(team, &backward);
+    const cm_conv2d_backward_args filters = {.plan = &b->conv_plan,
+                                             .x = b->x.f,
+                                             .dy = b->dmap.f,
+                                             .dweight = o->dweight.f,
+                                             .dbias = o->dbias.f,
+                                             .workspace = b->workspace};
+    k->conv2d_backward_weights(team, &filters);
 }
 
 static outputs empty_outputs(const block *b) {
