@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/nearest.h"
+#include "core/name_suggestion.h"
 
 enum { MAX_ITEM = 16 };
 
@@ -188,7 +188,7 @@ cm_status bench_options_unknown(const char *argument, cm_error *error) {
     }
     snprintf(word, sizeof word, "%.*s", (int)strcspn(argument, "="), argument);
     const char *kind = argument[0] == '-' ? "unknown option" : "unexpected argument";
-    const char *nearest = cm_nearest(word, names, OWN_COUNT + OTHER_COUNT);
+    const char *nearest = cm_suggest_name(word, names, OWN_COUNT + OTHER_COUNT);
     return cm_fail(error, CM_USAGE, "%s '%s'; %s%s%s", kind, argument,
                    nearest != NULL ? "did you mean " : "'convmark-bench --help' lists them",
                    nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");

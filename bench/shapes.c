@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "core/files/atomic_file.h"
-#include "core/nearest.h"
+#include "core/name_suggestion.h"
 
 enum { MAX_FILE = 1 << 20, MAX_LINE = 1000, MAX_WORD = 80, MAX_VALUE = 1 << 26, LETTERS = 26 };
 
@@ -134,7 +134,7 @@ static cm_status find_operation(const char *word, bench_operation *operation, cm
             return CM_OK;
         }
     }
-    const char *nearest = cm_nearest(word, names, BENCH_OPERATION_COUNT);
+    const char *nearest = cm_suggest_name(word, names, BENCH_OPERATION_COUNT);
     return cm_fail(error, CM_BAD_INPUT, "unknown operation '%s'; %s%s%s", word,
                    nearest != NULL ? "did you mean " : "docs/guide/bench.md lists them",
                    nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");

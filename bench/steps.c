@@ -55,7 +55,7 @@ void bench_stepper_free(bench_stepper *stepper) {
 }
 
 cm_batch_result bench_stepper_run(const bench_step *step, bench_stepper *stepper) {
-    static const cm_optimizer adam = {1e-3, 0.9, 0.999, 1e-8, 1e-5};
+    const cm_optimizer adam = cm_optimizer_default();
     const cm_block_data *data = &stepper->data;
     const size_t first = (size_t)stepper->next * (size_t)data->batch;
     const float *images = data->images + first * data->image;

@@ -2,8 +2,8 @@
  * libconvmark: bit-exact convolutional-network training on CPUs. This header includes every public
  * one; docs/guide/library.md shows a program.
  */
-#ifndef CM_CONVMARK_CONVMARK_H
-#define CM_CONVMARK_CONVMARK_H
+#ifndef CM_CONVMARK_H
+#define CM_CONVMARK_H
 
 #include "convmark/dataset.h"
 #include "convmark/kernels.h"

@@ -2,8 +2,8 @@
  * Data sets of grey images with labels: Fashion-MNIST (Xiao, Rasul & Vollgraf, arXiv 1708.07747) in
  * IDX files, or a deterministic synthetic set of the same shape.
  */
-#ifndef CM_DATA_DATASET_H
-#define CM_DATA_DATASET_H
+#ifndef CM_DATASET_H
+#define CM_DATASET_H
 
 #include <stdbool.h>
 #include <stdint.h>

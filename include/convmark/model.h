@@ -2,8 +2,8 @@
  * A model: a network with values for its parameters, a plan of how it is computed on one
  * instruction set, and the memory of that plan. Nothing is allocated after cm_model_create().
  */
-#ifndef CM_NETWORK_MODEL_H
-#define CM_NETWORK_MODEL_H
+#ifndef CM_MODEL_H
+#define CM_MODEL_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +31,10 @@ typedef struct cm_model_options {
 typedef struct cm_optimizer {
     double learning_rate, beta1, beta2, epsilon, weight_decay;
 } cm_optimizer;
+
+/** The report's: Adam with learning rate 1e-3, betas 0.9 and 0.999, epsilon 1e-8 and weight decay
+ * 1e-5 (L2 regularization, added to the gradient). */
+cm_optimizer cm_optimizer_default(void);
 
 /** Mean loss and number of right answers of one batch. */
 typedef struct cm_batch_result {

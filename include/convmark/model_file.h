@@ -2,8 +2,8 @@
  * Model files: safetensors (https://huggingface.co/docs/safetensors) with PyTorch's names, shapes
  * and types, so that load_state_dict(strict=True) takes them and theirs load here.
  */
-#ifndef CM_NETWORK_MODEL_FILE_H
-#define CM_NETWORK_MODEL_FILE_H
+#ifndef CM_MODEL_FILE_H
+#define CM_MODEL_FILE_H
 
 #include "convmark/model.h"
 #include "convmark/status.h"

@@ -2,8 +2,8 @@
  * Networks as data: a list of layers with their shapes. Comes from the table of variants or from a
  * user's text file (docs/guide/network-text.md); says nothing of how it is computed.
  */
-#ifndef CM_NETWORK_NETWORK_H
-#define CM_NETWORK_NETWORK_H
+#ifndef CM_NETWORK_H
+#define CM_NETWORK_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -145,6 +145,12 @@ void cm_layer_text(const cm_layer *layer, char text[CM_LAYER_TEXT_SIZE]);
 /** All tensors in PyTorch's state_dict order; *count of them, free() the result; NULL: no memory.
  */
 cm_tensor_spec *cm_network_tensors(const cm_network *network, int *count);
+
+struct cm_images;
+/** CM_USAGE when the images (dataset.h; one grey channel) do not have the size that the network
+ * takes, or have more classes than it has outputs; the message says how to change the network. */
+cm_status cm_network_check_fits(const cm_network *network, const struct cm_images *images,
+                                int classes, cm_error *error);
 
 #ifdef __cplusplus
 }

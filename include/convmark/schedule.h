@@ -2,8 +2,8 @@
  * Learning rates: one table of schedules, with PyTorch's formulas. Their cosine is our own
  * (kernels/elementwise/elementary.h), so that a rate has the same bits on every machine.
  */
-#ifndef CM_TRAIN_SCHEDULE_H
-#define CM_TRAIN_SCHEDULE_H
+#ifndef CM_SCHEDULE_H
+#define CM_SCHEDULE_H
 
 #include <stdint.h>
 

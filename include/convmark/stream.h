@@ -3,8 +3,8 @@
  * permutation of its images and draws a new one when fewer than a batch are left; it does not
  * restart at an epoch.
  */
-#ifndef CM_TRAIN_STREAM_H
-#define CM_TRAIN_STREAM_H
+#ifndef CM_STREAM_H
+#define CM_STREAM_H
 
 #include <stdbool.h>
 #include <stddef.h>

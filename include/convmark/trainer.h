@@ -1,8 +1,8 @@
 /**
  * The trainer: the report's whole protocol over a model, two streams and Adam.
  */
-#ifndef CM_TRAIN_TRAINER_H
-#define CM_TRAIN_TRAINER_H
+#ifndef CM_TRAINER_H
+#define CM_TRAINER_H
 
 #include <signal.h>
 #include <stdbool.h>
@@ -47,11 +47,6 @@ cm_train_options cm_train_options_default(void);
  * an accuracy is to be reached without validation, or epochs * steps is more than
  * CM_MAX_TRAIN_STEPS. cm_train() looks at it too; this is for programs that want to know early. */
 cm_status cm_train_options_check(const cm_train_options *options, cm_error *error);
-
-/** CM_USAGE when the images (one grey channel) are not of the size that the network takes, or have
- * more classes than it has outputs; the message says how to change it. */
-cm_status cm_network_check_fits(const cm_network *network, const cm_images *images, int classes,
-                                cm_error *error);
 
 typedef struct cm_epoch_result {
     double train_loss, test_loss, accuracy;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "core/nearest.h"
+#include "core/name_suggestion.h"
 
 /* popt's numbers for the options: the index in the flat list of all tables, from 1. */
 enum { HELP_VALUE = CM_MAX_OPTIONS + 1 };
@@ -112,7 +112,7 @@ static cm_status unknown_option(const cm_command *command, const flat_options *f
     if (length < sizeof word) {
         memcpy(word, start, length);
         word[length] = '\0';
-        const char *nearest = cm_nearest(word, names, flat->count + 1);
+        const char *nearest = cm_suggest_name(word, names, flat->count + 1);
         if (nearest != NULL) {
             return cm_fail(error, CM_USAGE, "%s: unknown option '%s'; did you mean --%s?",
                            command->name, given, nearest);

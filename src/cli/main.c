@@ -7,7 +7,7 @@
 
 #include "cli/cli.h"
 #include "convmark/convmark.h"
-#include "core/nearest.h"
+#include "core/name_suggestion.h"
 #include "core/system/threads.h"
 
 #define COMMAND_ROW(name, arguments, summary) {#name, arguments, summary, cm_command_##name},
@@ -47,7 +47,7 @@ static cm_status unknown_command(const char *name, cm_error *error) {
     names[COMMAND_COUNT] = "--help";
     names[COMMAND_COUNT + 1] = "--version";
     const char *kind = name[0] == '-' ? "option" : "command";
-    const char *nearest = cm_nearest(name, names, COMMAND_COUNT + 2);
+    const char *nearest = cm_suggest_name(name, names, COMMAND_COUNT + 2);
     if (nearest != NULL) {
         return cm_fail(error, CM_USAGE, "unknown %s '%s'; did you mean %s?", kind, name, nearest);
     }

@@ -113,7 +113,7 @@ class Checkpoints(CliTest):
         result = self.run_program(*self.WORDS, "--resume", "c", "--json", "r.json", "--save", "r")
         self.assertEqual(result.returncode, 0)
         self.assertRegex(result.stderr.decode(), r"\Aconvmark: warning: c: field magic: [^\n]*; "
-                                                 r"going on from c\.previous\n\Z")
+                                                 r"resuming from c\.previous\n\Z")
         self.assertEqual(self.compared("r"), whole)
         for name in self.files():
             self.write(name, b"damaged")
@@ -125,8 +125,9 @@ class Checkpoints(CliTest):
         for code, words, says in (
                 (2, ("--resume", "c", "--seed", "1"), r"seed \(0 there, 1 here\)"),
                 (2, ("--resume", "c", "--batch", "9"), r"batch \(8 there, 9 here\)"),
-                (2, ("--resume", "c", "--conv-algorithm", "direct"), "--conv-algorithm"),
-                (2, ("--checkpoint", "c"), "already; go on from it with --resume c"),
+                (2, ("--resume", "c", "--conv-algorithm", "direct"),
+                 "another convolution algorithm"),
+                (2, ("--checkpoint", "c"), "already; resume from it"),
                 (3, ("--resume", "missing"), "missing: cannot open: no such file"),
                 (2, ("--every", "5"), "--every says nothing without"),
                 (2, ("--checkpoint", "-"), "standard output"),

@@ -86,7 +86,7 @@ class Results(CliTest):
         self.fails(2, *words, "--until-accuracy", "1.5")
         for without in ("--epochs", "--steps", "--valid-steps"):
             line = self.fails(2, *words, without, "0", "--until-accuracy", "0.5")
-            self.assertIn("--until-accuracy needs training and validation", line)
+            self.assertIn("an accuracy to stop at needs training and validation", line)
 
     def test_schedules(self):
         hashes = {self.train("--epochs", "3")["sha256"]}

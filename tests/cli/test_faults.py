@@ -40,7 +40,7 @@ RUN = ("train", "./small.txt", "--data", "synthetic", "--epochs", "2", "--steps"
        "--valid-steps", "2", "--batch", "8", "--threads", "1", "--no-pin", "--quiet", "--every",
        "1")
 OUTPUTS = ("--json", "json", "--save", "save")
-USED = rb"\Aconvmark: warning: c: [^\n]*; going on from c\.previous\n"
+USED = rb"\Aconvmark: warning: c: [^\n]*; resuming from c\.previous\n"
 WARNING = rb"(" + USED + rb")?\Z"
 LINE = rb"(" + USED + rb")?convmark: [^\n]+\n\Z"
 

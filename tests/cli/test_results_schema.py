@@ -194,7 +194,7 @@ class ResultsTest(unittest.TestCase):
         self.assertEqual([len(result[key]) for key in ("skipped", "measurements", "points")],
                          [1, 1, 1])
         self.schema.check(failed, self.root)
-        self.assertIn("--lr", failed["points"][0]["runs"][0]["failure"])
+        self.assertIn("learning rate", failed["points"][0]["runs"][0]["failure"])
 
     def test_report(self):
         with tempfile.TemporaryDirectory() as folder:

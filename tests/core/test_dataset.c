@@ -67,14 +67,14 @@ static void assert_refused_in(const char *where, const char *package, const char
 static void test_named_folder_must_be_one(void **state) {
     (void)state;
     const char *package = real_folder;
-    assert_refused_in(temporary_path("missing"), package, "--data: ", "missing: No such file");
-    assert_refused_in("", package, "--data: ", "empty");
-    assert_refused_in(temporary_write("file", "x", 1), package, "--data: ", "is not a folder");
+    assert_refused_in(temporary_path("missing"), package, "data set: ", "missing: No such file");
+    assert_refused_in("", package, "data set: ", "empty");
+    assert_refused_in(temporary_write("file", "x", 1), package, "data set: ", "is not a folder");
     char *endless = malloc(6000);
     assert_non_null(endless);
     memset(endless, 'a', 5999);
     endless[5999] = '\0';
-    assert_refused_in(endless, package, "--data: ", "longer than 4095 bytes");
+    assert_refused_in(endless, package, "data set: ", "longer than 4095 bytes");
     free(endless);
 }
 
@@ -84,7 +84,7 @@ static void test_missing_file_is_named(void **state) {
     assert_refused_in(folder, "/nowhere", folder,
                       "has no train-labels-idx1-ubyte.gz and no train-labels-idx1-ubyte; ");
     assert_refused_in(folder, "/nowhere", "run scripts/get-data.sh",
-                      "apt install dataset-fashion-mnist, or use --data synthetic");
+                      "apt install dataset-fashion-mnist, or use the data set 'synthetic'");
 }
 
 static void test_environment_is_used_and_not_passed_over(void **state) {
@@ -94,8 +94,8 @@ static void test_environment_is_used_and_not_passed_over(void **state) {
     setenv("CONVMARK_DATA", temporary_path("missing"), 1);
     assert_refused_in(NULL, package, "$CONVMARK_DATA: ", "missing: No such file");
     const char *folder = make_folder(1, "named");
-    assert_refused_in(folder, package, "--data: ", folder); /* the option is stronger */
-    setenv("CONVMARK_DATA", "", 1);                         /* as if not set */
+    assert_refused_in(folder, package, "data set: ", folder); /* the argument is stronger */
+    setenv("CONVMARK_DATA", "", 1);                           /* as if not set */
     assert_refused_in(NULL, package, "the installed package: ", package);
 }
 
@@ -141,7 +141,8 @@ static void test_search_that_finds_nothing_lists_the_places(void **state) {
     snprintf(cache, sizeof cache, "%s/.cache/convmark/fashion-mnist", temporary_folder);
     assert_refused_in(NULL, package, "$CONVMARK_DATA is not set", cache);
     assert_refused_in(NULL, package, package, "run scripts/get-data.sh");
-    assert_refused_in(NULL, package, "apt install dataset-fashion-mnist", "--data synthetic");
+    assert_refused_in(NULL, package, "apt install dataset-fashion-mnist",
+                      "the data set 'synthetic'");
     unsetenv("HOME");
     assert_refused_in(NULL, package, "no $HOME", package);
 }

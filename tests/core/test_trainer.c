@@ -416,7 +416,7 @@ static void test_options_are_checked(void **state) {
     assert_int_equal(cm_train_options_check(&options, &error), CM_OK);
     ++options.steps;
     assert_int_equal(cm_train_options_check(&options, &error), CM_USAGE);
-    assert_non_null(strstr(error.message, "--epochs 100000 times --steps 1001 "));
+    assert_non_null(strstr(error.message, "100000 epochs of 1001 training batches "));
     /* Before any memory is asked for. */
     network = network_of(with_batch_norm);
     model = model_of(network, 7, 1, CM_ISA_COUNT, true);

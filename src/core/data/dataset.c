@@ -21,7 +21,7 @@ enum {
 };
 
 static const char get_it[] = "run scripts/get-data.sh, or apt install dataset-fashion-mnist, or "
-                             "use --data synthetic (throughput only)";
+                             "use the data set 'synthetic' (throughput only)";
 
 /** The files of Fashion-MNIST, and the SHA-256 of their decompressed bytes. Labels come first: they
  * are small, so that a wrong set is found out at once. */
@@ -50,7 +50,7 @@ enum { SUFFIX_COUNT = sizeof suffixes / sizeof suffixes[0] };
 
 /** Where a search looks, and what an error says of it. */
 typedef struct place {
-    const char *title; /* "--data", "$CONVMARK_DATA" ... */
+    const char *title; /* "data set", "$CONVMARK_DATA" ... */
     char folder[sizeof((cm_dataset *)NULL)->source];
 } place;
 
@@ -227,7 +227,7 @@ static cm_status search_place(const char *package_folder, place *found, cm_error
 static cm_status fill(const char *where, const char *package_folder, cm_dataset *dataset,
                       cm_error *error) {
     const char *variable = getenv("CONVMARK_DATA");
-    const char *title = "--data";
+    const char *title = "data set";
     if (where == NULL && variable != NULL && variable[0] != '\0') {
         where = variable;
         title = "$CONVMARK_DATA";

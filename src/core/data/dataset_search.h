@@ -2,8 +2,8 @@
  * cm_dataset_open() with the installed package's folder as an argument, so that the search can be
  * tested where the package is installed and where it is not. Not for programs.
  */
-#ifndef CM_DATA_DATASET_SEARCH_H
-#define CM_DATA_DATASET_SEARCH_H
+#ifndef CM_CORE_DATA_DATASET_SEARCH_H
+#define CM_CORE_DATA_DATASET_SEARCH_H
 
 #include "convmark/dataset.h"
 

@@ -3,8 +3,8 @@
  * compressed by gzip (RFC 1952). Strict: a file holds exactly what is expected of it and nothing
  * more. The reader allocates only after the file's header has been checked.
  */
-#ifndef CM_DATA_IDX_H
-#define CM_DATA_IDX_H
+#ifndef CM_CORE_DATA_IDX_H
+#define CM_CORE_DATA_IDX_H
 
 #include <stdint.h>
 

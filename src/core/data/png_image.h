@@ -1,8 +1,8 @@
 /**
  * PNG files as input for a network: any PNG picture as grey bytes of a given size.
  */
-#ifndef CM_DATA_PNG_IMAGE_H
-#define CM_DATA_PNG_IMAGE_H
+#ifndef CM_CORE_DATA_PNG_IMAGE_H
+#define CM_CORE_DATA_PNG_IMAGE_H
 
 #include <stdbool.h>
 #include <stdint.h>

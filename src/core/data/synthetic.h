@@ -2,8 +2,8 @@
  * The synthetic data set: procedural pictures of Fashion-MNIST's shape, for throughput and tests
  * where the real ones are not at hand. Integers only, hence the same bytes on every machine.
  */
-#ifndef CM_DATA_SYNTHETIC_H
-#define CM_DATA_SYNTHETIC_H
+#ifndef CM_CORE_DATA_SYNTHETIC_H
+#define CM_CORE_DATA_SYNTHETIC_H
 
 #include <stdint.h>
 

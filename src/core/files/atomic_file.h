@@ -1,8 +1,8 @@
 /**
  * Files in one piece: written whole or not at all, read whole and within a limit.
  */
-#ifndef CM_FILES_ATOMIC_FILE_H
-#define CM_FILES_ATOMIC_FILE_H
+#ifndef CM_CORE_FILES_ATOMIC_FILE_H
+#define CM_CORE_FILES_ATOMIC_FILE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,8 +3,8 @@
  * numbers written so that they read back as the same double, NaN and infinity never written. Output
  * has the order of insertion and does not depend on the locale.
  */
-#ifndef CM_FILES_JSON_H
-#define CM_FILES_JSON_H
+#ifndef CM_CORE_FILES_JSON_H
+#define CM_CORE_FILES_JSON_H
 
 #include <stdbool.h>
 #include <stddef.h>

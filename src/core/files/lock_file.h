@@ -1,8 +1,8 @@
 /**
  * A file that one process at a time can hold: it says that what it is named after is in use.
  */
-#ifndef CM_FILES_LOCK_FILE_H
-#define CM_FILES_LOCK_FILE_H
+#ifndef CM_CORE_FILES_LOCK_FILE_H
+#define CM_CORE_FILES_LOCK_FILE_H
 
 #include "convmark/status.h"
 

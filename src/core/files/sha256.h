@@ -1,8 +1,8 @@
 /**
  * SHA-256 (FIPS 180-4) as 64 lower-case hexadecimal digits; a thin wrapper over libmd.
  */
-#ifndef CM_FILES_SHA256_H
-#define CM_FILES_SHA256_H
+#ifndef CM_CORE_FILES_SHA256_H
+#define CM_CORE_FILES_SHA256_H
 
 #include <sha2.h>
 #include <stddef.h>

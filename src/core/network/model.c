@@ -8,7 +8,7 @@
 
 #include "convmark/philox.h"
 #include "core/files/sha256.h"
-#include "core/network/model_internal.h"
+#include "core/network/step.h"
 
 /* Arenas start on a 2 MiB boundary and ask for huge pages: one 28x28x128 map of a batch of 64 is
  * 6,272 small pages, more than any TLB holds. */
@@ -359,6 +359,11 @@ void cm_model_initialize(cm_model *model, uint64_t seed) {
         }
     }
     cm_model_reset_optimizer(model);
+}
+
+cm_optimizer cm_optimizer_default(void) {
+    return (cm_optimizer){
+        .learning_rate = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 1e-5};
 }
 
 void cm_model_reset_optimizer(cm_model *model) {

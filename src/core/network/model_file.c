@@ -236,12 +236,11 @@ cm_status cm_model_file_network(const char *path, cm_network **network, cm_error
     }
     if (status == CM_OK && (name == NULL || text == NULL)) {
         status = cm_fail(error, CM_BAD_INPUT,
-                         "%s: does not say which network it is of; name it with --network", path);
+                         "%s: does not say which network it is of; name the network", path);
     }
     if (status == CM_OK && !name_is_plain(name)) {
         status = cm_fail(error, CM_BAD_INPUT,
-                         "%s: metadata %s is empty, too long or not plain text; name the network "
-                         "with --network",
+                         "%s: metadata %s is empty, too long or not plain text; name the network",
                          path, NAME_KEY);
     }
     if (status == CM_OK) {

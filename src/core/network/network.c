@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/network/build.h"
+#include "convmark/dataset.h"
+#include "core/network/network_builder.h"
 
 /* Sizes are counted without wrapping round: what does not fit is over every limit anyway. */
 static int64_t product(int64_t a, int64_t b) {
@@ -308,4 +309,23 @@ cm_tensor_spec *cm_network_tensors(const cm_network *network, int *count) {
         }
     }
     return tensors;
+}
+
+cm_status cm_network_check_fits(const cm_network *network, const struct cm_images *images,
+                                int classes, cm_error *error) {
+    const cm_layer_shape *input = &network->input;
+    if (input->channels != 1 || input->height != images->height || input->width != images->width) {
+        return cm_fail(error, CM_USAGE,
+                       "network %s takes %dx%dx%d images, not 1x%dx%d; begin it with 'input 1 %d "
+                       "%d'",
+                       network->name, input->channels, input->height, input->width, images->height,
+                       images->width, images->height, images->width);
+    }
+    if (network->classes < classes) {
+        return cm_fail(error, CM_USAGE,
+                       "network %s has %d outputs, the data has %d classes; end it with 'linear "
+                       "%d'",
+                       network->name, network->classes, classes, classes);
+    }
+    return CM_OK;
 }

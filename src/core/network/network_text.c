@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "convmark/network.h"
-#include "core/nearest.h"
-#include "core/network/build.h"
+#include "core/name_suggestion.h"
+#include "core/network/network_builder.h"
 
 /* docs/guide/network-text.md is the user's view of this table. */
 const cm_layer_grammar cm_layer_grammars[CM_LAYER_KIND_COUNT] = {
@@ -177,7 +177,7 @@ static cm_status fail_unknown_option(const cm_layer_grammar *grammar, const char
             candidates[count++] = option_words[i];
         }
     }
-    const char *nearest = cm_nearest(word, candidates, count);
+    const char *nearest = cm_suggest_name(word, candidates, count);
     if (nearest != NULL) {
         return cm_fail(error, CM_BAD_INPUT, "%s: unknown option '%s'; did you mean '%s'?",
                        grammar->word, word, nearest);
@@ -252,7 +252,7 @@ static cm_status fail_unknown_layer(const char *word, cm_error *error) {
     for (int i = 0; i < CM_LAYER_KIND_COUNT; ++i) {
         candidates[i + 1] = cm_layer_grammars[i].word;
     }
-    const char *nearest = cm_nearest(word, candidates, CM_LAYER_KIND_COUNT + 1);
+    const char *nearest = cm_suggest_name(word, candidates, CM_LAYER_KIND_COUNT + 1);
     if (nearest != NULL) {
         return cm_fail(error, CM_BAD_INPUT, "unknown layer '%s'; did you mean '%s'?", word,
                        nearest);

@@ -2,8 +2,8 @@
  * The plan of a model: its layers fused into stages, where each of their arrays lies, and how much
  * memory that takes. Made once; a step only walks it.
  */
-#ifndef CM_NETWORK_PLAN_H
-#define CM_NETWORK_PLAN_H
+#ifndef CM_CORE_NETWORK_PLAN_H
+#define CM_CORE_NETWORK_PLAN_H
 
 #include <stdbool.h>
 #include <stddef.h>

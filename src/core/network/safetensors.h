@@ -2,8 +2,8 @@
  * The safetensors format (https://huggingface.co/docs/safetensors): 8 bytes of header length
  * (little-endian), a JSON header, the tensors' bytes without gaps. Tensors of type F32 and I64.
  */
-#ifndef CM_NETWORK_SAFETENSORS_H
-#define CM_NETWORK_SAFETENSORS_H
+#ifndef CM_CORE_NETWORK_SAFETENSORS_H
+#define CM_CORE_NETWORK_SAFETENSORS_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -5,8 +5,8 @@
 
 #include "convmark/network.h"
 #include "core/files/atomic_file.h"
-#include "core/nearest.h"
-#include "core/network/build.h"
+#include "core/name_suggestion.h"
+#include "core/network/network_builder.h"
 
 /* A new variant is a new row here. Titles in the words of the report (README.md names it); what it
  * published is in src/harness/studies/report/published.c. */
@@ -124,7 +124,7 @@ static const char *nearest_id(const char *name) {
     for (int i = 0; i < VARIANT_COUNT; ++i) {
         ids[i] = variants[i].id;
     }
-    return cm_nearest(name, ids, VARIANT_COUNT);
+    return cm_suggest_name(name, ids, VARIANT_COUNT);
 }
 
 /* Ids have points as well, so "dropout-out-0.6" is a wrong id unless there is such a file. */

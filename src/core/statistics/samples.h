@@ -3,8 +3,8 @@
  * only. Where something is undefined the result is NAN, or an interval with known == false, as in
  * statistics.h; so it is when memory runs out.
  */
-#ifndef CM_STATISTICS_SAMPLES_H
-#define CM_STATISTICS_SAMPLES_H
+#ifndef CM_CORE_STATISTICS_SAMPLES_H
+#define CM_CORE_STATISTICS_SAMPLES_H
 
 #include "core/statistics/statistics.h"
 

@@ -5,8 +5,8 @@
  * Where something is undefined (the standard deviation of one value, say) the result is NAN, or an
  * interval with known == false.
  */
-#ifndef CM_STATISTICS_STATISTICS_H
-#define CM_STATISTICS_STATISTICS_H
+#ifndef CM_CORE_STATISTICS_STATISTICS_H
+#define CM_CORE_STATISTICS_STATISTICS_H
 
 #include <stdbool.h>
 

@@ -1,8 +1,8 @@
 /**
  * Clocks: one that only moves forward for measuring, and the date for results.
  */
-#ifndef CM_SYSTEM_CLOCK_H
-#define CM_SYSTEM_CLOCK_H
+#ifndef CM_CORE_SYSTEM_CLOCK_H
+#define CM_CORE_SYSTEM_CLOCK_H
 
 #include <stdint.h>
 

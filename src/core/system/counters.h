@@ -1,8 +1,8 @@
 /**
  * Hardware counters of the team's threads through perf_event_open(2), where the kernel grants them.
  */
-#ifndef CM_SYSTEM_COUNTERS_H
-#define CM_SYSTEM_COUNTERS_H
+#ifndef CM_CORE_SYSTEM_COUNTERS_H
+#define CM_CORE_SYSTEM_COUNTERS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,8 +2,8 @@
  * Energy that the processor packages used, from the counters of Linux's powercap (RAPL). They count
  * everything that runs on the machine, not this process alone, and not the memory or the rest.
  */
-#ifndef CM_SYSTEM_ENERGY_H
-#define CM_SYSTEM_ENERGY_H
+#ifndef CM_CORE_SYSTEM_ENERGY_H
+#define CM_CORE_SYSTEM_ENERGY_H
 
 #include <stdint.h>
 

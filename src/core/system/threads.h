@@ -1,8 +1,8 @@
 /**
  * The team's threads before work starts: floating-point modes and places.
  */
-#ifndef CM_SYSTEM_THREADS_H
-#define CM_SYSTEM_THREADS_H
+#ifndef CM_CORE_SYSTEM_THREADS_H
+#define CM_CORE_SYSTEM_THREADS_H
 
 #include <stdbool.h>
 

@@ -2,8 +2,8 @@
  * What the machine has and what this process may use of it: hwloc's topology, the affinity mask and
  * the control groups' CPU quota.
  */
-#ifndef CM_SYSTEM_TOPOLOGY_H
-#define CM_SYSTEM_TOPOLOGY_H
+#ifndef CM_CORE_SYSTEM_TOPOLOGY_H
+#define CM_CORE_SYSTEM_TOPOLOGY_H
 
 #include <stddef.h>
 

@@ -223,8 +223,8 @@ static void expect_text(reader *from, const char *field, const char *expected) {
 static void differs(reader *from, const char *what) {
     if (from->status == CM_OK) {
         from->status = cm_fail(from->error, CM_USAGE,
-                               "%s: is the checkpoint of a run with another %s; give the options "
-                               "that it was begun with, or begin anew with --checkpoint",
+                               "%s: is the checkpoint of a run with another %s; repeat the "
+                               "options of that run, or start over with a new checkpoint",
                                from->name, what);
     }
 }
@@ -262,7 +262,7 @@ static void take_identity(reader *from, const cm_checkpoint *run) {
     const cm_run_identity *identity = run->identity;
     same_text(from, "network", "network", cm_model_network(run->model)->name);
     same_text(from, "network_text", "network (its layers differ)", identity->network_text);
-    same_text(from, "conv_algorithm", "--conv-algorithm",
+    same_text(from, "conv_algorithm", "convolution algorithm",
               cm_conv2d_algorithm_name(cm_model_conv_algorithm(run->model)));
     same_text(from, "data_sha256", "data set", identity->data_sha256);
     /* Before the initial values, which depend on the seed. */
@@ -271,7 +271,7 @@ static void take_identity(reader *from, const cm_checkpoint *run) {
     same_options(from, identity->options);
     reader again = *from;
     again.next = initial;
-    same_text(&again, "initial_sha256", "model to start from (--load)", identity->initial_sha256);
+    same_text(&again, "initial_sha256", "initial model", identity->initial_sha256);
     from->status = again.status;
 }
 

@@ -2,8 +2,8 @@
  * A training run under way as bytes: everything that its rest depends on, and what decides the run,
  * so that nothing else can go on from it. docs/guide/checkpoints.md describes the format.
  */
-#ifndef CM_TRAIN_CHECKPOINT_H
-#define CM_TRAIN_CHECKPOINT_H
+#ifndef CM_CORE_TRAIN_CHECKPOINT_H
+#define CM_CORE_TRAIN_CHECKPOINT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,8 +2,8 @@
  * The structures that a checkpoint holds as tables: a row a member, each an 8-byte value behind its
  * name. Internal to train/.
  */
-#ifndef CM_TRAIN_CHECKPOINT_VALUES_H
-#define CM_TRAIN_CHECKPOINT_VALUES_H
+#ifndef CM_CORE_TRAIN_CHECKPOINT_VALUES_H
+#define CM_CORE_TRAIN_CHECKPOINT_VALUES_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -43,9 +43,8 @@ static cm_status check_path(const cm_checkpointer *to, cm_error *error) {
     const bool same = to->options->resume != NULL && cm_path_same(to->options->resume, to->path);
     if (!same && (exists(to->path) || exists(to->previous))) {
         return cm_fail(error, CM_USAGE,
-                       "%s: there is a checkpoint already%s; go on from it with --resume %s, or "
-                       "remove it",
-                       to->path, exists(to->path) ? "" : " (.previous)", to->path);
+                       "%s: there is a checkpoint already%s; resume from it, or remove it",
+                       to->path, exists(to->path) ? "" : " (.previous)");
     }
     return CM_OK;
 }
@@ -93,7 +92,7 @@ static cm_status resume(cm_checkpointer *to, cm_error *error) {
     }
     if (second == CM_OK && to->options->notice != NULL) {
         cm_error line;
-        cm_fail(&line, CM_OK, "%.480s; going on from %.480s", newest.message, previous);
+        cm_fail(&line, CM_OK, "%.480s; resuming from %.480s", newest.message, previous);
         to->options->notice(line.message, to->options->notice_context);
     }
     free(previous);
@@ -137,7 +136,7 @@ cm_status cm_checkpointer_write(cm_checkpointer *to, cm_error *error) {
     const char *bad = cm_model_tensor_not_finite(to->run.model);
     if (bad != NULL) {
         return cm_fail(error, CM_FAILED,
-                       "tensor %s is not finite after step %d; use a smaller learning rate (--lr); "
+                       "tensor %s is not finite after step %d; use a smaller learning rate; "
                        "the last checkpoint is kept",
                        bad, to->run.result->step_count);
     }

@@ -1,8 +1,8 @@
 /**
  * The checkpoints of one run on the disk: the newest, the one before, and the lock.
  */
-#ifndef CM_TRAIN_CHECKPOINTER_H
-#define CM_TRAIN_CHECKPOINTER_H
+#ifndef CM_CORE_TRAIN_CHECKPOINTER_H
+#define CM_CORE_TRAIN_CHECKPOINTER_H
 
 #include "convmark/status.h"
 #include "core/files/lock_file.h"

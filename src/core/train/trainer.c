@@ -10,28 +10,6 @@
 #include "core/system/energy.h"
 #include "core/train/checkpointer.h"
 
-cm_train_options cm_train_options_default(void) {
-    return (cm_train_options){
-        .seed = 0,
-        .epochs = 3,
-        .steps = 100,
-        .valid_steps = 100,
-        .batch = 64,
-        .shuffle = true,
-        .optimizer = {.learning_rate = 1e-3,
-                      .beta1 = 0.9,
-                      .beta2 = 0.999,
-                      .epsilon = 1e-8,
-                      .weight_decay = 1e-5},
-        .schedule = CM_SCHEDULE_PLATEAU,
-        .schedule_step = 1,
-        .schedule_factor = 0.1,
-        .plateau_factor = 0.1,
-        .plateau_patience = 10,
-        .early_stopping_patience = 10,
-    };
-}
-
 /* A run under way. */
 typedef struct train_run {
     cm_model *model;
@@ -101,7 +79,7 @@ static cm_status not_finite(train_run *run, bool validating, double loss, cm_err
     }
     return cm_fail(error, CM_FAILED,
                    "the %s is %f in epoch %d at step %d; the first %s %s; use a smaller learning "
-                   "rate (--lr)",
+                   "rate",
                    validating ? "validation loss" : "loss", loss, state->epoch + 1,
                    validating ? state->valid_step : state->step, kind,
                    name != NULL ? name : "unknown");

@@ -41,7 +41,7 @@ void cm_block_data_free(cm_block_data *data) {
 }
 
 static void run_step(cm_model *model, cm_mode mode, const cm_block_data *data, int step) {
-    static const cm_optimizer adam = {1e-3, 0.9, 0.999, 1e-8, 1e-5};
+    const cm_optimizer adam = cm_optimizer_default();
     const size_t first = (size_t)(step % data->count) * (size_t)data->batch;
     const float *images = data->images + first * data->image;
     const uint8_t *labels = data->labels + first;

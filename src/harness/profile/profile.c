@@ -84,7 +84,7 @@ typedef struct driver {
 
 /* One step as the trainer does it; returns the seconds of reading its data. */
 static double run_step(driver *d) {
-    static const cm_optimizer adam = {1e-3, 0.9, 0.999, 1e-8, 1e-5};
+    const cm_optimizer adam = cm_optimizer_default();
     const int64_t start = cm_clock_ns();
     cm_stream_next(d->stream, d->images, d->labels);
     const int64_t read = cm_clock_ns();

@@ -39,8 +39,7 @@ static void draw_batch(uint32_t step, int batch, float *images, uint8_t *labels)
 
 static void run_model(cm_model *model, char hex[65]) {
     static const int batches[] = {FIRST_BATCH, SECOND_BATCH};
-    const cm_optimizer optimizer = {
-        .learning_rate = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 1e-5};
+    const cm_optimizer optimizer = cm_optimizer_default();
     const uint64_t seed = 1;
     float images[FIRST_BATCH * PIXELS], logits[CLASSES];
     uint8_t labels[FIRST_BATCH];

@@ -1,6 +1,6 @@
 /* How a training step walks its plan: every thread of the team runs this code, with a barrier
  * behind each stage. */
-#include "core/network/model_step.h"
+#include "core/network/step.h"
 
 static cm_random_key dropout_key(const cm_step *step, const cm_stage *stage) {
     return (cm_random_key){.seed = step->seed,

@@ -1,8 +1,45 @@
-/** Where the arrays and shapes of a step are, for the files that walk the plans. */
-#ifndef CM_NETWORK_MODEL_STEP_H
-#define CM_NETWORK_MODEL_STEP_H
+/**
+ * One step on a model: what it computes, and where its arrays and shapes are. For the files that
+ * walk a plan: step_training.c, step_inference.c and not_finite.c.
+ */
+#ifndef CM_CORE_NETWORK_STEP_H
+#define CM_CORE_NETWORK_STEP_H
 
-#include "core/network/model_internal.h"
+#include "core/network/model_state.h"
+
+/** What a step does, as the number of a task in a trace: a pass over a stage, and the stage's
+ * number, or its place in the step. */
+static inline int32_t cm_model_task(cm_pass pass, int stage) {
+    return (int32_t)pass << 16 | stage;
+}
+
+/** What one call computes. */
+typedef struct cm_step {
+    cm_model *model;
+    const cm_program *program;
+    int batch;
+    const float *images;
+    const uint8_t *labels;         /* NULL, in inference: no loss */
+    const cm_optimizer *optimizer; /* NULL: no update of the model */
+    uint64_t seed;
+    bool watch;          /* inference: look for the first output that is not finite */
+    int not_finite;      /* out: its stage; -1: none */
+    const float *logits; /* out, inference */
+    double loss;         /* out */
+    int correct;         /* out */
+} cm_step;
+
+/** Whether none of the values is NaN or infinite. */
+bool cm_all_finite(const float *values, size_t count);
+
+/** Whether the output x of a stage for `batch` images, and the coefficients of its batch norm, are
+ * finite. */
+bool cm_step_stage_finite(const cm_step *step, int stage, int batch, const float *x);
+
+/** Run the step on the model's team: forward in training mode, backward and update; or forward in
+ * evaluation mode. They set `program`. */
+void cm_step_train(cm_step *step);
+void cm_step_infer(cm_step *step);
 
 /** PyTorch's default for batch norm. */
 #define CM_BATCH_NORM_EPS 1e-5F
@@ -26,7 +63,7 @@ static inline cm_conv2d_shape cm_stage_conv(const cm_stage *stage, int batch) {
 }
 
 /** The plan of the stage's convolution for `batch` images: the stage's own, or for a smaller batch,
- * such as the last one of an epoch, one that is made in `smaller`. */
+ * such as the last one of a data set, one that is made in `smaller`. */
 static inline const cm_conv2d_plan *cm_stage_conv_plan(const cm_stage *stage, int batch,
                                                        cm_conv2d_plan *smaller) {
     if (batch == stage->conv.shape.batch) {

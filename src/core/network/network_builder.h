@@ -2,8 +2,8 @@
  * How a network is put together, layer by layer: what the table of variants and the parser of
  * network text share. Internal to src/network.
  */
-#ifndef CM_NETWORK_BUILD_H
-#define CM_NETWORK_BUILD_H
+#ifndef CM_CORE_NETWORK_NETWORK_BUILDER_H
+#define CM_CORE_NETWORK_NETWORK_BUILDER_H
 
 #include "convmark/network.h"
 #include "convmark/status.h"

@@ -1,8 +1,8 @@
 /**
  * The nearest of a list of names to a word that is none of them, for "did you mean ...?".
  */
-#ifndef CM_NEAREST_H
-#define CM_NEAREST_H
+#ifndef CM_CORE_NAME_SUGGESTION_H
+#define CM_CORE_NAME_SUGGESTION_H
 
 #ifdef __cplusplus
 extern "C" {
@@ -15,7 +15,7 @@ extern "C" {
  * more edits than a third of the longer name (rounded up from a remainder of 2), or names over 64
  * bytes. The result is one of `candidates`, not a copy.
  */
-const char *cm_nearest(const char *word, const char *const *candidates, int count);
+const char *cm_suggest_name(const char *word, const char *const *candidates, int count);
 
 #ifdef __cplusplus
 }

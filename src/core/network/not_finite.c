@@ -1,7 +1,7 @@
 /* Where values that are not finite come from. */
 #include <math.h>
 
-#include "core/network/model_step.h"
+#include "core/network/step.h"
 
 bool cm_all_finite(const float *values, size_t count) {
     for (size_t i = 0; i < count; ++i) {

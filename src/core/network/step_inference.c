@@ -2,7 +2,7 @@
  * step after they changed; a batch then goes through the stages a chunk at a time. */
 #include <string.h>
 
-#include "core/network/model_step.h"
+#include "core/network/step.h"
 
 /* Scale and shift of the stage's batch norm, and its weights as conv2d_inference reads them. */
 static void prepare_stage(const cm_team *team, const cm_step *step, const cm_stage *stage) {

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "core/nearest.h"
+#include "core/name_suggestion.h"
 
 static const char *const WORDS[] = {"conv2d",  "batch_norm", "relu",  "max_pool2d",
                                     "dropout", "flatten",    "linear"};
@@ -25,7 +25,7 @@ static void test_finds_each_kind_of_edit(void **state) {
         {"BatchNorm2d", "batch_norm"} /* PyTorch's name */
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i) {
-        const char *nearest = cm_nearest(rows[i][0], WORDS, WORD_COUNT);
+        const char *nearest = cm_suggest_name(rows[i][0], WORDS, WORD_COUNT);
         assert_non_null(nearest);
         assert_string_equal(nearest, rows[i][1]);
     }
@@ -35,17 +35,17 @@ static void test_says_nothing_when_all_are_far(void **state) {
     (void)state;
     static const char *const far[] = {"", "x", "softmax", "re", "rxyu", "pool"};
     for (size_t i = 0; i < sizeof far / sizeof far[0]; ++i) {
-        assert_null(cm_nearest(far[i], WORDS, WORD_COUNT));
+        assert_null(cm_suggest_name(far[i], WORDS, WORD_COUNT));
     }
-    assert_null(cm_nearest("relu", WORDS, 0));
+    assert_null(cm_suggest_name("relu", WORDS, 0));
 }
 
 static void test_takes_the_nearest_then_the_first(void **state) {
     (void)state;
     static const char *const names[] = {"bn-16x", "bn-8", "bn-3"};
-    assert_ptr_equal(cm_nearest("bn-3", names, 3), names[2]);
-    assert_ptr_equal(cm_nearest("bn-9", names, 3), names[1]);
-    assert_ptr_equal(cm_nearest("bn-16", names, 3), names[0]);
+    assert_ptr_equal(cm_suggest_name("bn-3", names, 3), names[2]);
+    assert_ptr_equal(cm_suggest_name("bn-9", names, 3), names[1]);
+    assert_ptr_equal(cm_suggest_name("bn-16", names, 3), names[0]);
 }
 
 static void test_long_names_are_left_alone(void **state) {
@@ -57,9 +57,9 @@ static void test_long_names_are_left_alone(void **state) {
     longest[64] = '\0';
     too_long[65] = '\0';
     const char *const names[] = {too_long, longest};
-    assert_ptr_equal(cm_nearest(longest, names, 2), longest);
-    assert_null(cm_nearest(longest, names, 1));
-    assert_null(cm_nearest(too_long, names, 2));
+    assert_ptr_equal(cm_suggest_name(longest, names, 2), longest);
+    assert_null(cm_suggest_name(longest, names, 1));
+    assert_null(cm_suggest_name(too_long, names, 2));
 }
 
 int main(void) {

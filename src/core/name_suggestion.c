@@ -1,4 +1,4 @@
-#include "core/nearest.h"
+#include "core/name_suggestion.h"
 
 #include <string.h>
 
@@ -37,7 +37,7 @@ static size_t edit_distance(const char *a, size_t a_length, const char *b, size_
     return rows[a_length % 3][b_length];
 }
 
-const char *cm_nearest(const char *word, const char *const *candidates, int count) {
+const char *cm_suggest_name(const char *word, const char *const *candidates, int count) {
     const char *nearest = NULL;
     size_t fewest = 0;
     const size_t word_length = strlen(word);
