@@ -22,7 +22,7 @@ fail_usage() {
 #   command  a program in PATH         module  a pkg-config module
 #   file     a file                    cmake   a cmake of this version or a later one
 #   links    a compiler, with options after commas, that makes a program
-#   python   a module of python3
+#   python   modules, with commas, that one python3 has
 #   data     Fashion-MNIST in one of the places where the program looks for it
 NEEDS_BUILD='
 cmake    3.25                   cmake               cmake
@@ -42,7 +42,8 @@ NEEDS_DATA='
 data     fashion-mnist          dataset-fashion-mnist  -'
 NEEDS_PLOT='
 command  python3                python3             python3
-python   matplotlib             python3-matplotlib  python3-matplotlib'
+python   matplotlib,jinja2      python3-matplotlib  python3-matplotlib
+python   matplotlib,jinja2      python3-jinja2      python3-jinja2'
 NEEDS_TEST='
 command  chromium               chromium            chromium
 command  git                    git                 git
@@ -91,7 +92,7 @@ find_cmake() {
     return 1
 }
 
-# The first python3 that has module $1: the one in PATH, or else the system's own.
+# The first python3 that has the modules $1 ("a,b"): the one in PATH, or else the system's own.
 find_python() {
     local candidate
     for candidate in "$(command -v python3)" /usr/bin/python3; do

@@ -62,5 +62,5 @@ say "convmark sweep: images/s over variants and cores, about two minutes"
 say "convmark profile bn-16: where the time of a step goes"
 "$convmark" profile bn-16 --threads 1 --steps 20 --json "$output/profile-bn-16.json" \
     "${profiled[@]}" >"$output/profile-bn-16.txt"
-"$(find_python matplotlib)" "$ROOT/scripts/plots/report_page.py" "$output"
+"$(find_python matplotlib,jinja2)" "$ROOT/scripts/plots/report_page.py" "$output"
 say "all of it is in $output: report.html, report.md, sweep.md, profile-bn-16.txt, pictures, .json"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Draws explore.json: accuracy against training throughput, one point a network and schedule, with
-the frontier.
+"""Draws explore.json: accuracy against training throughput, one point per network and schedule,
+with the frontier.
 
 usage: plot_explore.py PICTURE.svg|png EXPLORE.json
 Needs matplotlib (Debian: apt install python3-matplotlib).
@@ -8,7 +8,7 @@ Needs matplotlib (Debian: apt install python3-matplotlib).
 
 import sys
 
-import plot_sweep
+import drawing
 from drawing import matplotlib, pyplot
 
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
@@ -16,15 +16,15 @@ FRONTIER = "#333333"
 
 
 def known(explore: dict) -> list[dict]:
-    """Points whose accuracy and speed are there."""
+    """Points that have both an accuracy and a speed."""
     return [p for p in explore["points"]
             if p["accuracy"] is not None and p["images_per_second"] is not None]
 
 
 def depth_names(explore: dict) -> dict:
-    """A colour for each combination of depth, pooling and batch norm that there is."""
+    """A colour for each combination of depth, pooling and batch norm."""
     keys = sorted({(p["depth"], p["pool"], p["batch_norm"]) for p in explore["points"]})
-    return dict(zip(keys, plot_sweep.COLOURS * len(keys)))
+    return dict(zip(keys, drawing.COLOURS * len(keys)))
 
 
 def draw_points(axes, points: list[dict], colours: dict, schedules: list[str]) -> None:
@@ -42,7 +42,7 @@ def draw_frontier(axes, points: list[dict]) -> None:
     axes.plot([p["images_per_second"] for p in frontier], [100 * p["accuracy"] for p in frontier],
               color=FRONTIER, linewidth=1.2, zorder=1)
     for point in frontier:
-        # Right above: the frontier falls from there.
+        # Above and to the right: the frontier falls from there.
         axes.annotate(f"{point['network']}, {point['schedule']}",
                       (point["images_per_second"], 100 * point["accuracy"]), fontsize=7.5,
                       color=FRONTIER, textcoords="offset points", xytext=(5, 5))
@@ -56,8 +56,7 @@ def legend(figure, colours: dict, schedules: list[str]) -> None:
     handles += [line([], [], color="#888888", marker=marker, linestyle="none", label=schedule)
                 for schedule, marker in zip(schedules, MARKERS * len(schedules))]
     handles.append(line([], [], color=FRONTIER, label="frontier"))
-    figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncol=4,
-                  frameon=False, fontsize=8)
+    drawing.legend_below(figure, handles)
 
 
 def draw(explore: dict, picture: str) -> None:
@@ -72,16 +71,13 @@ def draw(explore: dict, picture: str) -> None:
     axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
-    axes.set_xlabel(f"training, images/s on {options['threads']} "
-                    f"thread{'' if options['threads'] == 1 else 's'}, batch "
+    axes.set_xlabel(f"training, images/s on {drawing.plural(options['threads'], 'thread')}, batch "
                     f"{options['training']['batch']}")
-    axes.set_ylabel(f"accuracy, mean of {options['seeds']} seed"
-                    f"{'' if options['seeds'] == 1 else 's'}, %")
-    plot_sweep.clean(axes)
+    axes.set_ylabel(f"accuracy, mean of {drawing.plural(options['seeds'], 'seed')}, %")
+    drawing.clean(axes)
     legend(figure, colours, options["schedules"])
-    figure.savefig(picture, dpi=150, bbox_inches="tight")
-    pyplot.close(figure)
+    drawing.save(figure, picture)
 
 
 if __name__ == "__main__":
-    sys.exit(plot_sweep.run(__doc__, "explore", draw))
+    sys.exit(drawing.run(__doc__, "explore", draw))

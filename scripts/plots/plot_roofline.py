@@ -1,28 +1,19 @@
 #!/usr/bin/env python3
 """Draws the roofline of profiles: the machine's measured ceilings, and each part of a step as a
-point whose area is its share of the step.
+point whose area is the part's share of the step.
 
 usage: plot_roofline.py PICTURE.svg|png PROFILE.json [PROFILE.json ...]
-Several profiles (before and after, say) get a colour each. A profile is what
+Each profile (before and after a change, say) has its own colour. A profile is what
 `convmark profile --json` writes. Needs matplotlib (Debian: apt install python3-matplotlib).
 """
 
-import json
 import sys
 
-from drawing import pyplot
+import drawing
+from drawing import COLOURS, pyplot
 
-COLOURS = ["#1b6ca8", "#c8102e", "#2e8b57", "#8a5a9e"]
 CEILING = "#555555"
 STYLES = ["-", "--", ":", "-."]
-
-
-def load(path: str) -> dict:
-    with open(path, encoding="utf-8") as file:
-        profile = json.load(file)
-    if profile.get("kind") != "profile" or profile.get("schema_version") != 1:
-        sys.exit(f"plot_roofline.py: {path}: not a profile of convmark profile --json")
-    return profile
 
 
 def points(profile: dict) -> list[dict]:
@@ -32,15 +23,15 @@ def points(profile: dict) -> list[dict]:
 
 
 def by_threads(profiles: list[dict]) -> dict[int, dict]:
-    """One profile of each number of threads: the ceilings are of as many."""
+    """One profile for each number of threads, which has its own ceilings."""
     return {profile["threads"]: profile for profile in reversed(profiles)}
 
 
 def draw_ceilings(axes, profile: dict, low: float, high: float, row: int) -> None:
     capability = profile["capability"]
     style = STYLES[row % len(STYLES)]
-    start = low * 2.1 ** row  # where the names begin: aside of those of the rows before
-    threads = f"{profile['threads']} thread{'s' if profile['threads'] > 1 else ''}"
+    start = low * 2.1 ** row  # each row's names begin further right
+    threads = drawing.plural(profile["threads"], "thread")
     peaks = {isa: peak for isa, peak in capability["flops_per_second"].items() if isa != "scalar"}
     best = max(peaks.values(), default=max(capability["flops_per_second"].values()))
     for level in capability["levels"]:
@@ -75,9 +66,8 @@ def name_largest(axes, parts: list[dict], colour: str, column: int) -> None:
 
 
 def name(profile: dict) -> str:
-    threads = profile["threads"]
     return (f"{profile['variant']}, {profile['mode']}, batch {profile['batch']}, "
-            f"{threads} thread{'s' if threads > 1 else ''}, {profile['isa']}")
+            f"{drawing.plural(profile['threads'], 'thread')}, {profile['isa']}")
 
 
 def draw(profiles: list[dict], picture: str) -> None:
@@ -97,24 +87,20 @@ def draw(profiles: list[dict], picture: str) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(low, high)
-    axes.set_xlabel("operations a byte (each array once)")
+    axes.set_xlabel("operations per byte (each array once)")
     axes.set_ylabel("GFLOP/s of the algorithm")
-    axes.grid(color="#e6e6e6", which="major")
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    drawing.clean(axes)
     legend = axes.legend(loc="lower right", frameon=False, fontsize=8)
     for handle in getattr(legend, "legend_handles", None) or legend.legendHandles:
         handle.set_sizes([40])  # the attribute's old name: matplotlib before 3.7
-    figure.savefig(picture, dpi=150)
-    pyplot.close(figure)
+    drawing.save(figure, picture)
 
 
 def main() -> int:
     if len(sys.argv) < 3:
         print(__doc__, file=sys.stderr)
         return 2
-    draw([load(path) for path in sys.argv[2:]], sys.argv[1])
+    draw([drawing.read_results(path, "profile") for path in sys.argv[2:]], sys.argv[1])
     return 0
 
 

@@ -6,36 +6,19 @@ usage: plot_sweep.py PICTURE.svg|png SWEEP.json
 Needs matplotlib (Debian: apt install python3-matplotlib).
 """
 
-import json
 import math
 import sys
 
-from drawing import pyplot
-
-COLOURS = ["#1b6ca8", "#c8102e", "#2e8b57", "#8a5a9e", "#c77800", "#00838f", "#6d4c41", "#546e7a"]
-MODES = {"train": "training", "infer": "inference"}
+import drawing
+from drawing import COLOURS, MODES, clean, errors, pyplot
 
 
 def of(sweep: dict, mode: str, variant: str) -> list[dict]:
-    """One batch's measurements of a variant, by number of cores."""
+    """The measurements of a variant at the first batch size, by number of cores."""
     batch = sweep["options"]["batches"][0]
     rows = [m for m in sweep["measurements"] if m["mode"] == mode and m["variant"] == variant and
             m["batch"] == batch and m["median"] is not None]
     return sorted(rows, key=lambda m: m["threads"])
-
-
-def errors(rows: list[dict]) -> list[list[float]]:
-    """Distances from the medians to the ends of their intervals; 0 where there is none."""
-    ends = [m["confidence_interval"] or [m["median"]] * 2 for m in rows]
-    return [[m["median"] - end[0] for m, end in zip(rows, ends)],
-            [end[1] - m["median"] for m, end in zip(rows, ends)]]
-
-
-def clean(axes) -> None:
-    axes.grid(color="#e6e6e6")
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
 
 
 def draw_throughput(axes, sweep: dict, mode: str) -> None:
@@ -52,7 +35,7 @@ def draw_throughput(axes, sweep: dict, mode: str) -> None:
                   linestyle=":")
     axes.set_xticks(cores)
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("cores (dotted: as many times faster)")
+    axes.set_xlabel("cores (dotted: ideal scaling)")
     axes.set_ylabel("images/s")
     axes.set_title(f"{MODES[mode]}, batch {sweep['options']['batches'][0]}", fontsize=10)
     clean(axes)
@@ -76,8 +59,8 @@ def draw_efficiency(axes, sweep: dict) -> None:
 
 
 def name_points(axes, points: list[tuple[float, float, str, str]]) -> None:
-    """Names right of their points, one over the other where they would meet; left of a point that
-    has others on its right."""
+    """Names to the right of their points, moved up where they would overlap; to the left of a point
+    that has others on its right."""
     width = axes.get_xlim()[1]
     line = 0.055 * (axes.get_ylim()[1] - axes.get_ylim()[0])
     below = -math.inf
@@ -120,28 +103,9 @@ def draw(sweep: dict, picture: str) -> None:
     else:
         axes[1][1].set_axis_off()
     handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0), ncol=4,
-                  frameon=False, fontsize=8)
-    figure.savefig(picture, dpi=150, bbox_inches="tight")
-    pyplot.close(figure)
-
-
-def run(usage: str, kind: str, draw_file) -> int:
-    """A script's main(): PICTURE, FILE of this kind."""
-    if len(sys.argv) != 3:
-        print(usage, file=sys.stderr)
-        return 2
-    try:
-        with open(sys.argv[2], encoding="utf-8") as file:
-            results = json.load(file)
-    except (OSError, ValueError) as error:
-        sys.exit(f"plot_{kind}.py: {sys.argv[2]}: cannot be read: {error}")
-    found = results if isinstance(results, dict) else {}
-    if found.get("kind") != kind or found.get("schema_version") != 1:
-        sys.exit(f"plot_{kind}.py: {sys.argv[2]}: not a file of convmark {kind}")
-    draw_file(results, sys.argv[1])
-    return 0
+    drawing.legend_below(figure, handles, labels)
+    drawing.save(figure, picture)
 
 
 if __name__ == "__main__":
-    sys.exit(run(__doc__, "sweep", draw))
+    sys.exit(drawing.run(__doc__, "sweep", draw))

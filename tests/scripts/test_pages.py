@@ -16,16 +16,16 @@ from cli_support import CliTest
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "plots"
 
 
-def python_with_matplotlib():
+def python_that_draws():
     for candidate in (shutil.which("python3"), "/usr/bin/python3"):
         if candidate and os.path.exists(candidate) and subprocess.run(
-                [candidate, "-c", "import matplotlib"], capture_output=True,
+                [candidate, "-c", "import matplotlib, jinja2"], capture_output=True,
                 check=False).returncode == 0:
             return candidate
     return None
 
 
-PYTHON = python_with_matplotlib()
+PYTHON = python_that_draws()
 SHORT = ["--data", "synthetic", "--allow-synthetic", "--epochs", "2", "--steps", "2",
          "--valid-steps", "1", "--quiet"]
 
@@ -54,7 +54,7 @@ class Page(html.parser.HTMLParser):
         assert self.open.pop() == tag, tag
 
 
-@unittest.skipUnless(PYTHON, "no matplotlib")
+@unittest.skipUnless(PYTHON, "no matplotlib or jinja2")
 class PagesTest(CliTest):
     made = None
 
@@ -180,7 +180,7 @@ class PagesTest(CliTest):
         self.write("failed.json", json.dumps(explore))
         self.draw("plot_explore.py", "failed.png", "failed.json")
         self.draw("plot_roofline.py", "roofline.svg", "out/profile-1.json", "out/profile-1.json")
-        self.draw("plot_report.py", "out/report.json", "report.svg")
+        self.draw("plot_report.py", "report.svg", "out/report.json")
         with open(self.path("roofline.svg"), encoding="utf-8") as file:
             self.assertTrue(re.search("<svg", file.read()))
 

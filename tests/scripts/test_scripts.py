@@ -308,6 +308,12 @@ class Drawing(unittest.TestCase):
                     self.assertRegex(done.stderr, rf"\A{script.name}: [^\n]*apt install "
                                                   r"python3-matplotlib[^\n]*\n\Z")
 
+    def test_scripts_are_executable(self):
+        for script in (SCRIPTS / "plots").glob("*.py"):
+            first = script.read_text(encoding="utf-8").splitlines()[0]
+            self.assertEqual(os.access(script, os.X_OK), first == "#!/usr/bin/env python3",
+                             script.name)
+
 
 if __name__ == "__main__":
     unittest.main()
