@@ -52,7 +52,7 @@ static cm_status train(cm_model *model, const cm_dataset *dataset, cm_error *err
 
 /* A model file carries its network as text, so that nothing but the file is needed to use it. */
 static cm_status load(const char *path, char sha256[65], cm_error *error) {
-    const cm_model_options options = {.batch = BATCH, .threads = 1, .isa = CM_ISA_COUNT};
+    const cm_model_options options = {.batch = BATCH, .threads = 1, .isa = CM_ISA_BEST};
     cm_network *network = NULL;
     cm_model *model = NULL;
     cm_status status = cm_model_file_network(path, &network, error);
@@ -76,7 +76,7 @@ int main(int argc, char **argv) {
         return CM_USAGE;
     }
     const cm_model_options options = {
-        .batch = BATCH, .threads = 2, .isa = CM_ISA_COUNT, .training = true};
+        .batch = BATCH, .threads = 2, .isa = CM_ISA_BEST, .training = true};
     cm_error error = {""};
     cm_network *network = NULL;
     cm_dataset *dataset = NULL;

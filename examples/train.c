@@ -63,10 +63,10 @@ int main(int argc, char **argv) {
     const char *variant = argc > 1 ? argv[1] : "bn-3";
     const char *data = argc > 2 ? argv[2] : NULL;
 
-    /* CM_ISA_COUNT asks for the best instruction set of this machine. The model owns all memory
+    /* CM_ISA_BEST asks for the best instruction set of this machine. The model owns all memory
      * that a training step needs; nothing is allocated after it has been created. */
     const cm_model_options options = {
-        .batch = 32, .threads = 2, .isa = CM_ISA_COUNT, .training = true};
+        .batch = 32, .threads = 2, .isa = CM_ISA_BEST, .training = true};
 
     /* A function that can fail returns a status and writes one line of text into the error. */
     cm_error error = {""};

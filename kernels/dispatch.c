@@ -1,5 +1,5 @@
-/* One table: which instruction sets were built, and which of them this CPU and its operating system
- * can run. Compiled without any instruction-set flag. */
+/* The table of instruction sets: their names, which of them are in this build, and which this CPU
+ * and its operating system can run. Compiled without any instruction-set flag. */
 #include <string.h>
 
 #include "convmark/kernels.h"
@@ -31,61 +31,63 @@ static bool avx2_usable(void) {
 static bool avx512_usable(void) {
     return cm_x86_has_avx512(read_features());
 }
+#else
+static bool avx2_usable(void) {
+    return false;
+}
+
+static bool avx512_usable(void) {
+    return false;
+}
 #endif
 
 static bool always_usable(void) {
     return true;
 }
 
-extern const cm_kernels cm_kernel_table_scalar;
-#ifdef CM_HAVE_NEON
-extern const cm_kernels cm_kernel_table_neon;
-#endif
-#ifdef CM_HAVE_AVX2
-extern const cm_kernels cm_kernel_table_avx2;
-#endif
-#ifdef CM_HAVE_AVX512
-extern const cm_kernels cm_kernel_table_avx512;
-#endif
+/* One row per instruction set, slowest first as in cm_isa: name in cm_isa, name, whether this CPU
+ * and operating system can run it. kernels/CMakeLists.txt sets CM_HAVE_XYZ to 1 for the sets of
+ * this build, to 0 for the others. */
+#define ISA_ROWS(ROW)                  \
+    ROW(SCALAR, scalar, always_usable) \
+    ROW(NEON, neon, always_usable)     \
+    ROW(AVX2, avx2, avx2_usable)       \
+    ROW(AVX512, avx512, avx512_usable)
 
-typedef struct cm_isa_row {
+#define DECLARE_KERNELS(isa, text, usable) extern const cm_kernels cm_kernel_table_##text;
+ISA_ROWS(DECLARE_KERNELS)
+
+#define KERNELS_IF_0(text) NULL
+#define KERNELS_IF_1(text) &cm_kernel_table_##text
+#define KERNELS_IF_(have, text) KERNELS_IF_##have(text)
+#define KERNELS_IF(have, text) KERNELS_IF_(have, text)
+
+static const struct {
     const char *name;
     const cm_kernels *kernels; /* NULL: not in this build */
     bool (*usable)(void);
-} cm_isa_row;
-
-static const cm_isa_row isa_table[CM_ISA_COUNT] = {
-    [CM_ISA_SCALAR] = {"scalar", &cm_kernel_table_scalar, always_usable},
-#ifdef CM_HAVE_NEON
-    [CM_ISA_NEON] = {"neon", &cm_kernel_table_neon, always_usable},
-#else
-    [CM_ISA_NEON] = {"neon", NULL, always_usable},
-#endif
-#ifdef CM_HAVE_AVX2
-    [CM_ISA_AVX2] = {"avx2", &cm_kernel_table_avx2, avx2_usable},
-#else
-    [CM_ISA_AVX2] = {"avx2", NULL, always_usable},
-#endif
-#ifdef CM_HAVE_AVX512
-    [CM_ISA_AVX512] = {"avx512", &cm_kernel_table_avx512, avx512_usable},
-#else
-    [CM_ISA_AVX512] = {"avx512", NULL, always_usable},
-#endif
-};
+} isa_table[CM_ISA_COUNT] = {
+#define TABLE_ROW(isa, text, usable) \
+    [CM_ISA_##isa] = {#text, KERNELS_IF(CM_HAVE_##isa, text), usable},
+    ISA_ROWS(TABLE_ROW)};
 
 const cm_kernels *cm_kernels_of(cm_isa isa) {
-    if (isa >= CM_ISA_COUNT || isa_table[isa].kernels == NULL || !isa_table[isa].usable()) {
-        return NULL;
-    }
-    return isa_table[isa].kernels;
+    return cm_isa_built(isa) && isa_table[isa].usable() ? isa_table[isa].kernels : NULL;
 }
 
-const cm_kernels *cm_kernels_best(void) {
-    cm_isa isa = CM_ISA_COUNT - 1;
+cm_isa cm_isa_resolve(cm_isa wanted) {
+    if (wanted != CM_ISA_BEST) {
+        return wanted;
+    }
+    cm_isa isa = CM_ISA_BEST - 1;
     while (cm_kernels_of(isa) == NULL) { /* ends at scalar, which is always there */
         --isa;
     }
-    return cm_kernels_of(isa);
+    return isa;
+}
+
+const cm_kernels *cm_kernels_best(void) {
+    return cm_kernels_of(cm_isa_resolve(CM_ISA_BEST));
 }
 
 const char *cm_isa_name(cm_isa isa) {

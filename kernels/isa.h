@@ -1,9 +1,9 @@
 /**
- * What every kernel source includes first. The sources are compiled once per instruction set, with
- * CM_ISA_NAME defined by the build (scalar, neon, avx2 or avx512). The names below are those that
- * the sources define and call; each becomes the name of this build's instruction set
- * (cm_relu_forward -> cm_relu_forward_avx2), so that a search for the plain name finds the
- * definition and no two sets share a symbol. A new kernel adds its line here.
+ * The names of the kernels. Each kernel source includes this header and is compiled once per
+ * instruction set; the build defines CM_ISA_NAME (scalar, neon, avx2 or avx512). Sources define and
+ * call the plain names below, which become those of the instruction set (cm_relu_forward ->
+ * cm_relu_forward_avx2): a search for the plain name finds the definition, and no two instruction
+ * sets share a symbol. A new kernel adds its line here.
  */
 #ifndef CM_KERNELS_ISA_H
 #define CM_KERNELS_ISA_H
@@ -15,7 +15,7 @@
 #define CM_FN(op) CM_PASTE(op, CM_ISA_NAME)
 
 /* clang-format off */
-/* The kernels of kernels.h. */
+/* The kernels of CM_KERNEL_LIST. */
 #define cm_conv2d_forward                    CM_FN(conv2d_forward)
 #define cm_conv2d_pack                       CM_FN(conv2d_pack)
 #define cm_conv2d_inference                  CM_FN(conv2d_inference)
@@ -38,7 +38,7 @@
 #define cm_softmax_cross_entropy             CM_FN(softmax_cross_entropy)
 #define cm_adam                              CM_FN(adam)
 
-/* What kernels share with each other. */
+/* What kernel sources share with each other. */
 #define cm_dft10_domain                      CM_FN(dft10_domain)
 #define cm_direct_backward_data              CM_FN(direct_backward_data)
 #define cm_direct_backward_weights           CM_FN(direct_backward_weights)

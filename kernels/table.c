@@ -1,4 +1,4 @@
-/* The table of one instruction set, compiled once for each; dispatch.c chooses among them. */
+/* The kernels of one instruction set; dispatch.c has the table of instruction sets. */
 #include "kernels/isa.h"
 #include "kernels/simd/simd.h"
 
@@ -8,7 +8,7 @@
 extern const cm_kernels cm_kernel_table;
 extern const cm_probes cm_probe_table;
 
-const cm_kernels cm_kernel_table = {.isa = VF_ISA,
+const cm_kernels cm_kernel_table = {.isa = CM_ISA,
                                     .name = CM_STRING(CM_ISA_NAME),
                                     .lanes = VF_LANES,
                                     .probes = &cm_probe_table,

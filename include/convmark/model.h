@@ -22,7 +22,7 @@ typedef struct cm_model cm_model;
 typedef struct cm_model_options {
     int batch;     /* the largest batch */
     int threads;   /* team size */
-    cm_isa isa;    /* CM_ISA_COUNT: the best of this machine */
+    cm_isa isa;    /* CM_ISA_BEST: the best of this machine */
     bool training; /* false: no memory for gradients and optimizer state */
     cm_conv2d_algorithm
         conv_algorithm; /* AUTO: the fixed table; another one is used where it fits */

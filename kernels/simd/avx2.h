@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#define VF_ISA CM_ISA_AVX2
 #define VF_LANES 8
 #define VF_TILE_ROWS 6
 #define VF_PLANE_STRIP 16

@@ -5,7 +5,6 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-#define VF_ISA CM_ISA_AVX512
 #define VF_LANES 16
 #define VF_TILE_ROWS 14
 #define VF_PLANE_STRIP 0

@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#define VF_ISA CM_ISA_NEON
 #define VF_LANES 4
 #define VF_TILE_ROWS 12
 #define VF_PLANE_STRIP 0

@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VF_ISA CM_ISA_SCALAR
 #define VF_LANES 1
 #define VF_TILE_ROWS 4
 #define VF_PLANE_STRIP 0

@@ -2,7 +2,7 @@
  * Vectors of the instruction set that this source is being compiled for. Each header defines the
  * same small set; no other kernel contains an intrinsic.
  *
- *   VF_ISA, VF_LANES        which set, how many float32 lanes
+ *   VF_LANES                float32 lanes of a vector
  *   VF_TILE_ROWS            rows of the GEMM micro-kernel's register tile, of two vectors each
  *   VF_PLANE_STRIP          channels of a strip of a domain's planes (transform/job.h); 0: all
  *   VF_SUM_VECTORS          vectors of channels that are summed up side by side over positions
@@ -31,17 +31,8 @@
 #ifndef CM_KERNELS_SIMD_H
 #define CM_KERNELS_SIMD_H
 
-#if defined(CM_BUILD_AVX512)
-#include "kernels/simd/avx512.h"
-#elif defined(CM_BUILD_AVX2)
-#include "kernels/simd/avx2.h"
-#elif defined(CM_BUILD_NEON)
-#include "kernels/simd/neon.h"
-#elif defined(CM_BUILD_SCALAR)
-#include "kernels/simd/scalar.h"
-#else
-#error "the build must define one of CM_BUILD_SCALAR, CM_BUILD_NEON, CM_BUILD_AVX2, CM_BUILD_AVX512"
-#endif
+/* The header of this instruction set, such as "kernels/simd/avx2.h": the build defines its name. */
+#include CM_SIMD_HEADER
 
 /** Floats of a cache line; and the locality that __builtin_prefetch takes for the second cache. */
 enum { CM_LINE_FLOATS = 16, CM_PREFETCH_L2 = 2 };

@@ -98,7 +98,7 @@ class Model:
         self.network, self.model, error = c_void_p(), c_void_p(), Error()
         self.check(self.c.cm_network_open(network.encode(), byref(self.network), byref(error)),
                    error)
-        # A name that is no instruction set's gives CM_ISA_COUNT: the best of this machine.
+        # A name that is no instruction set's gives CM_ISA_BEST: the best of this machine.
         options = ModelOptions(batch, threads, self.c.cm_isa_from_name(isa.encode()), training,
                                CONV_ALGORITHM_AUTO)
         self.check(self.c.cm_model_create(self.network, byref(options), byref(self.model),

@@ -74,7 +74,7 @@ cm_machine_options cm_machine_options_default(void) {
     char names[ISA_NAMES_SIZE];
     snprintf(isa_help, sizeof isa_help, "%s (default: $CONVMARK_ISA, or the best)",
              isa_names(any_isa, names, sizeof names));
-    return (cm_machine_options){.threads = 0, .pin = true, .chosen_isa = CM_ISA_COUNT};
+    return (cm_machine_options){.threads = 0, .pin = true, .chosen_isa = CM_ISA_BEST};
 }
 
 void cm_warn(const char *format, ...) {
@@ -133,7 +133,7 @@ static cm_status choose_isa(cm_machine_options *options, cm_error *error) {
         name = getenv(from);
     }
     if (name == NULL || name[0] == '\0') {
-        options->chosen_isa = cm_kernels_best()->isa;
+        options->chosen_isa = cm_isa_resolve(CM_ISA_BEST);
         return CM_OK;
     }
     char usable[ISA_NAMES_SIZE];

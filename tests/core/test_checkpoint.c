@@ -102,7 +102,7 @@ static trial trial_of(const char *checkpoint, const char *resume) {
     return (trial){.network_text = text,
                    .options = options_of(),
                    .checkpoints = {.path = checkpoint, .resume = resume, .every = 3},
-                   .isa = CM_ISA_COUNT,
+                   .isa = CM_ISA_BEST,
                    .threads = 1};
 }
 

@@ -158,7 +158,7 @@ static void test_a_run_counts_its_training(void **state) {
     int never = 0;
     open_energy(&energy);
     cm_network *network = network_of("input 1 2 2\nflatten\nlinear 2\n");
-    cm_model *model = model_of(network, 4, 1, CM_ISA_COUNT, true);
+    cm_model *model = model_of(network, 4, 1, CM_ISA_BEST, true);
     cm_model_initialize(model, 0);
     cm_train_result result;
     for (int pass = 0; pass < 2; ++pass) {
@@ -196,7 +196,7 @@ static void test_an_interruption_is_not_counted(void **state) {
         while (status == CM_INTERRUPTED) {
             int left = parts; /* batches until the next stop */
             cm_train_result_free(&result);
-            cm_model *model = model_of(network, 4, 1, CM_ISA_COUNT, true);
+            cm_model *model = model_of(network, 4, 1, CM_ISA_BEST, true);
             cm_model_initialize(model, 0);
             use(100);
             cm_energy_open(temporary_folder, &energy);

@@ -28,7 +28,7 @@ static int create(void **state) {
     }
     network = network_of("input 1 3 4\nconv2d 5 kernel 2\nbatch_norm\nrelu\nflatten\n"
                          "dropout 0.5\nlinear 3\n");
-    model = model_of(network, MODEL_BATCH, 2, CM_ISA_COUNT, false);
+    model = model_of(network, MODEL_BATCH, 2, CM_ISA_BEST, false);
     initialize_all(model, 3);
     return 0;
 }

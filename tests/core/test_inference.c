@@ -115,8 +115,8 @@ static void test_chunks(void **state) {
     (void)state;
     enum { BATCH = 150, PART = 10 };
     cm_network *network = network_of(text);
-    cm_model *whole = model_of(network, BATCH, 2, CM_ISA_COUNT, false);
-    cm_model *part = model_of(network, PART, 1, CM_ISA_COUNT, false);
+    cm_model *whole = model_of(network, BATCH, 2, CM_ISA_BEST, false);
+    cm_model *part = model_of(network, PART, 1, CM_ISA_BEST, false);
     initialize_all(whole, 3);
     copy_tensors(whole, part);
     float *images = malloc(BATCH * PIXELS * sizeof *images);
@@ -144,7 +144,7 @@ static void test_chunks(void **state) {
 }
 
 static void assert_as_a_new_model(cm_model *model, const float *images) {
-    cm_model *fresh = model_of(cm_model_network(model), MODELS_MAX_BATCH, 1, CM_ISA_COUNT, false);
+    cm_model *fresh = model_of(cm_model_network(model), MODELS_MAX_BATCH, 1, CM_ISA_BEST, false);
     float logits[2][MODELS_MAX_BATCH * CLASSES];
     copy_tensors(model, fresh);
     cm_model_predict(model, MODELS_MAX_BATCH, images, logits[0]);
@@ -157,7 +157,7 @@ static void assert_as_a_new_model(cm_model *model, const float *images) {
 static void test_changes_are_seen(void **state) {
     (void)state;
     cm_network *network = network_of(text);
-    cm_model *model = model_of(network, MODELS_MAX_BATCH, 2, CM_ISA_COUNT, true);
+    cm_model *model = model_of(network, MODELS_MAX_BATCH, 2, CM_ISA_BEST, true);
     model_batch batch;
     draw_batch(network, 1, &batch);
     cm_model_initialize(model, 1);

@@ -23,7 +23,7 @@ static model_batch batch;
 static int create(void **state) {
     (void)state;
     network = network_of(small_text);
-    model = model_of(network, MODELS_MAX_BATCH, 1, CM_ISA_COUNT, true);
+    model = model_of(network, MODELS_MAX_BATCH, 1, CM_ISA_BEST, true);
     cm_model_initialize(model, 1);
     draw_batch(network, 0, &batch);
     return 0;
@@ -90,7 +90,7 @@ static void test_weights_are_in_the_order_of_pytorch(void **state) {
                                  "flatten\nlinear 7\n");
     assert_int_equal(net->layers[0].out.height, OUT_H);
     assert_int_equal(net->layers[0].out.width, OUT_W);
-    cm_model *own = model_of(net, 1, 1, CM_ISA_COUNT, false);
+    cm_model *own = model_of(net, 1, 1, CM_ISA_BEST, false);
     float conv[OUT_C * IN_C * K_H * K_W], linear[NCLASS * OUT_C * OUT_H * OUT_W];
     float image[IN_C * IN_H * IN_W], expected[NCLASS], got[NCLASS];
     draw_integers(1, CM_COUNT(conv), conv);
@@ -111,7 +111,7 @@ static void test_tensors_come_back_as_they_were_set(void **state) {
     (void)state;
     for (size_t n = 0; n < CM_COUNT(odd_networks); ++n) {
         cm_network *net = network_of(odd_networks[n].text);
-        cm_model *own = model_of(net, 2, 1, CM_ISA_COUNT, true);
+        cm_model *own = model_of(net, 2, 1, CM_ISA_BEST, true);
         for (int pass = 0; pass < 2; ++pass) { /* all are set before the first is read */
             for (int i = 0; i < cm_model_tensor_count(own); ++i) {
                 const size_t count = cm_model_tensor(own, i)->count;
@@ -159,7 +159,7 @@ static void test_initial_values_have_the_bounds_of_pytorch(void **state) {
                 {"dense.4.weight", 128},  {"dense.4.bias", 128}};
     cm_network *net = NULL;
     assert_int_equal(cm_network_open("baseline", &net, NULL), CM_OK);
-    cm_model *own = model_of(net, 1, 1, CM_ISA_COUNT, false);
+    cm_model *own = model_of(net, 1, 1, CM_ISA_BEST, false);
     cm_model_initialize(own, 3);
     for (size_t i = 0; i < CM_COUNT(rows); ++i) {
         const int tensor = tensor_named(own, rows[i].tensor);
@@ -226,7 +226,7 @@ static void test_initial_values_depend_on_the_seed_only(void **state) {
 
 static void test_loss_of_a_model_of_zeros(void **state) {
     (void)state;
-    cm_model *zero = model_of(network, MODELS_MAX_BATCH, 1, CM_ISA_COUNT, true);
+    cm_model *zero = model_of(network, MODELS_MAX_BATCH, 1, CM_ISA_BEST, true);
     int expected = 0;
     for (int i = 0; i < MODELS_MAX_BATCH; ++i) {
         batch.labels[i] = (uint8_t)(i % 4);
@@ -337,7 +337,7 @@ static void test_first_step_is_that_of_adam(void **state) {
 static void test_running_statistics(void **state) {
     (void)state;
     cm_network *net = network_of("input 2 1 1\nbatch_norm\nflatten\nlinear 2\n");
-    cm_model *own = model_of(net, 2, 1, CM_ISA_COUNT, true);
+    cm_model *own = model_of(net, 2, 1, CM_ISA_BEST, true);
     cm_model_initialize(own, 1);
     static const float images[] = {1.0F, -3.0F, 3.0F, 1.0F};
     static const double expected[2][2] = {{0.2, -0.1}, {1.0 + 0.1 * 1.0, 1.0 + 0.1 * 7.0}};
@@ -424,9 +424,9 @@ static void test_memory(void **state) {
             activations += (size_t)out->channels * (size_t)out->height * (size_t)out->width * 4;
         }
     }
-    cm_model *small = model_of(net, 2, 1, CM_ISA_COUNT, true);
-    cm_model *large = model_of(net, 34, 1, CM_ISA_COUNT, true);
-    cm_model *inference = model_of(net, 34, 1, CM_ISA_COUNT, false);
+    cm_model *small = model_of(net, 2, 1, CM_ISA_BEST, true);
+    cm_model *large = model_of(net, 34, 1, CM_ISA_BEST, true);
+    cm_model *inference = model_of(net, 34, 1, CM_ISA_BEST, false);
     const size_t mebibyte = 1 << 20;
     assert_true(cm_model_memory(small) >= 4 * parameters);
     /* What does not grow with the batch: a layer's kernels and its sums of rows of frequencies. */
@@ -455,11 +455,11 @@ static void assert_refused(cm_model_options options, const char *first, const ch
 
 static void test_impossible_options_are_refused(void **state) {
     (void)state;
-    assert_refused((cm_model_options){0, 1, CM_ISA_COUNT, true, CM_CONV2D_AUTO}, "batch 0",
+    assert_refused((cm_model_options){0, 1, CM_ISA_BEST, true, CM_CONV2D_AUTO}, "batch 0",
                    "at least 1");
-    assert_refused((cm_model_options){1, 0, CM_ISA_COUNT, true, CM_CONV2D_AUTO}, "threads 0",
+    assert_refused((cm_model_options){1, 0, CM_ISA_BEST, true, CM_CONV2D_AUTO}, "threads 0",
                    "at least 1");
-    assert_refused((cm_model_options){INT32_MAX, 1, CM_ISA_COUNT, true, CM_CONV2D_AUTO},
+    assert_refused((cm_model_options){INT32_MAX, 1, CM_ISA_BEST, true, CM_CONV2D_AUTO},
                    "layer conv.0 of network",
                    "too large for batch 2147483647; use a smaller batch");
     int refusals = 0;

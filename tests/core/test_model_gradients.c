@@ -100,7 +100,7 @@ static void test_gradients_are_those_of_the_loss(void **state) {
     (void)state;
     for (size_t n = 0; n < CM_COUNT(odd_networks); ++n) {
         cm_network *network = network_of(odd_networks[n].text);
-        cm_model *model = model_of(network, BATCH, 1, CM_ISA_COUNT, true);
+        cm_model *model = model_of(network, BATCH, 1, CM_ISA_BEST, true);
         model_batch batch;
         draw_batch(network, (uint32_t)n, &batch);
         initialize_all(model, 2);
@@ -166,7 +166,7 @@ static void test_bits_do_not_depend_on_machine_or_plan(void **state) {
                 cm_model_free(model);
             }
         }
-        model = model_of(network, MODELS_MAX_BATCH, 2, CM_ISA_COUNT, true);
+        model = model_of(network, MODELS_MAX_BATCH, 2, CM_ISA_BEST, true);
         live(model, BATCH, &got);
         compare(odd_networks[n].what, "with a plan for a larger batch", &got, &expected);
         live(model, BATCH, &got);
@@ -180,8 +180,8 @@ static void test_evaluation_is_that_of_an_inference_model(void **state) {
     (void)state;
     for (size_t n = 0; n < CM_COUNT(odd_networks); ++n) {
         cm_network *network = network_of(odd_networks[n].text);
-        cm_model *trained = model_of(network, BATCH, 2, CM_ISA_COUNT, true);
-        cm_model *inference = model_of(network, BATCH, 1, CM_ISA_COUNT, false);
+        cm_model *trained = model_of(network, BATCH, 2, CM_ISA_BEST, true);
+        cm_model *inference = model_of(network, BATCH, 1, CM_ISA_BEST, false);
         model_batch batch;
         outcome ignored;
         live(trained, BATCH, &ignored);
@@ -206,7 +206,7 @@ static void test_images_of_the_caller_stay_as_they_are(void **state) {
     (void)state;
     for (size_t n = 0; n < CM_COUNT(odd_networks); ++n) {
         cm_network *network = network_of(odd_networks[n].text);
-        cm_model *model = model_of(network, BATCH, 1, CM_ISA_COUNT, true);
+        cm_model *model = model_of(network, BATCH, 1, CM_ISA_BEST, true);
         model_batch batch, before;
         draw_batch(network, 3, &batch);
         before = batch;

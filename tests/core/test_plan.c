@@ -15,7 +15,7 @@ static cm_plan plan_of(const cm_network *network, int batch, bool training) {
     cm_plan plan;
     cm_error error = {""};
     const cm_model_options options = {
-        .batch = batch, .threads = THREADS, .isa = CM_ISA_COUNT, .training = training};
+        .batch = batch, .threads = THREADS, .isa = CM_ISA_BEST, .training = training};
     if (cm_plan_create(network, &options, options.training, &plan, &error) != CM_OK) {
         fail_msg("%s", error.message);
     }
@@ -336,7 +336,7 @@ static void test_sizes_beyond_the_kernels_are_refused(void **state) {
     assert_int_equal(cm_network_parse(other, sizeof other - 1, "large", &network, &error), CM_OK);
     plan = plan_of(network, 15, true);
     const cm_model_options options = {
-        .batch = 16, .threads = THREADS, .isa = CM_ISA_COUNT, .training = true};
+        .batch = 16, .threads = THREADS, .isa = CM_ISA_BEST, .training = true};
     cm_plan_free(&plan);
     assert_int_equal(cm_plan_create(network, &options, options.training, &plan, &error), CM_USAGE);
     assert_string_equal(error.message, "layer conv.0 of network large is too large for batch 16; "

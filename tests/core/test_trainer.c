@@ -56,7 +56,7 @@ static cm_train_options options_of(int epochs, int steps, int valid_steps) {
 /* A new model of the network text, with initial values. */
 static void new_model(const char *text) {
     network = network_of(text);
-    model = model_of(network, BATCH, 1, CM_ISA_COUNT, true);
+    model = model_of(network, BATCH, 1, CM_ISA_BEST, true);
     cm_model_initialize(model, 5);
 }
 
@@ -390,7 +390,7 @@ static void assert_refused(const char *text, int batch, int largest, const char 
     cm_train_result result;
     cm_error error = {""};
     network = network_of(text);
-    model = model_of(network, largest, 1, CM_ISA_COUNT, true);
+    model = model_of(network, largest, 1, CM_ISA_BEST, true);
     assert_int_equal(cm_train(model, &dataset, &options, NULL, NULL, NULL, &result, &error),
                      CM_USAGE);
     if (strstr(error.message, message) == NULL) {
@@ -419,7 +419,7 @@ static void test_options_are_checked(void **state) {
     assert_non_null(strstr(error.message, "100000 epochs of 1001 training batches "));
     /* Before any memory is asked for. */
     network = network_of(with_batch_norm);
-    model = model_of(network, 7, 1, CM_ISA_COUNT, true);
+    model = model_of(network, 7, 1, CM_ISA_BEST, true);
     options.batch = 7;
     cm_train_result result;
     assert_int_equal(cm_train(model, &dataset, &options, NULL, NULL, NULL, &result, &error),

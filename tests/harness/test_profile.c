@@ -77,7 +77,7 @@ static void test_tracing_changes_nothing(void **state) {
     assert_non_null(trace);
     draw_batch(network, 1, &batch);
     for (int i = 0; i < 2; ++i) {
-        model[i] = model_of(network, MODELS_MAX_BATCH, 2, CM_ISA_COUNT, true);
+        model[i] = model_of(network, MODELS_MAX_BATCH, 2, CM_ISA_BEST, true);
         cm_model_initialize(model[i], 3);
         cm_model_set_trace(model[i], i == 1 ? trace : NULL);
         cm_model_train_step(model[i], MODELS_MAX_BATCH, batch.images, batch.labels, &adam_defaults,
@@ -130,7 +130,7 @@ static void test_work_is_known(void **state) {
     (void)state;
     for (size_t n = 0; n < CM_COUNT(odd_networks); ++n) {
         cm_network *network = network_of(odd_networks[n].text);
-        cm_model *model = model_of(network, 4, 1, CM_ISA_COUNT, true);
+        cm_model *model = model_of(network, 4, 1, CM_ISA_BEST, true);
         const cm_plan *plan = cm_model_plan(model, true);
         for (int stage = 0; stage < plan->stage_count; ++stage) {
             const bool conv = plan->stages[stage].kind == CM_STAGE_CONV2D;
@@ -248,7 +248,7 @@ static void test_profile_with_counters(void **state) {
     assert_int_equal(cm_network_parse(text, strlen(text), "t", &network, &error), CM_OK);
     assert_int_equal(cm_dataset_open("synthetic", &dataset, &error), CM_OK);
     assert_int_equal(cm_topology_load(&topology, &error), CM_OK);
-    cm_model *model = model_of(network, 4, 1, CM_ISA_COUNT, true);
+    cm_model *model = model_of(network, 4, 1, CM_ISA_BEST, true);
     for (int granted = 0; granted < 2; ++granted) {
         cm_profile profile;
         refuse_with = granted == 1 ? 0 : ENOENT;
@@ -275,7 +275,7 @@ static void test_kept_planes_are_not_made_again(void **state) {
     (void)state;
     cm_network *network = NULL;
     assert_int_equal(cm_network_open("bn-3", &network, NULL), CM_OK);
-    cm_model *model = model_of(network, 4, 1, CM_ISA_COUNT, true);
+    cm_model *model = model_of(network, 4, 1, CM_ISA_BEST, true);
     const cm_plan *plan = cm_model_plan(model, true);
     int kept = 0;
     for (int i = 0; i < plan->stage_count; ++i) {

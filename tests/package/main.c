@@ -7,7 +7,7 @@
 
 static cm_status train(const cm_network *network, const cm_dataset *dataset, cm_error *error) {
     const cm_model_options model_options = {
-        .batch = 8, .threads = 2, .isa = CM_ISA_COUNT, .training = true};
+        .batch = 8, .threads = 2, .isa = CM_ISA_BEST, .training = true};
     cm_train_options options = cm_train_options_default();
     options.epochs = 1;
     options.steps = 2;

@@ -69,7 +69,7 @@ static cm_status allocate(cm_model *model, cm_error *error) {
 }
 
 static cm_status choose_kernels(cm_isa isa, const cm_kernels **kernels, cm_error *error) {
-    *kernels = isa == CM_ISA_COUNT ? cm_kernels_best() : cm_kernels_of(isa);
+    *kernels = cm_kernels_of(cm_isa_resolve(isa));
     if (*kernels != NULL) {
         return CM_OK;
     }

@@ -47,7 +47,7 @@ typedef struct cm_explore_options {
     int seeds; /* 0 .. seeds - 1 */
     int threads;
     bool pinned;
-    cm_isa isa;            /* CM_ISA_COUNT: the best */
+    cm_isa isa;            /* CM_ISA_BEST: the best */
     int rounds;            /* samples of each network: 9 */
     double seconds;        /* of a sample, at least: 0.25 */
     uint64_t order_seed;   /* of the order in which a round measures */

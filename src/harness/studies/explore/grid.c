@@ -28,7 +28,7 @@ cm_explore_options cm_explore_options_default(void) {
         .schedule_count = 2,
         .seeds = 1,
         .threads = 1,
-        .isa = CM_ISA_COUNT,
+        .isa = CM_ISA_BEST,
         .rounds = 9,
         .seconds = 0.25,
         .train = cm_train_options_default(),
@@ -194,9 +194,7 @@ static cm_status plan_networks(cm_explore *explore, cm_error *error) {
 
 cm_status cm_explore_plan_grid(cm_explore *explore, cm_error *error) {
     cm_explore_options *o = &explore->options;
-    if (o->isa == CM_ISA_COUNT) {
-        o->isa = cm_kernels_best()->isa;
-    }
+    o->isa = cm_isa_resolve(o->isa);
     cm_status status = check_options(explore, error);
     if (status == CM_OK) {
         status = plan_networks(explore, error);

@@ -42,7 +42,7 @@ cm_report_options cm_report_options_default(void) {
     return (cm_report_options){
         .seeds = 3,
         .train = cm_train_options_default(),
-        .model = {.threads = 1, .isa = CM_ISA_COUNT},
+        .model = {.threads = 1, .isa = CM_ISA_BEST},
         .run = train_model,
     };
 }
@@ -133,9 +133,7 @@ static cm_status plan(cm_report *report, cm_error *error) {
     if (options->run == NULL) {
         options->run = train_model;
     }
-    if (options->model.isa == CM_ISA_COUNT) {
-        options->model.isa = cm_kernels_best()->isa;
-    }
+    options->model.isa = cm_isa_resolve(options->model.isa);
     options->model.batch = options->train.batch;
     options->model.training = true;
     status = plan_variants(report, error);

@@ -19,7 +19,7 @@ static cm_status out_of_memory(cm_error *error) {
 cm_sweep_options cm_sweep_options_default(void) {
     return (cm_sweep_options){
         .pin = CM_PIN_COMPACT,
-        .isa = CM_ISA_COUNT,
+        .isa = CM_ISA_BEST,
         .rounds = 9,
         .seconds = 0.25,
         .accuracy = true,
@@ -63,9 +63,7 @@ static void choose_cores(cm_sweep_options *options) {
 
 static cm_status plan_options(cm_sweep *sweep, cm_error *error) {
     cm_sweep_options *options = &sweep->options;
-    if (options->isa == CM_ISA_COUNT) {
-        options->isa = cm_kernels_best()->isa;
-    }
+    options->isa = cm_isa_resolve(options->isa);
     if (options->core_count == 0) {
         choose_cores(options);
     }

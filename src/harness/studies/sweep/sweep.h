@@ -37,7 +37,7 @@ typedef struct cm_sweep_options {
     int cores[CM_SWEEP_MAX_LIST], core_count;    /* 0: 1, 2, 4 ... and all */
     int batches[CM_SWEEP_MAX_LIST], batch_count; /* 0: the protocol's 64 */
     cm_pin pin;
-    cm_isa isa;          /* CM_ISA_COUNT: the best */
+    cm_isa isa;          /* CM_ISA_BEST: the best */
     int rounds;          /* samples of each measurement: 9 */
     double seconds;      /* of a sample, at least: 0.25 */
     uint64_t order_seed; /* of the order in which a round measures: 0 */
