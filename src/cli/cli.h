@@ -22,6 +22,7 @@
 #include "convmark/status.h"
 #include "convmark/trainer.h"
 #include "core/system/topology.h"
+#include "harness/studies/study.h"
 
 /** The commands, in the order of --help: name, arguments, summary. */
 #define CM_COMMAND_LIST(ROW)                                                                  \
@@ -223,6 +224,12 @@ typedef struct cm_folder_output {
  * not complete. */
 cm_status cm_show_folder(const cm_folder_output *output, json_t *json, char *tables,
                          cm_error *error);
+
+/** Adds options to the message of a study that failed, by the step in which it did: the harness
+ * speaks of values, which have the names of the options in `options`. `without_real_data` is what a
+ * user without a data set may give. */
+cm_status cm_explain_study(const cm_study *study, const cm_option *options,
+                           const char *without_real_data, cm_status status, cm_error *error);
 
 /** What `convmark compare` does with these files and no options. */
 cm_status cm_compare_paths(const char *const *paths, int count, cm_error *error);

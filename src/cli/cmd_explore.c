@@ -5,7 +5,9 @@
 #include "cli/cli.h"
 #include "cli/progress.h"
 #include "core/system/energy.h"
-#include "harness/studies/explore/explore.h"
+#include "harness/studies/explore/explore_json.h"
+#include "harness/studies/explore/explore_study.h"
+#include "harness/studies/explore/explore_text.h"
 
 typedef struct explore_options {
     cm_explore_options explore;
@@ -30,7 +32,7 @@ static const cm_option option_table[] = {
     {"lr", CM_OPTION_DOUBLE, MEMBER(explore.train.optimizer.learning_rate), "X",
      "Adam's learning rate; of one-cycle the highest (default: 0.001)", 0, 1000},
     {"seeds", CM_OPTION_INT, MEMBER(explore.seeds), "N",
-     "training runs of each point, seeds 0 to N - 1 (default: 1)", 1, CM_EXPLORE_MAX_SEEDS},
+     "training runs of each point, seeds 0 to N - 1 (default: 1)", 1, CM_STUDY_MAX_SEEDS},
     {"epochs", CM_OPTION_INT, MEMBER(explore.train.epochs), "N",
      "epochs of a training run (protocol and default: 3)", 1, CM_MAX_EPOCHS},
     {"steps", CM_OPTION_INT, MEMBER(explore.train.steps), "N",
@@ -42,18 +44,18 @@ static const cm_option option_table[] = {
     {"until-accuracy", CM_OPTION_DOUBLE, MEMBER(explore.until_accuracy), "X",
      "tell what it took to reach it; runs go on to their end", 0, 1},
     {"rounds", CM_OPTION_INT, MEMBER(explore.rounds), "N",
-     "samples of each network's images/s (default: 9)", 1, CM_MAX_ROUNDS},
+     "samples of each network's images/s (default: 9)", 1, CM_STUDY_MAX_ROUNDS},
     {"seconds", CM_OPTION_DOUBLE, MEMBER(explore.seconds), "X",
      "length of a sample, at least (default: 0.25)", 0, 3600},
     {"order-seed", CM_OPTION_SEED, MEMBER(explore.order_seed), "N",
      "seed of the order in which a round measures (default: 0)", 0, 0},
-    {"allow-synthetic", CM_OPTION_TRUE, MEMBER(explore.allow_synthetic), NULL,
+    {"allow-synthetic", CM_OPTION_TRUE, MEMBER(explore.study.allow_synthetic), NULL,
      "accept generated pictures, to try it out", 0, 0},
-    {"output", CM_OPTION_STRING, MEMBER(explore.output), "DIR",
+    {"output", CM_OPTION_STRING, MEMBER(explore.study.output), "DIR",
      "folder of explore.json, .csv and .md (default: convmark-explore)", 0, 0},
     {"json", CM_OPTION_STRING, MEMBER(json), "FILE",
      "write explore.json here as well ('-': standard output)", 0, 0},
-    {"restart", CM_OPTION_TRUE, MEMBER(explore.restart), NULL,
+    {"restart", CM_OPTION_TRUE, MEMBER(explore.study.restart), NULL,
      "begin anew, not where explore.json in DIR ends", 0, 0},
     {0}};
 #undef MEMBER
@@ -100,7 +102,7 @@ static cm_status take_schedule(const char *item, cm_explore_options *explore, cm
 static cm_status read_list(const char *option, const char *text, int limit, int *count,
                            cm_status (*take)(const char *, cm_explore_options *, cm_error *),
                            cm_explore_options *explore, cm_error *error) {
-    const char *items[CM_EXPLORE_MAX_LIST];
+    const char *items[CM_STUDY_MAX_LIST];
     int item_count = 0;
     char *list = NULL;
     cm_status status = cm_split_list(option, text, &list, items, limit, &item_count, error);
@@ -125,11 +127,11 @@ static cm_status read_options(explore_options *options, cm_error *error) {
     for (size_t i = 0; status == CM_OK && i < sizeof lists / sizeof *lists; ++i) {
         if (lists[i].text != NULL) {
             status = cm_parse_int_list(lists[i].option, lists[i].text, lists[i].values,
-                                       CM_EXPLORE_MAX_LIST, lists[i].count, error);
+                                       CM_STUDY_MAX_LIST, lists[i].count, error);
         }
     }
     if (status == CM_OK && options->dropouts != NULL) {
-        status = read_list("dropout", options->dropouts, CM_EXPLORE_MAX_LIST, &e->dropout_count,
+        status = read_list("dropout", options->dropouts, CM_STUDY_MAX_LIST, &e->dropout_count,
                            take_dropout, e, error);
     }
     if (status == CM_OK && options->schedules != NULL) {
@@ -144,10 +146,10 @@ static cm_status read_options(explore_options *options, cm_error *error) {
 static cm_status show(const explore_options *options, const cm_explore *explore, FILE *text,
                       cm_error *error) {
     const cm_folder_output output = {.kind = "explore",
-                                     .folder = options->explore.output,
+                                     .folder = options->explore.study.output,
                                      .json = options->json,
-                                     .complete = explore->complete,
-                                     .restart = options->explore.restart,
+                                     .complete = explore->study.complete,
+                                     .restart = options->explore.study.restart,
                                      .rounds = explore->measurements.items[0].n,
                                      .all_rounds = options->explore.rounds,
                                      .text = text};
@@ -162,11 +164,14 @@ static cm_status make(const explore_options *options, const cm_dataset *dataset,
     cm_explore explore;
     cm_progress progress = cm_progress_start(text != NULL ? text : stdout, text == NULL);
     progress.machine = machine;
-    cm_status status = cm_explore_make(&options->explore, dataset, cm_progress_observe_work,
-                                       &progress, cm_interrupt_flag(), &explore, error);
+    const cm_study_control control = {cm_progress_observe_study, &progress, cm_interrupt_flag()};
+    cm_status status = cm_explore_make(&options->explore, dataset, &control, &explore, error);
     cm_progress_end(&progress);
     if (status == CM_OK || status == CM_INTERRUPTED) {
         status = show(options, &explore, text, error);
+    } else {
+        status = cm_explain_study(&explore.study, option_table, "--allow-synthetic to try it out",
+                                  status, error);
     }
     cm_explore_free(&explore);
     return status;
@@ -189,7 +194,7 @@ static cm_status run(explore_options *options, const char *data, cm_machine_opti
         options->explore.isa = machine->chosen_isa;
         options->explore.threads = machine->threads;
         options->explore.pinned = machine->pin;
-        options->explore.topology = machine->topology;
+        options->explore.study.topology = machine->topology;
         status = make(options, dataset, machine, error);
     }
     cm_dataset_close(dataset);
@@ -199,9 +204,9 @@ static cm_status run(explore_options *options, const char *data, cm_machine_opti
 cm_status cm_command_explore(const cm_command *command, int argc, const char **argv,
                              cm_error *error) {
     explore_options options = {.explore = cm_explore_options_default()};
-    options.explore.output = "convmark-explore";
-    options.explore.argc = argc;
-    options.explore.argv = argv;
+    options.explore.study.output = "convmark-explore";
+    options.explore.study.argc = argc;
+    options.explore.study.argv = argv;
     cm_data_options data = {NULL};
     cm_machine_options machine = cm_machine_options_default();
     const cm_option_group groups[] = {{option_table, &options},

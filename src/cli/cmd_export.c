@@ -6,7 +6,7 @@
 #include "core/files/atomic_file.h"
 #include "core/statistics/samples.h"
 #include "harness/compare/results_file.h"
-#include "harness/record/table.h"
+#include "harness/record/text_table.h"
 
 typedef struct export_options {
     const char *csv, *markdown;

@@ -6,7 +6,9 @@
 #include "cli/cli.h"
 #include "cli/progress.h"
 #include "core/system/energy.h"
-#include "harness/studies/sweep/sweep.h"
+#include "harness/studies/sweep/sweep_json.h"
+#include "harness/studies/sweep/sweep_study.h"
+#include "harness/studies/sweep/sweep_text.h"
 
 typedef struct sweep_options {
     cm_sweep_options sweep;
@@ -23,7 +25,7 @@ static const cm_option option_table[] = {
     {"pin", CM_OPTION_STRING, MEMBER(pin), "ORDER",
      "compact, scatter (packages in turn) or none (default: compact)", 0, 0},
     {"rounds", CM_OPTION_INT, MEMBER(sweep.rounds), "N", "samples of each measurement (default: 9)",
-     1, CM_MAX_ROUNDS},
+     1, CM_STUDY_MAX_ROUNDS},
     {"seconds", CM_OPTION_DOUBLE, MEMBER(sweep.seconds), "X",
      "length of a sample, at least (default: 0.25)", 0, 3600},
     {"order-seed", CM_OPTION_SEED, MEMBER(sweep.order_seed), "N",
@@ -38,13 +40,13 @@ static const cm_option option_table[] = {
      "training batches an epoch (protocol: 100)", 1, CM_MAX_STEPS},
     {"valid-steps", CM_OPTION_INT, MEMBER(sweep.train.valid_steps), "N",
      "validation batches after each epoch (protocol: 100)", 1, CM_MAX_STEPS},
-    {"allow-synthetic", CM_OPTION_TRUE, MEMBER(sweep.allow_synthetic), NULL,
+    {"allow-synthetic", CM_OPTION_TRUE, MEMBER(sweep.study.allow_synthetic), NULL,
      "accept generated pictures for accuracies, to try the sweep out", 0, 0},
-    {"output", CM_OPTION_STRING, MEMBER(sweep.output), "DIR",
+    {"output", CM_OPTION_STRING, MEMBER(sweep.study.output), "DIR",
      "folder of sweep.json, sweep.csv and sweep.md (default: convmark-sweep)", 0, 0},
     {"json", CM_OPTION_STRING, MEMBER(json), "FILE",
      "write sweep.json here as well ('-': standard output)", 0, 0},
-    {"restart", CM_OPTION_TRUE, MEMBER(sweep.restart), NULL,
+    {"restart", CM_OPTION_TRUE, MEMBER(sweep.study.restart), NULL,
      "begin anew, not where sweep.json in DIR ends", 0, 0},
     {0}};
 #undef MEMBER
@@ -66,11 +68,11 @@ static cm_status read_options(sweep_options *options, cm_error *error) {
     cm_sweep_options *sweep = &options->sweep;
     cm_status status = choose_pin(options->pin, &sweep->pin, error);
     if (status == CM_OK && options->cores != NULL) {
-        status = cm_parse_int_list("cores", options->cores, sweep->cores, CM_SWEEP_MAX_LIST,
+        status = cm_parse_int_list("cores", options->cores, sweep->cores, CM_STUDY_MAX_LIST,
                                    &sweep->core_count, error);
     }
     if (status == CM_OK && options->batches != NULL) {
-        status = cm_parse_int_list("batch", options->batches, sweep->batches, CM_SWEEP_MAX_LIST,
+        status = cm_parse_int_list("batch", options->batches, sweep->batches, CM_STUDY_MAX_LIST,
                                    &sweep->batch_count, error);
     }
     if (status == CM_OK && !sweep->accuracy && sweep->train.until_accuracy > 0.0) {
@@ -87,10 +89,10 @@ static cm_status read_options(sweep_options *options, cm_error *error) {
 static cm_status show(const sweep_options *options, const cm_sweep *sweep, FILE *text,
                       cm_error *error) {
     const cm_folder_output output = {.kind = "sweep",
-                                     .folder = options->sweep.output,
+                                     .folder = options->sweep.study.output,
                                      .json = options->json,
-                                     .complete = sweep->complete,
-                                     .restart = options->sweep.restart,
+                                     .complete = sweep->study.complete,
+                                     .restart = options->sweep.study.restart,
                                      .rounds = sweep->measurements.items[0].n,
                                      .all_rounds = options->sweep.rounds,
                                      .text = text};
@@ -104,11 +106,13 @@ static cm_status make_sweep(const sweep_options *options, const cm_dataset *data
     cm_sweep sweep;
     cm_progress progress = cm_progress_start(text != NULL ? text : stdout, text == NULL);
     progress.machine = machine;
-    cm_status status = cm_sweep_make(&options->sweep, dataset, cm_progress_observe_work, &progress,
-                                     cm_interrupt_flag(), &sweep, error);
+    const cm_study_control control = {cm_progress_observe_study, &progress, cm_interrupt_flag()};
+    cm_status status = cm_sweep_make(&options->sweep, dataset, &control, &sweep, error);
     cm_progress_end(&progress);
     if (status == CM_OK || status == CM_INTERRUPTED) {
         status = show(options, &sweep, text, error);
+    } else {
+        status = cm_explain_study(&sweep.study, option_table, "--no-accuracy", status, error);
     }
     cm_sweep_free(&sweep);
     return status;
@@ -126,7 +130,7 @@ static cm_status run(sweep_options *options, const char *data, cm_machine_option
     }
     if (status == CM_OK) {
         options->sweep.isa = machine->chosen_isa;
-        options->sweep.topology = machine->topology;
+        options->sweep.study.topology = machine->topology;
         status = make_sweep(options, dataset, machine, error);
     }
     cm_dataset_close(dataset);
@@ -136,9 +140,9 @@ static cm_status run(sweep_options *options, const char *data, cm_machine_option
 cm_status cm_command_sweep(const cm_command *command, int argc, const char **argv,
                            cm_error *error) {
     sweep_options options = {.sweep = cm_sweep_options_default()};
-    options.sweep.output = "convmark-sweep";
-    options.sweep.argc = argc;
-    options.sweep.argv = argv;
+    options.sweep.study.output = "convmark-sweep";
+    options.sweep.study.argc = argc;
+    options.sweep.study.argv = argv;
     cm_data_options data = {NULL};
     cm_machine_options machine = cm_machine_options_default();
     cm_rate_options rate = cm_rate_options_default();
@@ -148,7 +152,7 @@ cm_status cm_command_sweep(const cm_command *command, int argc, const char **arg
                                       {cm_data_option_table, &data},
                                       {cm_isa_quiet_option_table, &machine}};
     cm_arguments arguments;
-    const char *names[CM_SWEEP_MAX_LIST];
+    const char *names[CM_STUDY_MAX_LIST];
     char *list = NULL;
     cm_status status = cm_arguments_parse(command, argc, argv, groups, 4, 0, &arguments, error);
     if (status == CM_OK && !arguments.help) {
@@ -157,7 +161,7 @@ cm_status cm_command_sweep(const cm_command *command, int argc, const char **arg
         status = cm_rate_options_apply(&rate, &options.sweep.train, error);
         if (status == CM_OK && options.variants != NULL) {
             options.sweep.variants = names;
-            status = cm_split_list("variants", options.variants, &list, names, CM_SWEEP_MAX_LIST,
+            status = cm_split_list("variants", options.variants, &list, names, CM_STUDY_MAX_LIST,
                                    &options.sweep.variant_count, error);
         }
         if (status == CM_OK) {

@@ -103,7 +103,7 @@ void cm_progress_observe(const cm_train_progress *at, const cm_epoch_result *epo
     }
 }
 
-void cm_progress_observe_work(const cm_work_progress *at, void *context) {
+void cm_progress_observe_study(const cm_study_progress *at, void *context) {
     cm_progress *progress = context;
     if (progress->machine != NULL) {
         cm_warn_of_conditions(progress->machine);

@@ -11,7 +11,7 @@
 
 #include "cli/cli.h"
 #include "convmark/trainer.h"
-#include "harness/studies/sweep/work.h"
+#include "harness/studies/meter.h"
 
 typedef struct cm_progress {
     FILE *out;
@@ -31,8 +31,8 @@ cm_progress cm_progress_start(FILE *out, bool quiet);
 void cm_progress_observe(const cm_train_progress *progress, const cm_epoch_result *epoch,
                          void *context);
 
-/** A cm_work_observer: a bar on a terminal, else a line for each tenth. */
-void cm_progress_observe_work(const cm_work_progress *progress, void *context);
+/** A cm_study_observer: a bar on a terminal, else a line for each tenth. */
+void cm_progress_observe_study(const cm_study_progress *progress, void *context);
 
 /** Shows `text` in the line that is rewritten, ten times a second at most. Terminals only. */
 void cm_progress_rewrite(cm_progress *progress, const char *text);

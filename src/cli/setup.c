@@ -272,6 +272,36 @@ cm_status cm_show_folder(const cm_folder_output *output, json_t *json, char *tab
     return status == CM_OK && !output->complete ? interrupted(output, error) : status;
 }
 
+/* Whether the message is about the value of one of the options: "NAME: ...". */
+static bool is_about_option(const cm_option *options, const char *message) {
+    bool found = false;
+    for (const cm_option *option = options; option->name != NULL; ++option) {
+        const size_t length = strlen(option->name);
+        found = found || (strncmp(message, option->name, length) == 0 && message[length] == ':');
+    }
+    return found;
+}
+
+cm_status cm_explain_study(const cm_study *study, const cm_option *options,
+                           const char *without_real_data, cm_status status, cm_error *error) {
+    const cm_error cause = *error;
+    if (study->step == CM_STUDY_DATA && status == CM_USAGE) {
+        return cm_fail(error, status, "%s, or give %s", cause.message, without_real_data);
+    }
+    if (study->step == CM_STUDY_PLAN && is_about_option(options, cause.message)) {
+        return cm_fail(error, status, "--%s", cause.message);
+    }
+    if (study->step == CM_STUDY_FOLDER && status == CM_USAGE) {
+        return cm_fail(error, status, "--output: %s", cause.message);
+    }
+    if (study->step == CM_STUDY_RESUME && status == CM_BAD_INPUT) {
+        return cm_fail(error, status,
+                       "%s; give --restart to start over, or another folder with --output",
+                       cause.message);
+    }
+    return status;
+}
+
 cm_status cm_parse_conv_algorithm(const char *name, cm_conv2d_algorithm *algorithm,
                                   cm_error *error) {
     *algorithm = name == NULL ? CM_CONV2D_AUTO : cm_conv2d_algorithm_from_name(name);

@@ -7,9 +7,15 @@
 
 #include "core/files/json.h"
 #include "fuzz.h"
-#include "harness/studies/explore/explore.h"
-#include "harness/studies/report/report.h"
-#include "harness/studies/sweep/sweep.h"
+#include "harness/studies/explore/explore_json.h"
+#include "harness/studies/explore/explore_study.h"
+#include "harness/studies/explore/explore_text.h"
+#include "harness/studies/report/report_json.h"
+#include "harness/studies/report/report_study.h"
+#include "harness/studies/report/report_text.h"
+#include "harness/studies/sweep/sweep_json.h"
+#include "harness/studies/sweep/sweep_study.h"
+#include "harness/studies/sweep/sweep_text.h"
 
 enum { SEEDS = 3, EPOCHS = 2 };
 
@@ -21,7 +27,8 @@ static const cm_dataset dataset = {.name = "fashion-mnist",
                                    .train = {2, 28, 28, pixels, labels},
                                    .validation = {2, 28, 28, pixels, labels}};
 static const char *const variants[] = {"baseline", "bn-3"};
-static const volatile sig_atomic_t stop = 1; /* plans, and measures nothing */
+static const volatile sig_atomic_t stop = 1;
+static const cm_study_control plan_only = {.stop = &stop};
 
 static void print_nothing(char *text) {
     FUZZ_EXPECT(text != NULL);
@@ -48,10 +55,10 @@ static void expect_writable(json_t *json) {
 static void empty_report(cm_report *report) {
     for (int i = 0; i < report->variant_count; ++i) {
         cm_report_variant *variant = &report->variants[i];
-        for (int k = 0; k < variant->run_count; ++k) {
-            free(variant->runs[k].epochs);
+        for (int seed = 0; seed < SEEDS; ++seed) {
+            free(variant->runs[seed].epochs);
+            variant->runs[seed] = (cm_report_run){.done = false};
         }
-        variant->run_count = 0;
     }
 }
 
@@ -65,15 +72,14 @@ static void try_report(json_t *part) {
         options.variant_count = 2;
         options.seeds = SEEDS;
         options.train.epochs = EPOCHS;
-        const cm_status made =
-            cm_report_make(&options, &dataset, NULL, NULL, &stop, &report, &error);
+        const cm_status made = cm_report_make(&options, &dataset, &plan_only, &report, &error);
         FUZZ_EXPECT(made == CM_INTERRUPTED);
-        whole = cm_report_to_json(&report);
+        whole = cm_report_to_json(&report, &error);
     }
     json_t *json = merge(whole, part);
     const cm_status status = cm_report_take_json(&report, json, "FILE", &error);
     if (status == CM_OK) {
-        expect_writable(cm_report_to_json(&report));
+        expect_writable(cm_report_to_json(&report, &error));
         print_nothing(cm_report_markdown(&report));
         print_nothing(cm_report_text(&report));
     } else {
@@ -96,9 +102,8 @@ static void make_sweep(cm_sweep *sweep) {
     options.cores[0] = 1;
     options.core_count = 1;
     options.rounds = SEEDS;
-    options.topology = topology;
-    FUZZ_EXPECT(cm_sweep_make(&options, &dataset, NULL, NULL, &stop, sweep, &error) ==
-                CM_INTERRUPTED);
+    options.study.topology = topology;
+    FUZZ_EXPECT(cm_sweep_make(&options, &dataset, &plan_only, sweep, &error) == CM_INTERRUPTED);
 }
 
 static void try_sweep(json_t *part) {
@@ -141,9 +146,8 @@ static void make_explore(cm_explore *explore) {
     options.until_accuracy = 0.5;
     options.threads = 1;
     options.isa = CM_ISA_SCALAR;
-    options.topology = topology;
-    FUZZ_EXPECT(cm_explore_make(&options, &dataset, NULL, NULL, &stop, explore, &error) ==
-                CM_INTERRUPTED);
+    options.study.topology = topology;
+    FUZZ_EXPECT(cm_explore_make(&options, &dataset, &plan_only, explore, &error) == CM_INTERRUPTED);
 }
 
 static void try_explore(json_t *part) {

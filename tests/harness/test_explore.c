@@ -7,7 +7,8 @@
 
 #include <cmocka.h>
 
-#include "harness/studies/explore/explore.h"
+#include "harness/studies/explore/grid.h"
+#include "harness/studies/explore/points.h"
 #include "support/models.h"
 
 static void test_frontier(void **state) {
@@ -49,7 +50,7 @@ static void test_the_grid_has_the_variants_of_the_report(void **state) {
                 {"bn-8", "d8-p3-bn-w128-do0.1"}, {"bn-16", "d16-p6-bn-w128-do0.1"},
                 {"baseline", "d3-p1-w128"},      {"dropout-out-0.5", "d3-p1-w128-do0.5"}};
     const cm_dataset dataset = small_dataset();
-    cm_explore explore = {.options = cm_explore_options_default(), .dataset = &dataset};
+    cm_explore explore = {.study = {.dataset = &dataset}, .options = cm_explore_options_default()};
     cm_explore_options *o = &explore.options;
     *o = cm_explore_options_default();
     o->depths[o->depth_count++] = 16;

@@ -12,7 +12,7 @@
 
 #include "core/files/json.h"
 #include "harness/measure/conditions.h"
-#include "harness/record/measurement.h"
+#include "harness/studies/study_json.h"
 #include "support/put_file.h"
 #include "support/temporary.h"
 
@@ -101,7 +101,7 @@ static void test_damaged_lists_are_refused(void **state) {
 static cm_status resume(const char *text, cm_measurements *planned, cm_error *error) {
     json_t *json = NULL;
     assert_int_equal(cm_json_parse(text, strlen(text), "f", &json, error), CM_OK);
-    const cm_status status = cm_measurements_resume(planned, 3, json, "f", error);
+    const cm_status status = cm_study_resume_measurements(planned, 3, json, "f", error);
     json_decref(json);
     return status;
 }

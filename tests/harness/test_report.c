@@ -14,7 +14,7 @@
 
 #include "core/files/atomic_file.h"
 #include "core/files/json.h"
-#include "harness/studies/report/format.h"
+#include "harness/studies/report/report_cells.h"
 #include "support/fake_trainer.h"
 
 static char folder[64], json_path[128], markdown_path[128];
@@ -42,7 +42,7 @@ static cm_report_options two_variants(void) {
     options.variants = variants;
     options.variant_count = 2;
     options.seeds = 3;
-    options.output = folder;
+    options.study.output = folder;
     options.run = fake_train;
     return options;
 }
@@ -52,7 +52,7 @@ static void assert_refused(const cm_report_options *options, cm_status status, c
     cm_report report;
     cm_error error = {""};
     const int calls = trainer.calls;
-    assert_int_equal(cm_report_make(options, &dataset, NULL, NULL, NULL, &report, &error), status);
+    assert_int_equal(cm_report_make(options, &dataset, NULL, &report, &error), status);
     if (strstr(error.message, words) == NULL) {
         fail_msg("'%s' is not in: %s", words, error.message);
     }
@@ -62,7 +62,7 @@ static void assert_refused(const cm_report_options *options, cm_status status, c
 
 static cm_status make(const cm_report_options *options, cm_error *error) {
     cm_report report;
-    const cm_status status = cm_report_make(options, &dataset, NULL, NULL, NULL, &report, error);
+    const cm_status status = cm_report_make(options, &dataset, NULL, &report, error);
     cm_report_free(&report);
     return status;
 }
@@ -89,22 +89,28 @@ static json_t *json_run(const json_t *json, size_t v, size_t s) {
 /* ---- Making it ---- */
 
 typedef struct seen {
+    const cm_report *report;
     int steps, runs, last_run;
     double first_eta, last_eta;
 } seen;
 
-static void watch(const cm_report_progress *progress, void *context) {
+static void watch(const cm_study_progress *progress, void *context) {
     seen *all = context;
-    assert_int_equal(progress->runs, 6);
+    assert_int_equal(progress->all, 6);
     if (progress->train != NULL) {
         if (all->steps++ == 0) {
             all->first_eta = progress->eta_seconds;
         }
         return;
     }
-    assert_non_null(progress->done);
-    assert_int_equal(progress->done->seed, progress->seed);
-    all->last_run = progress->run;
+    const cm_report_place at = cm_report_place_of(all->report, progress->run);
+    assert_int_equal(at.seed, progress->run / 2);
+    assert_int_equal(at.run->done, progress->advanced);
+    assert_non_null(strstr(progress->doing, at.variant->network->name));
+    if (!progress->advanced) { /* the beginning of a run */
+        return;
+    }
+    all->last_run = progress->done;
     all->last_eta = progress->eta_seconds;
     ++all->runs;
 }
@@ -113,10 +119,11 @@ static void test_order_and_progress(void **state) {
     (void)state;
     const cm_report_options options = two_variants();
     cm_report report;
-    seen all = {0};
-    assert_int_equal(cm_report_make(&options, &dataset, watch, &all, NULL, &report, NULL), CM_OK);
+    seen all = {.report = &report};
+    const cm_study_control control = {.observer = watch, .context = &all};
+    assert_int_equal(cm_report_make(&options, &dataset, &control, &report, NULL), CM_OK);
     assert_string_equal(trainer.order, "baseline/0 bn-8/0 baseline/1 bn-8/1 baseline/2 bn-8/2");
-    assert_true(report.complete && cm_report_run_count(&report) == 6);
+    assert_true(report.study.complete && cm_report_run_count(&report) == 6);
     assert_true(all.steps == 6 && all.runs == 6 && all.last_run == 6);
     /* 2 s of the first run, and the others by their multiply-accumulates: the sum is more. */
     assert_true(all.first_eta > 3 * 2 && all.first_eta < 3 * 2 * 20);
@@ -177,14 +184,14 @@ static void test_interrupt_and_resume(void **state) {
     trainer.order[0] = '\0';
     trainer.end_at = -1;
     cm_report report;
-    assert_int_equal(cm_report_make(&options, &dataset, NULL, NULL, NULL, &report, NULL), CM_OK);
+    assert_int_equal(cm_report_make(&options, &dataset, NULL, &report, NULL), CM_OK);
     assert_string_equal(trainer.order, "bn-8/1 baseline/2 bn-8/2");
     char *resumed = cm_report_text(&report);
     cm_report_free(&report);
 
     cm_report_options whole = options;
-    whole.output = NULL;
-    assert_int_equal(cm_report_make(&whole, &dataset, NULL, NULL, NULL, &report, NULL), CM_OK);
+    whole.study.output = NULL;
+    assert_int_equal(cm_report_make(&whole, &dataset, NULL, &report, NULL), CM_OK);
     char *at_once = cm_report_text(&report);
     assert_string_equal(resumed, at_once);
     free(resumed);
@@ -206,9 +213,9 @@ static void test_interrupt_at_once(void **state) {
     (void)state;
     const cm_report_options options = two_variants();
     const volatile sig_atomic_t stop = 1;
+    const cm_study_control control = {.stop = &stop};
     cm_report report;
-    assert_int_equal(cm_report_make(&options, &dataset, NULL, NULL, &stop, &report, NULL),
-                     CM_INTERRUPTED);
+    assert_int_equal(cm_report_make(&options, &dataset, &control, &report, NULL), CM_INTERRUPTED);
     cm_report_free(&report);
     assert_int_equal(trainer.calls, 0);
     assert_int_not_equal(access(json_path, F_OK), 0);
@@ -253,7 +260,7 @@ static void test_resume_refused(void **state) {
 
     other = options;
     other.train.steps = 99;
-    other.restart = true;
+    other.study.restart = true;
     trainer.calls = 0;
     assert_int_equal(make(&other, NULL), CM_OK);
     assert_int_equal(trainer.calls, 6);
@@ -312,7 +319,7 @@ static void test_damaged_json(void **state) {
 
     assert_int_equal(cm_file_write(json_path, "{\"kind\"", 7, NULL), CM_OK);
     assert_refused(&options, CM_BAD_INPUT, "not valid JSON");
-    options.restart = true;
+    options.study.restart = true;
     assert_int_equal(make(&options, NULL), CM_OK);
 }
 
@@ -320,9 +327,9 @@ static void test_wrong_use(void **state) {
     (void)state;
     cm_report_options options = two_variants();
     options.seeds = 0;
-    assert_refused(&options, CM_USAGE, "--seeds");
-    options.seeds = CM_REPORT_MAX_SEEDS + 1;
-    assert_refused(&options, CM_USAGE, "--seeds");
+    assert_refused(&options, CM_USAGE, "seeds: ");
+    options.seeds = CM_STUDY_MAX_SEEDS + 1;
+    assert_refused(&options, CM_USAGE, "seeds: ");
 
     options = two_variants();
     static const char *const unknown[] = {"baseline", "bn-4"};
@@ -332,14 +339,14 @@ static void test_wrong_use(void **state) {
     options.variants = repeated;
     assert_refused(&options, CM_USAGE, "'bn-3' is there twice");
     options.variant_count = 0;
-    assert_refused(&options, CM_USAGE, "--variants");
+    assert_refused(&options, CM_USAGE, "variants: 0 of them");
 
     options = two_variants();
     char below_file[160];
     assert_int_equal(cm_file_write(json_path, "x", 1, NULL), CM_OK);
     snprintf(below_file, sizeof below_file, "%s/under", json_path);
-    options.output = below_file;
-    assert_refused(&options, CM_USAGE, "--output");
+    options.study.output = below_file;
+    assert_refused(&options, CM_USAGE, below_file);
 }
 
 /* A user's own network is trained and shown, without published figures. */
@@ -354,12 +361,12 @@ static void test_own_network(void **state) {
     options.variants = variants;
     assert_int_equal(make(&options, NULL), CM_OK);
     cm_report report;
-    assert_int_equal(cm_report_make(&options, &dataset, NULL, NULL, NULL, &report, NULL), CM_OK);
+    assert_int_equal(cm_report_make(&options, &dataset, NULL, &report, NULL), CM_OK);
     const cm_report_variant *mine = cm_report_find(&report, "mine");
     assert_non_null(mine);
     assert_null(mine->published);
     assert_int_equal(mine->params, 7850);
-    const cm_report_row row = cm_report_row_of(mine, CM_MEASURE_ACCURACY);
+    const cm_report_row row = cm_report_row_of(&report, mine, CM_MEASURE_ACCURACY);
     assert_string_equal(cm_format_inside(&row), "-");
     cm_report_free(&report);
 

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "harness/studies/report/claims.h"
-#include "harness/studies/report/format.h"
+#include "harness/studies/report/report_cells.h"
 #include "support/fake_trainer.h"
 
 static int setup(void **state) {
@@ -36,7 +36,7 @@ static void make_all(int seeds, cm_report *report) {
     options.seeds = seeds;
     options.run = fake_train;
     cm_error error = {""};
-    if (cm_report_make(&options, &dataset, NULL, NULL, NULL, report, &error) != CM_OK) {
+    if (cm_report_make(&options, &dataset, NULL, report, &error) != CM_OK) {
         fail_msg("%s", error.message);
     }
 }
@@ -58,7 +58,7 @@ static void test_against_scipy(void **state) {
     for (size_t i = 0; i < COUNT(golden_variants); ++i) {
         const cm_report_variant *variant = cm_report_find(&report, golden_variants[i].variant);
         for (cm_measure m = 0; m < CM_MEASURE_COUNT; ++m) {
-            const cm_report_row row = cm_report_row_of(variant, m);
+            const cm_report_row row = cm_report_row_of(&report, variant, m);
             assert_close(row.prediction.low, golden_variants[i].low[m]);
             assert_close(row.prediction.high, golden_variants[i].high[m]);
             const bool inside = row.published >= golden_variants[i].low[m] &&
@@ -94,7 +94,7 @@ static void test_published_outside(void **state) {
     for (int i = 0; i < 3; ++i) { /* narrow, and far from the published 0.8053 */
         variant->runs[i].values[CM_MEASURE_ACCURACY] = 0.5 + 0.001 * i;
     }
-    const cm_report_row row = cm_report_row_of(variant, CM_MEASURE_ACCURACY);
+    const cm_report_row row = cm_report_row_of(&report, variant, CM_MEASURE_ACCURACY);
     assert_string_equal(cm_format_inside(&row), "no");
     cm_report_free(&report);
 }
@@ -146,9 +146,9 @@ static void test_one_seed(void **state) {
         assert_string_equal(cm_format_verdict(&result), "cannot tell at this number of seeds");
         assert_int_equal(result.parts[0].pairs, 1);
     }
-    const cm_report_row row = cm_report_row_of(&report.variants[0], CM_MEASURE_ACCURACY);
+    const cm_report_row row = cm_report_row_of(&report, &report.variants[0], CM_MEASURE_ACCURACY);
     assert_string_equal(cm_format_inside(&row), "?");
-    json_t *json = cm_report_to_json(&report);
+    json_t *json = cm_report_to_json(&report, NULL);
     assert_non_null(json);
     const json_t *claim = json_array_get(json_object_get(json, "claims"), 2);
     const json_t *part = json_array_get(json_object_get(claim, "parts"), 0);
@@ -166,16 +166,14 @@ static void test_unequal_seeds(void **state) {
     (void)state;
     cm_report report;
     make_all(4, &report);
-    cm_report_variant *bn3 = (cm_report_variant *)cm_report_find(&report, "bn-3");
-    free(bn3->runs[0].epochs); /* bn-3 loses seed 0 */
-    memmove(&bn3->runs[0], &bn3->runs[1], 3 * sizeof bn3->runs[0]);
-    bn3->run_count = 3;
+    const cm_report_variant *bn3 = cm_report_find(&report, "bn-3");
+    bn3->runs[0].done = false; /* bn-3 loses seed 0 */
     const cm_report_variant *base = cm_report_find(&report, "baseline");
     const cm_claim_result claim = cm_judge_claim(&report, 1);
     assert_int_equal(claim.parts[0].pairs, 3);
     double expected = 0;
-    for (int i = 0; i < 3; ++i) {
-        expected += (bn3->runs[i].values[2] - base->runs[i + 1].values[2]) / 3;
+    for (int seed = 1; seed < 4; ++seed) {
+        expected += (bn3->runs[seed].values[2] - base->runs[seed].values[2]) / 3;
     }
     assert_close(claim.parts[0].accuracy.difference, expected);
     cm_report_free(&report);
@@ -185,7 +183,7 @@ static void test_missing_variants(void **state) {
     (void)state;
     cm_report_options options = two_variants();
     cm_report report;
-    assert_int_equal(cm_report_make(&options, &dataset, NULL, NULL, NULL, &report, NULL), CM_OK);
+    assert_int_equal(cm_report_make(&options, &dataset, NULL, &report, NULL), CM_OK);
     const cm_claim_result claim = cm_judge_claim(&report, 2);
     assert_true(claim.missing);
     assert_string_equal(cm_format_verdict(&claim),
@@ -227,10 +225,10 @@ static void test_markdown_command(void **state) {
     (void)state;
     cm_report_options options = two_variants();
     static const char *const argv[] = {"report", "it's\n# mine", "a b", ""};
-    options.argc = COUNT(argv);
-    options.argv = argv;
+    options.study.argc = COUNT(argv);
+    options.study.argv = argv;
     cm_report report;
-    assert_int_equal(cm_report_make(&options, &dataset, NULL, NULL, NULL, &report, NULL), CM_OK);
+    assert_int_equal(cm_report_make(&options, &dataset, NULL, &report, NULL), CM_OK);
     char *markdown = cm_report_markdown(&report);
     assert_non_null(strstr(markdown, "\n    convmark report 'it'\\''s?# mine' 'a b' ''\n"));
     free(markdown);
@@ -242,10 +240,10 @@ static void test_markdown_without_a_field(void **state) {
     (void)state;
     const cm_report_options options = two_variants();
     cm_report report;
-    assert_int_equal(cm_report_make(&options, &dataset, NULL, NULL, NULL, &report, NULL), CM_OK);
+    assert_int_equal(cm_report_make(&options, &dataset, NULL, &report, NULL), CM_OK);
     json_t *unwritable = json_array();
     json_array_append_new(unwritable, json_string_nocheck("\xff")); /* not UTF-8 */
-    json_object_set_new(report.machine, "odd", unwritable);
+    json_object_set_new(report.study.machine, "odd", unwritable);
     assert_null(cm_report_markdown(&report));
     cm_report_free(&report);
 }
@@ -266,13 +264,12 @@ static void test_synthetic(void **state) {
     dataset.real = false;
     cm_report report;
     cm_error error = {""};
-    assert_int_equal(cm_report_make(&options, &dataset, NULL, NULL, NULL, &report, &error),
-                     CM_USAGE);
+    assert_int_equal(cm_report_make(&options, &dataset, NULL, &report, &error), CM_USAGE);
     assert_non_null(strstr(error.message, "scripts/get-data.sh"));
     assert_int_equal(trainer.calls, 0);
     cm_report_free(&report);
-    options.allow_synthetic = true;
-    assert_int_equal(cm_report_make(&options, &dataset, NULL, NULL, NULL, &report, NULL), CM_OK);
+    options.study.allow_synthetic = true;
+    assert_int_equal(cm_report_make(&options, &dataset, NULL, &report, NULL), CM_OK);
     char *text = cm_report_text(&report), *markdown = cm_report_markdown(&report);
     assert_non_null(strstr(text, cm_text_of_synthetic));
     assert_non_null(strstr(markdown, cm_text_of_synthetic));

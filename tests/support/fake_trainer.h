@@ -1,5 +1,5 @@
 /* A data set, and a trainer that answers PyTorch's results at once: for the tests of the report.
- * Include it behind cmocka.h. */
+ * Include it after cmocka.h. */
 #ifndef CM_TESTS_FAKE_TRAINER_H
 #define CM_TESTS_FAKE_TRAINER_H
 
@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "core/files/sha256.h"
-#include "harness/studies/report/report.h"
+#include "harness/studies/report/report_json.h"
+#include "harness/studies/report/report_study.h"
+#include "harness/studies/report/report_text.h"
 #include "oracles/claims_golden.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -28,21 +30,19 @@ static struct {
     cm_status end;
 } trainer;
 
-static inline cm_status fake_train(const cm_network *network, const cm_dataset *data,
-                                   const cm_model_options *model_options,
-                                   const cm_train_options *options, cm_train_observer *observer,
-                                   void *observer_context, const volatile sig_atomic_t *stop,
-                                   cm_train_result *result, cm_error *error) {
-    (void)stop;
-    assert_ptr_equal(data, &dataset);
-    assert_int_equal(model_options->batch, options->batch);
-    assert_true(model_options->training);
+static inline cm_status fake_train(const cm_report_train_args *args, cm_train_result *result,
+                                   cm_error *error) {
+    const cm_network *network = args->network;
+    const cm_train_options *options = args->train;
+    assert_ptr_equal(args->dataset, &dataset);
+    assert_int_equal(args->model->batch, options->batch);
+    assert_true(args->model->training);
     const size_t used = strlen(trainer.order);
     snprintf(trainer.order + used, sizeof trainer.order - used, "%s%s/%d", used > 0 ? " " : "",
              network->name, (int)options->seed);
     const int call = trainer.calls++;
     const cm_train_progress progress = {.epochs = options->epochs, .eta_seconds = 2};
-    observer(&progress, NULL, observer_context);
+    args->hooks->observer(&progress, NULL, args->hooks->observer_context);
     if (call == trainer.end_at) {
         return cm_fail(error, trainer.end, "epoch 2, step 5: the loss is not finite");
     }

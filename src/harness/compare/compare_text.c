@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "harness/compare/compare.h"
-#include "harness/record/table.h"
+#include "harness/record/text_table.h"
 
 /* A value with four digits, and a multiple of the unit where it is large or small. */
 static void format_value(double value, char *text) {

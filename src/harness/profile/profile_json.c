@@ -9,7 +9,7 @@
 #include "core/files/json.h"
 #include "harness/profile/profile.h"
 #include "harness/record/measurement.h"
-#include "harness/record/table.h"
+#include "harness/record/text_table.h"
 #include "harness/record/train_json.h"
 
 static json_t *number_or_null(double value) {

@@ -5,7 +5,7 @@
 
 #include "core/statistics/samples.h"
 #include "harness/profile/profile.h"
-#include "harness/record/table.h"
+#include "harness/record/text_table.h"
 
 enum { MAX_ROWS = 30, HOT_SPOTS = 6 };
 

@@ -3,17 +3,12 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "harness/record/text_table.h"
+
 void cm_fitted_format_count(int64_t value, char text[CM_FITTED_CELL]) {
     char digits[32];
-    const int length = snprintf(digits, sizeof digits, "%" PRId64, value);
-    int out = 0;
-    for (int i = 0; i < length; ++i) {
-        if (i > 0 && (length - i) % 3 == 0) {
-            text[out++] = ',';
-        }
-        text[out++] = digits[i];
-    }
-    text[out] = '\0';
+    snprintf(digits, sizeof digits, "%" PRId64, value);
+    cm_group_digits(digits, text, CM_FITTED_CELL);
 }
 
 cm_fitted_table cm_fitted_table_begin(FILE *out, const cm_fitted_layout *layout) {

@@ -1,5 +1,5 @@
 /**
- * Tables for people whose columns are as wide as their widest cell. record/table.h has those of
+ * Tables for people whose columns are as wide as their widest cell. text_table.h has those of
  * fixed widths.
  */
 #ifndef CM_HARNESS_RECORD_FITTED_TABLE_H

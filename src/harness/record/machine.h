@@ -1,9 +1,9 @@
 /**
- * The object "machine" of the results schema (docs/reference/results-schema.md): what was measured
- * on, and with which build.
+ * The object "machine" of the results schema (docs/reference/results-schema.md): the machine and
+ * the build that a measurement was made with.
  */
-#ifndef CM_RESULTS_MACHINE_H
-#define CM_RESULTS_MACHINE_H
+#ifndef CM_HARNESS_RECORD_MACHINE_H
+#define CM_HARNESS_RECORD_MACHINE_H
 
 #include <jansson.h>
 

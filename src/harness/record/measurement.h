@@ -3,22 +3,27 @@
  * "measurements" of their files, and what `compare` and the plots read
  * (docs/reference/results-schema.md).
  */
-#ifndef CM_RESULTS_MEASUREMENT_H
-#define CM_RESULTS_MEASUREMENT_H
+#ifndef CM_HARNESS_RECORD_MEASUREMENT_H
+#define CM_HARNESS_RECORD_MEASUREMENT_H
 
 #include <jansson.h>
 #include <stdbool.h>
 
 #include "convmark/status.h"
+#include "harness/record/results_json.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/** The confidence of intervals in results. */
-#define CM_RESULTS_LEVEL 0.95
-
 enum { CM_MAX_MEASUREMENTS = 100000, CM_MAX_SAMPLES = 1000000 };
+
+/** What is measured: name, unit and direction of each are one row of a table. */
+typedef enum cm_metric {
+    CM_METRIC_IMAGES_PER_SECOND,
+    CM_METRIC_SECONDS,
+    CM_METRIC_COUNT
+} cm_metric;
 
 /** One metric of one piece of work, measured n times. */
 typedef struct cm_measurement {
@@ -36,6 +41,9 @@ typedef struct cm_measurements {
     cm_measurement *items;
 } cm_measurements;
 
+/** Sets metric, unit and higher_is_better. */
+void cm_measurement_set_metric(cm_measurement *measurement, cm_metric metric);
+
 /** As an object of the array, with median and confidence interval. NULL, with a message, when a
  * number is not finite or memory runs out. */
 json_t *cm_measurement_json(const cm_measurement *measurement, cm_error *error);
@@ -46,8 +54,9 @@ cm_status cm_measurements_read(const json_t *array, const char *file, cm_measure
                                cm_error *error);
 void cm_measurements_free(cm_measurements *list);
 
-/** Every sample as one line of CSV (RFC 4180) under a line of heads: name, metric, unit, variant,
- * mode, batch, threads, framework, isa, sample (from 0), value. free() it; NULL: no memory. */
+/** Every sample as one line of CSV (RFC 4180) after a line of column names: name, metric, unit,
+ * variant, mode, batch, threads, framework, isa, sample (from 0), value. free() it; NULL: no
+ * memory. */
 char *cm_measurements_csv(const cm_measurements *list);
 
 /**
@@ -57,14 +66,6 @@ char *cm_measurements_csv(const cm_measurements *list);
 bool cm_measurement_plan_throughput(cm_measurement *measurement, const char *mode,
                                     const char *variant, int batch, int threads, const char *isa,
                                     int samples);
-
-/**
- * Takes over the samples of an earlier file's array, whose items are the planned ones in the same
- * order: as many of each as all of them have. `room` is that of the plan. CM_BAD_INPUT, naming
- * `file`, leaves no sample.
- */
-cm_status cm_measurements_resume(cm_measurements *planned, int room, const json_t *array,
-                                 const char *file, cm_error *error);
 
 /** The items in the order of (name, metric): what a search among many needs. NULL: no memory.
  * free() it before the list. */

@@ -3,37 +3,25 @@
 #include <inttypes.h>
 
 #include "core/files/json.h"
-#include "core/system/energy.h"
 #include "harness/record/machine.h"
 #include "harness/record/training_run.h"
 
-json_t *cm_command_json(int argc, const char *const *argv) {
-    json_t *list = json_array();
-    for (int i = 0; i < argc; ++i) {
-        if (json_array_append_new(list, cm_json_string(argv[i])) != 0) {
-            json_decref(list);
-            return NULL;
-        }
-    }
-    return list;
-}
-
-static bool set_new(json_t *o, const char *key, json_t *value) {
+static bool set_new_member(json_t *o, const char *key, json_t *value) {
     return json_object_set_new(o, key, value) == 0;
 }
 
-/* Only where they were asked for: without them, files of before have the same options. */
-static bool set_chosen(json_t *o, const cm_train_options *options) {
+/* Only where they were asked for: previous files, without them, have the same options. */
+static bool set_chosen_options(json_t *o, const cm_train_options *options) {
     bool ok = true;
     if (options->schedule != CM_SCHEDULE_PLATEAU) {
-        ok = set_new(o, "schedule", json_string(cm_schedule_name(options->schedule)));
+        ok = set_new_member(o, "schedule", json_string(cm_schedule_name(options->schedule)));
     }
     if (options->schedule == CM_SCHEDULE_STEP) {
-        ok = ok && set_new(o, "schedule_step", json_integer(options->schedule_step)) &&
-             set_new(o, "schedule_factor", json_real(options->schedule_factor));
+        ok = ok && set_new_member(o, "schedule_step", json_integer(options->schedule_step)) &&
+             set_new_member(o, "schedule_factor", json_real(options->schedule_factor));
     }
     if (options->until_accuracy > 0.0) {
-        ok = ok && set_new(o, "until_accuracy", json_real(options->until_accuracy));
+        ok = ok && set_new_member(o, "until_accuracy", json_real(options->until_accuracy));
     }
     return ok;
 }
@@ -48,35 +36,22 @@ json_t *cm_train_options_json(const cm_train_options *options) {
         "weight_decay", optimizer->weight_decay, "plateau_factor", options->plateau_factor,
         "plateau_patience", options->plateau_patience, "early_stopping_patience",
         options->early_stopping_patience);
-    if (o != NULL && !set_chosen(o, options)) {
+    if (o != NULL && !set_chosen_options(o, options)) {
         json_decref(o);
         return NULL;
     }
     return o;
 }
 
-json_t *cm_dataset_json(const cm_dataset *dataset) {
-    char hex[65];
-    cm_dataset_sha256(dataset, hex);
-    return json_pack("{s:s, s:o, s:b, s:i, s:i, s:i, s:s}", "name", dataset->name, "source",
-                     dataset->source[0] != '\0' ? cm_json_string(dataset->source) : json_null(),
-                     "real", dataset->real, "classes", dataset->classes, "train_images",
-                     dataset->train.count, "validation_images", dataset->validation.count, "sha256",
-                     hex);
-}
-
 /* Null for what was not measured; NULL for what is not a number. */
-static json_t *measured(bool was_measured, double value) {
+static json_t *measured_json(bool was_measured, double value) {
     return was_measured ? json_real(value) : json_null();
 }
 
 static json_t *step_losses_json(const cm_train_result *result) {
     json_t *list = json_array();
     for (int i = 0; i < result->step_count; ++i) {
-        if (json_array_append_new(list, json_real(result->step_losses[i])) != 0) {
-            json_decref(list);
-            return NULL;
-        }
+        cm_json_append(&list, json_real(result->step_losses[i]));
     }
     return list;
 }
@@ -85,9 +60,9 @@ static json_t *epoch_json(const cm_epoch_result *epoch, const cm_train_options *
                           cm_error *error) {
     const bool trained = options->steps > 0, validated = options->valid_steps > 0;
     json_t *o = json_object();
-    if (cm_json_set(o, "train_loss", measured(trained, epoch->train_loss), error) &&
-        cm_json_set(o, "test_loss", measured(validated, epoch->test_loss), error) &&
-        cm_json_set(o, "accuracy", measured(validated, epoch->accuracy), error) &&
+    if (cm_json_set(o, "train_loss", measured_json(trained, epoch->train_loss), error) &&
+        cm_json_set(o, "test_loss", measured_json(validated, epoch->test_loss), error) &&
+        cm_json_set(o, "accuracy", measured_json(validated, epoch->accuracy), error) &&
         cm_json_set(o, "learning_rate", json_real(epoch->learning_rate), error) &&
         cm_json_set(o, "train_seconds", json_real(epoch->train_seconds), error) &&
         cm_json_set(o, "valid_seconds", json_real(epoch->valid_seconds), error) &&
@@ -102,10 +77,7 @@ static json_t *epochs_json(const cm_train_result *result, const cm_train_options
                            cm_error *error) {
     json_t *list = json_array();
     for (int i = 0; i < result->epoch_count; ++i) {
-        if (json_array_append_new(list, epoch_json(&result->epochs[i], options, error)) != 0) {
-            json_decref(list);
-            return NULL;
-        }
+        cm_json_append(&list, epoch_json(&result->epochs[i], options, error));
     }
     return list;
 }
@@ -115,8 +87,8 @@ static json_t *seed_json(uint64_t seed) {
     return seed <= INT64_MAX ? json_integer((json_int_t)seed) : json_sprintf("%" PRIu64, seed);
 }
 
-/* What was run: everything that decides the result, and the machine's share in the time. */
-static bool set_run(json_t *o, const cm_train_record *record, cm_error *error) {
+/* What was run: everything that decides the result or the time. */
+static bool set_train_run(json_t *o, const cm_train_record *record, cm_error *error) {
     const cm_model *model = record->model;
     const cm_network *network = cm_model_network(model);
     return cm_json_set(o, "schema_version", json_integer(CM_RESULTS_SCHEMA_VERSION), error) &&
@@ -136,11 +108,7 @@ static bool set_run(json_t *o, const cm_train_record *record, cm_error *error) {
            cm_json_set(o, "data", cm_dataset_json(record->dataset), error);
 }
 
-json_t *cm_energy_note_json(const cm_energy *energy) {
-    return energy == NULL || energy->note[0] == '\0' ? json_null() : cm_json_string(energy->note);
-}
-
-static bool set_result(json_t *o, const cm_train_record *record, cm_error *error) {
+static bool set_train_result(json_t *o, const cm_train_record *record, cm_error *error) {
     const cm_train_result *result = record->result;
     const cm_train_cost cost = cm_train_cost_of(result, record->options, result->epoch_count);
     return cm_json_set(o, "step_losses", step_losses_json(result), error) &&
@@ -152,7 +120,7 @@ static bool set_result(json_t *o, const cm_train_record *record, cm_error *error
                            : json_null(),
                        error) &&
            cm_json_set(o, "images_per_second",
-                       measured(result->step_count > 0, result->images_per_second), error) &&
+                       measured_json(result->step_count > 0, result->images_per_second), error) &&
            cm_json_set(o, "train_seconds", json_real(cost.seconds), error) &&
            cm_json_set(o, "images", json_real(cost.images), error) &&
            cm_json_set(o, "joules", cm_joules_json(cost.joules), error) &&
@@ -168,7 +136,7 @@ cm_status cm_train_json(const cm_train_record *record, json_t **train, cm_error 
         return status;
     }
     json_t *o = json_object();
-    if (set_run(o, record, error) && set_result(o, record, error) &&
+    if (set_train_run(o, record, error) && set_train_result(o, record, error) &&
         cm_json_set(o, "command", cm_command_json(record->argc, record->argv), error) &&
         cm_json_set(o, "started", cm_json_string(record->started), error) &&
         cm_json_set(o, "machine", json_incref(machine), error)) {

@@ -1,8 +1,8 @@
 /**
  * The JSON of `convmark train`: docs/reference/results-schema.md, kind "train".
  */
-#ifndef CM_RESULTS_TRAIN_JSON_H
-#define CM_RESULTS_TRAIN_JSON_H
+#ifndef CM_HARNESS_RECORD_TRAIN_JSON_H
+#define CM_HARNESS_RECORD_TRAIN_JSON_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -12,12 +12,11 @@
 #include "convmark/status.h"
 #include "convmark/trainer.h"
 #include "core/system/topology.h"
+#include "harness/record/results_json.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-enum { CM_RESULTS_SCHEMA_VERSION = 1 };
 
 /** Everything that a training run's JSON is made from; nothing is owned. */
 typedef struct cm_train_record {
@@ -44,16 +43,6 @@ cm_status cm_train_json(const cm_train_record *record, json_t **train, cm_error 
 /** The "options" object of a run (everything that decides its result but seed, variant and data),
  * for `train` and `report`. NULL: no memory or a number that is not finite. */
 json_t *cm_train_options_json(const cm_train_options *options);
-
-/** The "data" object: name, source, counts and cm_dataset_sha256(). NULL: no memory. */
-json_t *cm_dataset_json(const cm_dataset *dataset);
-
-struct cm_energy;
-/** Why there are no joules; null where there are, and for NULL. NULL: no memory. */
-json_t *cm_energy_note_json(const struct cm_energy *energy);
-
-/** The command line as an array of strings. NULL: no memory. */
-json_t *cm_command_json(int argc, const char *const *argv);
 
 #ifdef __cplusplus
 }

@@ -5,7 +5,8 @@
 #include <string.h>
 
 #include "core/files/json.h"
-#include "harness/record/table.h"
+#include "harness/record/results_json.h"
+#include "harness/record/text_table.h"
 
 cm_training_run cm_training_run_of(const cm_train_result *result, const cm_train_options *options,
                                    double accuracy) {
@@ -29,23 +30,19 @@ cm_training_run cm_training_run_of(const cm_train_result *result, const cm_train
     return run;
 }
 
-json_t *cm_joules_json(double joules) {
-    return isnan(joules) ? json_null() : json_real(joules);
-}
-
-static bool set_cost(json_t *object, const cm_train_cost *cost, cm_error *error) {
+static bool set_cost_json(json_t *object, const cm_train_cost *cost, cm_error *error) {
     return cm_json_set(object, "train_seconds", json_real(cost->seconds), error) &&
            cm_json_set(object, "images", json_real(cost->images), error) &&
            cm_json_set(object, "joules", cm_joules_json(cost->joules), error);
 }
 
-static json_t *until_json(const cm_training_run *run, cm_error *error) {
+static json_t *run_until_json(const cm_training_run *run, cm_error *error) {
     if (!run->reached) {
         return json_null();
     }
     json_t *o = json_object();
     if (!cm_json_set(o, "epochs", json_integer(run->until_epochs), error) ||
-        !set_cost(o, &run->until, error)) {
+        !set_cost_json(o, &run->until, error)) {
         json_decref(o);
         return NULL;
     }
@@ -57,25 +54,25 @@ bool cm_training_run_set_json(json_t *object, const cm_training_run *run, cm_err
            cm_json_set(object, "train_loss", json_real(run->train_loss), error) &&
            cm_json_set(object, "test_loss", json_real(run->test_loss), error) &&
            cm_json_set(object, "accuracy", json_real(run->accuracy), error) &&
-           set_cost(object, &run->cost, error) &&
+           set_cost_json(object, &run->cost, error) &&
            cm_json_set(object, "reached_accuracy", json_boolean(run->reached), error) &&
-           cm_json_set(object, "until_accuracy", until_json(run, error), error) &&
+           cm_json_set(object, "until_accuracy", run_until_json(run, error), error) &&
            cm_json_set(object, "sha256", json_string(run->sha256), error);
 }
 
 /* No run takes so long; sums of many such values are finite. */
-static bool is_amount(double value) {
+static bool is_cost_amount(double value) {
     return value >= 0.0 && value <= 1e18;
 }
 
-static bool take_cost(const json_t *object, cm_train_cost *cost) {
+static bool take_cost_json(const json_t *object, cm_train_cost *cost) {
     const json_t *joules = json_object_get(object, "joules");
     const bool known = json_is_number(joules);
     cost->joules = known ? json_number_value(joules) : (double)NAN;
-    return (known ? is_amount(cost->joules) : json_is_null(joules)) &&
+    return (known ? is_cost_amount(cost->joules) : json_is_null(joules)) &&
            json_unpack((json_t *)(uintptr_t)object, "{s:F, s:F}", "train_seconds", &cost->seconds,
                        "images", &cost->images) == 0 &&
-           is_amount(cost->seconds) && is_amount(cost->images);
+           is_cost_amount(cost->seconds) && is_cost_amount(cost->images);
 }
 
 bool cm_training_run_take_json(const json_t *object, cm_training_run *run) {
@@ -87,7 +84,7 @@ bool cm_training_run_take_json(const json_t *object, cm_training_run *run) {
                     &run->epochs, "train_loss", &run->train_loss, "test_loss", &run->test_loss,
                     "accuracy", &run->accuracy, "reached_accuracy", &reached, "sha256",
                     &sha256) != 0 ||
-        strlen(sha256) != sizeof run->sha256 - 1 || !take_cost(object, &run->cost)) {
+        strlen(sha256) != sizeof run->sha256 - 1 || !take_cost_json(object, &run->cost)) {
         return false;
     }
     run->reached = reached != 0;
@@ -96,7 +93,7 @@ bool cm_training_run_take_json(const json_t *object, cm_training_run *run) {
         return json_is_null(until);
     }
     return json_unpack((json_t *)(uintptr_t)until, "{s:i}", "epochs", &run->until_epochs) == 0 &&
-           take_cost(until, &run->until);
+           take_cost_json(until, &run->until);
 }
 
 void cm_training_run_describe(const cm_training_run *run, double accuracy, char *text,

@@ -2,8 +2,8 @@
  * One training run among others, as `sweep` and `explore` keep it: what it reached and what it
  * cost.
  */
-#ifndef CM_RESULTS_TRAINING_RUN_H
-#define CM_RESULTS_TRAINING_RUN_H
+#ifndef CM_HARNESS_RECORD_TRAINING_RUN_H
+#define CM_HARNESS_RECORD_TRAINING_RUN_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -36,9 +36,6 @@ bool cm_training_run_set_json(json_t *object, const cm_training_run *run, cm_err
 
 /** Reads them back; false when they are not those of a run. */
 bool cm_training_run_take_json(const json_t *object, cm_training_run *run);
-
-/** Joules as a number, null where they are not known (NAN). */
-json_t *cm_joules_json(double joules);
 
 /** One line of text on what it took to reach `accuracy`: images, seconds and, where known, joules.
  */

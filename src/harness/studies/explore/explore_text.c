@@ -1,57 +1,58 @@
-/* The table of the points and the frontier, as text and as Markdown. */
+#include "harness/studies/explore/explore_text.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/system/energy.h"
-#include "harness/record/table.h"
-#include "harness/studies/explore/explore.h"
+#include "harness/record/text_table.h"
+#include "harness/studies/explore/points.h"
 
 /* ---- Columns ---- */
 
-static void put_mark(const cm_explore_point *p, char *cell) {
+static void put_point_mark(const cm_explore_point *p, char *cell) {
     snprintf(cell, CM_TABLE_CELL, "%s", p->frontier ? "*" : "");
 }
 
-static void put_network(const cm_explore_point *p, char *cell) {
+static void put_point_network(const cm_explore_point *p, char *cell) {
     snprintf(cell, CM_TABLE_CELL, "%s", p->network->name);
 }
 
-static void put_schedule(const cm_explore_point *p, char *cell) {
+static void put_point_schedule(const cm_explore_point *p, char *cell) {
     snprintf(cell, CM_TABLE_CELL, "%s", cm_schedule_name(p->schedule));
 }
 
-static void put_params(const cm_explore_point *p, char *cell) {
+static void put_point_params(const cm_explore_point *p, char *cell) {
     cm_table_format_count((double)cm_network_parameter_count(p->network->network), cell,
                           CM_TABLE_CELL);
 }
 
-static void put_speed(const cm_explore_point *p, char *cell) {
+static void put_point_speed(const cm_explore_point *p, char *cell) {
     cm_table_format_count(p->images_per_second, cell, CM_TABLE_CELL);
 }
 
-static void put_accuracy(const cm_explore_point *p, char *cell) {
+static void put_point_accuracy(const cm_explore_point *p, char *cell) {
     snprintf(cell, CM_TABLE_CELL, "%.2f %%", 100 * p->accuracy);
 }
 
-static void put_train_loss(const cm_explore_point *p, char *cell) {
+static void put_point_train_loss(const cm_explore_point *p, char *cell) {
     snprintf(cell, CM_TABLE_CELL, "%.3f", p->train_loss);
 }
 
-static void put_test_loss(const cm_explore_point *p, char *cell) {
+static void put_point_test_loss(const cm_explore_point *p, char *cell) {
     snprintf(cell, CM_TABLE_CELL, "%.3f", p->test_loss);
 }
 
-static void put_seconds(const cm_explore_point *p, char *cell) {
+static void put_point_seconds(const cm_explore_point *p, char *cell) {
     snprintf(cell, CM_TABLE_CELL, "%.1f s", p->cost.seconds);
 }
 
-static void put_until(const cm_explore_point *p, char *cell) {
+static void put_point_until(const cm_explore_point *p, char *cell) {
     snprintf(cell, CM_TABLE_CELL, "%.1f s", p->until.seconds);
 }
 
-static void put_joules(const cm_explore_point *p, char *cell) {
+static void put_point_joules(const cm_explore_point *p, char *cell) {
     snprintf(cell, CM_TABLE_CELL, "%.0f J", p->cost.joules);
 }
 
@@ -63,24 +64,24 @@ typedef struct explore_column {
 } explore_column;
 
 static const explore_column explore_columns[] = {
-    {{"", 1, false}, put_mark, false, false},
-    {{"network", 20, false}, put_network, false, false},
-    {{"schedule", 9, false}, put_schedule, false, false},
-    {{"params", 9, true}, put_params, false, false},
-    {{"images/s", 8, true}, put_speed, false, false},
-    {{"accuracy", 8, true}, put_accuracy, false, false},
-    {{"train", 5, true}, put_train_loss, false, false},
-    {{"test", 5, true}, put_test_loss, false, false},
-    {{"training", 8, true}, put_seconds, false, false},
-    {{"energy", 6, true}, put_joules, true, false},
-    {{"until", 7, true}, put_until, false, true},
+    {{"", 1, false}, put_point_mark, false, false},
+    {{"network", 20, false}, put_point_network, false, false},
+    {{"schedule", 9, false}, put_point_schedule, false, false},
+    {{"params", 9, true}, put_point_params, false, false},
+    {{"images/s", 8, true}, put_point_speed, false, false},
+    {{"accuracy", 8, true}, put_point_accuracy, false, false},
+    {{"train", 5, true}, put_point_train_loss, false, false},
+    {{"test", 5, true}, put_point_test_loss, false, false},
+    {{"training", 8, true}, put_point_seconds, false, false},
+    {{"energy", 6, true}, put_point_joules, true, false},
+    {{"until", 7, true}, put_point_until, false, true},
 };
 
 enum { COLUMN_COUNT = sizeof explore_columns / sizeof *explore_columns };
 
 /* ---- The table ---- */
 
-static bool any_joules(const cm_explore_point *points, int count) {
+static bool any_point_joules(const cm_explore_point *points, int count) {
     bool any = false;
     for (int i = 0; i < count; ++i) {
         any = any || isfinite(points[i].cost.joules);
@@ -88,9 +89,9 @@ static bool any_joules(const cm_explore_point *points, int count) {
     return any;
 }
 
-static void print_points(FILE *out, const cm_explore *explore, const cm_explore_point *points,
-                         bool markdown) {
-    const bool energy = any_joules(points, explore->point_count);
+static void print_explore_points(FILE *out, const cm_explore *explore,
+                                 const cm_explore_point *points, bool markdown) {
+    const bool energy = any_point_joules(points, explore->point_count);
     const bool target = explore->options.until_accuracy > 0.0;
     cm_table_column columns[COLUMN_COUNT];
     const explore_column *shown[COLUMN_COUNT];
@@ -125,8 +126,8 @@ static int compare_speed(const void *left, const void *right) {
 }
 
 /* From the fastest to the most accurate. */
-static void print_frontier(FILE *out, const cm_explore *explore, cm_explore_point *points,
-                           bool markdown) {
+static void print_explore_frontier(FILE *out, const cm_explore *explore, cm_explore_point *points,
+                                   bool markdown) {
     qsort(points, (size_t)explore->point_count, sizeof *points, compare_speed);
     fprintf(out, "\nFrontier (*): no other point is as good in accuracy and images/s and better in "
                  "one.\n");
@@ -142,7 +143,7 @@ static void print_frontier(FILE *out, const cm_explore *explore, cm_explore_poin
 }
 
 /* Networks that were skipped from `first` on for the same reason as that one. */
-static int count_reason(const cm_explore *explore, int first) {
+static int count_skip_reason(const cm_explore *explore, int first) {
     int count = 0;
     for (int i = first; i < explore->skipped_count; ++i) {
         count += strcmp(explore->skipped[i].reason, explore->skipped[first].reason) == 0;
@@ -151,7 +152,7 @@ static int count_reason(const cm_explore *explore, int first) {
 }
 
 /* One line a reason. */
-static void print_skipped(FILE *out, const cm_explore *explore, const char *space) {
+static void print_skipped_networks(FILE *out, const cm_explore *explore, const char *space) {
     for (int i = 0; i < explore->skipped_count; ++i) {
         const cm_explore_network *network = &explore->skipped[i];
         bool told = false;
@@ -160,7 +161,7 @@ static void print_skipped(FILE *out, const cm_explore *explore, const char *spac
         }
         if (!told) {
             char more[32] = "";
-            const int count = count_reason(explore, i);
+            const int count = count_skip_reason(explore, i);
             if (count > 1) {
                 snprintf(more, sizeof more, " and %d more", count - 1);
             }
@@ -169,7 +170,7 @@ static void print_skipped(FILE *out, const cm_explore *explore, const char *spac
     }
 }
 
-static void print_notes(FILE *out, const cm_explore *explore, bool markdown) {
+static void print_explore_notes(FILE *out, const cm_explore *explore, bool markdown) {
     const char *space = markdown ? "\n" : "";
     const cm_explore_options *o = &explore->options;
     if (o->until_accuracy > 0.0) {
@@ -180,13 +181,13 @@ static void print_notes(FILE *out, const cm_explore *explore, bool markdown) {
             fprintf(out, "%s%s\n", space, o->train.energy->note);
         }
     }
-    print_skipped(out, explore, space);
+    print_skipped_networks(out, explore, space);
     for (int i = 0; i < explore->point_count * o->seeds; ++i) {
         if (explore->runs[i].failure[0] != '\0') {
             const int point = i / o->seeds;
             fprintf(out, "%s%s, %s, seed %d: %s\n", space,
-                    explore->networks[point / o->schedule_count].name,
-                    cm_schedule_name(o->schedules[point % o->schedule_count]), i % o->seeds,
+                    cm_explore_network_of(explore, point)->name,
+                    cm_schedule_name(cm_explore_schedule_of(explore, point)), i % o->seeds,
                     explore->runs[i].failure);
         }
     }
@@ -197,24 +198,24 @@ typedef struct explore_page {
     cm_explore_point *points;
 } explore_page;
 
-static void print(FILE *out, const void *context, bool markdown) {
+static void print_explore(FILE *out, const void *context, bool markdown) {
     const explore_page *page = context;
-    print_points(out, page->explore, page->points, markdown);
-    print_frontier(out, page->explore, page->points, markdown);
-    print_notes(out, page->explore, markdown);
+    print_explore_points(out, page->explore, page->points, markdown);
+    print_explore_frontier(out, page->explore, page->points, markdown);
+    print_explore_notes(out, page->explore, markdown);
 }
 
-static char *text_of(const cm_explore *explore, bool markdown) {
+static char *explore_page_text(const cm_explore *explore, bool markdown) {
     const explore_page page = {explore, cm_explore_points(explore)};
-    char *text = page.points == NULL ? NULL : cm_table_text(print, &page, markdown);
+    char *text = page.points == NULL ? NULL : cm_table_text(print_explore, &page, markdown);
     free(page.points);
     return text;
 }
 
 char *cm_explore_text(const cm_explore *explore) {
-    return text_of(explore, false);
+    return explore_page_text(explore, false);
 }
 
 char *cm_explore_markdown(const cm_explore *explore) {
-    return text_of(explore, true);
+    return explore_page_text(explore, true);
 }

@@ -1,63 +1,34 @@
-/* The grid: which networks there are, and what their points come to. */
-#include <math.h>
+#include "harness/studies/explore/grid.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/statistics/samples.h"
 #include "harness/measure/throughput.h"
-#include "harness/studies/explore/explore.h"
-
-static cm_status out_of_memory(cm_error *error) {
-    return cm_fail(error, CM_FAILED, "explore: out of memory; close other programs");
-}
-
-cm_explore_options cm_explore_options_default(void) {
-    return (cm_explore_options){
-        .depths = {3, 8},
-        .depth_count = 2,
-        .pools = {1, 3},
-        .pool_count = 2,
-        .batch_norms = {false, true},
-        .batch_norm_count = 2,
-        .dropouts = {0.1},
-        .dropout_count = 1,
-        .widths = {32, 64, 128},
-        .width_count = 3,
-        .schedules = {CM_SCHEDULE_PLATEAU, CM_SCHEDULE_ONE_CYCLE},
-        .schedule_count = 2,
-        .seeds = 1,
-        .threads = 1,
-        .isa = CM_ISA_BEST,
-        .rounds = 9,
-        .seconds = 0.25,
-        .train = cm_train_options_default(),
-    };
-}
 
 /* ---- Options ---- */
 
 /* As the name of a network has it. */
-static void print_dropout(double dropout, char text[32]) {
+static void format_dropout(double dropout, char text[32]) {
     snprintf(text, 32, "%g", dropout);
 }
 
 /* A network computes with floats; names must differ. */
-static cm_status check_dropouts(const cm_explore_options *options, cm_error *error) {
+static cm_status check_grid_dropouts(const cm_explore_options *options, cm_error *error) {
     for (int i = 0; i < options->dropout_count; ++i) {
         char text[32], other[32];
         const double dropout = options->dropouts[i];
-        print_dropout(dropout, text);
+        format_dropout(dropout, text);
         if (!(dropout >= 0.0 && (float)dropout < 1.0F)) {
             return cm_fail(error, CM_USAGE,
-                           "--dropout: %.17g is not accepted; give shares from 0 to below 1",
+                           "dropout: %.17g is not accepted; give shares from 0 to below 1",
                            dropout);
         }
         for (int k = 0; k < i; ++k) {
-            print_dropout(options->dropouts[k], other);
+            format_dropout(options->dropouts[k], other);
             if (strcmp(text, other) == 0) {
                 return cm_fail(error, CM_USAGE,
-                               "--dropout: %s is there twice (to six digits); name each one once",
+                               "dropout: %s is there twice (to six digits); name each one once",
                                text);
             }
         }
@@ -65,11 +36,11 @@ static cm_status check_dropouts(const cm_explore_options *options, cm_error *err
     return CM_OK;
 }
 
-static cm_status check_schedules(const cm_explore_options *options, cm_error *error) {
+static cm_status check_grid_schedules(const cm_explore_options *options, cm_error *error) {
     for (int i = 0; i < options->schedule_count; ++i) {
         for (int k = 0; k < i; ++k) {
             if (options->schedules[k] == options->schedules[i]) {
-                return cm_fail(error, CM_USAGE, "--schedule: %s is there twice; name each one once",
+                return cm_fail(error, CM_USAGE, "schedule: %s is there twice; name each one once",
                                cm_schedule_name(options->schedules[i]));
             }
         }
@@ -77,26 +48,25 @@ static cm_status check_schedules(const cm_explore_options *options, cm_error *er
     return CM_OK;
 }
 
-static cm_status check_options(const cm_explore *explore, cm_error *error) {
-    const cm_explore_options *o = &explore->options;
+static cm_status check_grid_options(const cm_explore_options *o, cm_error *error) {
     const struct {
-        const char *option;
+        const char *name;
         const int *values;
         int count, limit;
     } lists[] = {{"depth", o->depths, o->depth_count, CM_EXPLORE_MAX_DEPTH},
                  {"pool", o->pools, o->pool_count, CM_EXPLORE_MAX_DEPTH},
                  {"width", o->widths, o->width_count, CM_EXPLORE_MAX_WIDTH},
-                 {"seeds", &o->seeds, 1, CM_EXPLORE_MAX_SEEDS}};
+                 {"seeds", &o->seeds, 1, CM_STUDY_MAX_SEEDS}};
     cm_status status = CM_OK;
     for (size_t i = 0; status == CM_OK && i < sizeof lists / sizeof *lists; ++i) {
-        status = cm_check_list(lists[i].option, lists[i].values, lists[i].count, lists[i].limit, "",
-                               error);
+        status = cm_study_check_list(lists[i].name, lists[i].values, lists[i].count, lists[i].limit,
+                                     "", error);
     }
     if (status == CM_OK) {
-        status = check_dropouts(o, error);
+        status = check_grid_dropouts(o, error);
     }
     if (status == CM_OK) {
-        status = check_schedules(o, error);
+        status = check_grid_schedules(o, error);
     }
     if (status == CM_OK &&
         (o->train.epochs < 1 || o->train.steps < 1 || o->train.valid_steps < 1)) {
@@ -104,22 +74,15 @@ static cm_status check_options(const cm_explore *explore, cm_error *error) {
                          "explore: there is no accuracy without epochs, steps and validation "
                          "steps; give at least 1 of each");
     }
-    if (status == CM_OK && !explore->dataset->real && !o->allow_synthetic) {
-        status = cm_fail(error, CM_USAGE,
-                         "explore: accuracies on %s data say nothing; install the package "
-                         "dataset-fashion-mnist or run scripts/get-data.sh for the real data, or "
-                         "give --allow-synthetic to try it out",
-                         explore->dataset->name);
-    }
     return status == CM_OK ? cm_train_options_check(&o->train, error) : status;
 }
 
 /* ---- Networks ---- */
 
-static void name_network(cm_explore_network *network) {
+static void name_grid_network(cm_explore_network *network) {
     char dropout[32] = "";
     if (network->dropout > 0.0) {
-        print_dropout(network->dropout, dropout);
+        format_dropout(network->dropout, dropout);
     }
     snprintf(network->name, sizeof network->name, "d%d-p%d%s-w%d%s%s", network->depth,
              network->pool, network->batch_norm ? "-bn" : "", network->width,
@@ -127,9 +90,9 @@ static void name_network(cm_explore_network *network) {
 }
 
 /* A combination that cannot be built is skipped, with the reason. */
-static cm_status add_network(cm_explore *explore, cm_explore_network made, cm_error *error) {
+static cm_status add_grid_network(cm_explore *explore, cm_explore_network made, cm_error *error) {
     cm_error cause = {""};
-    name_network(&made);
+    name_grid_network(&made);
     const cm_recipe recipe = {.name = made.name,
                               .conv_layers = made.depth,
                               .pool_period = made.pool,
@@ -147,16 +110,14 @@ static cm_status add_network(cm_explore *explore, cm_explore_network made, cm_er
     if (status != CM_OK) {
         return cm_fail(error, status, "%s", cause.message);
     }
-    for (int i = 0; i < made.network->layer_count; ++i) {
-        made.macs += (double)cm_layer_macs(&made.network->layers[i]);
-    }
+    made.macs = (double)cm_network_macs(made.network);
     explore->networks[explore->network_count++] = made;
-    return cm_network_check_fits(made.network, &explore->dataset->train, explore->dataset->classes,
-                                 error);
+    return cm_network_check_fits(made.network, &explore->study.dataset->train,
+                                 explore->study.dataset->classes, error);
 }
 
 /* Combination `index`, the width running fastest. */
-static cm_explore_network combination(const cm_explore_options *o, int index) {
+static cm_explore_network grid_combination(const cm_explore_options *o, int index) {
     cm_explore_network made = {.width = o->widths[index % o->width_count]};
     index /= o->width_count;
     made.dropout = o->dropouts[index % o->dropout_count];
@@ -168,7 +129,7 @@ static cm_explore_network combination(const cm_explore_options *o, int index) {
     return made;
 }
 
-static cm_status plan_networks(cm_explore *explore, cm_error *error) {
+static cm_status plan_grid_networks(cm_explore *explore, cm_error *error) {
     const cm_explore_options *o = &explore->options;
     const int count =
         o->depth_count * o->pool_count * o->batch_norm_count * o->dropout_count * o->width_count;
@@ -179,11 +140,11 @@ static cm_status plan_networks(cm_explore *explore, cm_error *error) {
     explore->networks = calloc((size_t)count, sizeof *explore->networks);
     explore->skipped = calloc((size_t)count, sizeof *explore->skipped);
     if (explore->networks == NULL || explore->skipped == NULL) {
-        return out_of_memory(error);
+        return cm_study_out_of_memory("explore", error);
     }
     cm_status status = CM_OK;
     for (int i = 0; status == CM_OK && i < count; ++i) {
-        status = add_network(explore, combination(o, i), error);
+        status = add_grid_network(explore, grid_combination(o, i), error);
     }
     if (status == CM_OK && explore->network_count == 0) {
         status = cm_fail(error, CM_USAGE, "explore: no combination can be built: %s: %s",
@@ -195,9 +156,9 @@ static cm_status plan_networks(cm_explore *explore, cm_error *error) {
 cm_status cm_explore_plan_grid(cm_explore *explore, cm_error *error) {
     cm_explore_options *o = &explore->options;
     o->isa = cm_isa_resolve(o->isa);
-    cm_status status = check_options(explore, error);
+    cm_status status = check_grid_options(o, error);
     if (status == CM_OK) {
-        status = plan_networks(explore, error);
+        status = plan_grid_networks(explore, error);
     }
     if (status != CM_OK) {
         return status;
@@ -211,7 +172,7 @@ cm_status cm_explore_plan_grid(cm_explore *explore, cm_error *error) {
     explore->measurements.items =
         calloc((size_t)explore->network_count, sizeof *explore->measurements.items);
     if (explore->runs == NULL || explore->measurements.items == NULL) {
-        return out_of_memory(error);
+        return cm_study_out_of_memory("explore", error);
     }
     explore->measurements.count = explore->network_count;
     bool ok = true;
@@ -221,74 +182,5 @@ cm_status cm_explore_plan_grid(cm_explore *explore, cm_error *error) {
                                                   explore->networks[i].name, o->train.batch,
                                                   o->threads, cm_isa_name(o->isa), o->rounds);
     }
-    return ok ? CM_OK : out_of_memory(error);
-}
-
-/* ---- Points ---- */
-
-static void add_cost(cm_train_cost *sum, const cm_train_cost *cost) {
-    sum->seconds += cost->seconds;
-    sum->images += cost->images;
-    sum->joules += cost->joules;
-}
-
-static cm_train_cost mean_cost(const cm_train_cost *sum, int count) {
-    return (cm_train_cost){.seconds = sum->seconds / count,
-                           .images = sum->images / count,
-                           .joules = sum->joules / count};
-}
-
-static cm_explore_point point_of(const cm_explore *explore, int index) {
-    const cm_explore_options *o = &explore->options;
-    const int network = index / o->schedule_count;
-    const cm_measurement *m = &explore->measurements.items[network];
-    cm_explore_point point = {.network = &explore->networks[network],
-                              .schedule = o->schedules[index % o->schedule_count],
-                              .runs = &explore->runs[(size_t)index * (size_t)o->seeds],
-                              .images_per_second = cm_median(m->samples, m->n)};
-    bool all = true;
-    for (int i = 0; i < o->seeds; ++i) {
-        const cm_training_run *run = &point.runs[i].result;
-        all = all && run->done && point.runs[i].failure[0] == '\0';
-        point.train_loss += run->train_loss / o->seeds;
-        point.test_loss += run->test_loss / o->seeds;
-        point.accuracy += run->accuracy / o->seeds;
-        add_cost(&point.cost, &run->cost);
-        if (run->reached) {
-            ++point.reached;
-            add_cost(&point.until, &run->until);
-        }
-    }
-    point.cost = mean_cost(&point.cost, o->seeds);
-    point.until = mean_cost(&point.until, point.reached); /* of none: NAN */
-    if (!all) {
-        point.train_loss = point.test_loss = point.accuracy = (double)NAN;
-        point.cost = (cm_train_cost){(double)NAN, (double)NAN, (double)NAN};
-    }
-    return point;
-}
-
-static bool dominates(const cm_explore_point *a, const cm_explore_point *b) {
-    return a->accuracy >= b->accuracy && a->images_per_second >= b->images_per_second &&
-           (a->accuracy > b->accuracy || a->images_per_second > b->images_per_second);
-}
-
-void cm_explore_mark_frontier(cm_explore_point *points, int count) {
-    for (int i = 0; i < count; ++i) {
-        points[i].frontier = !isnan(points[i].accuracy) && !isnan(points[i].images_per_second);
-        for (int k = 0; k < count; ++k) {
-            points[i].frontier = points[i].frontier && !dominates(&points[k], &points[i]);
-        }
-    }
-}
-
-cm_explore_point *cm_explore_points(const cm_explore *explore) {
-    cm_explore_point *points = calloc((size_t)explore->point_count + 1, sizeof *points);
-    if (points != NULL) {
-        for (int i = 0; i < explore->point_count; ++i) {
-            points[i] = point_of(explore, i);
-        }
-        cm_explore_mark_frontier(points, explore->point_count);
-    }
-    return points;
+    return ok ? CM_OK : cm_study_out_of_memory("explore", error);
 }

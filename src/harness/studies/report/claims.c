@@ -42,14 +42,14 @@ cm_verdict cm_combine_verdicts(const cm_part_result *parts, int count) {
 }
 
 /* Mean of a measure over a group of variants at one seed; NAN where one of them has no such run. */
-static double group_value(const cm_report *report, const char *const group[CM_GROUP_MAX],
-                          cm_measure measure, int seed) {
+static double claim_group_value(const cm_report *report, const char *const group[CM_GROUP_MAX],
+                                cm_measure measure, int seed) {
     double sum = 0;
     int size = 0;
     for (; size < CM_GROUP_MAX && group[size] != NULL; ++size) {
         const cm_report_variant *variant = cm_report_find(report, group[size]);
-        const cm_report_run *run = variant == NULL ? NULL : cm_report_find_run(variant, seed);
-        sum += run == NULL ? NAN : run->values[measure];
+        const cm_report_run *run = variant == NULL ? NULL : &variant->runs[seed];
+        sum += run == NULL || !run->done ? NAN : run->values[measure];
     }
     return sum / size;
 }
@@ -57,23 +57,24 @@ static double group_value(const cm_report *report, const char *const group[CM_GR
 cm_mean_difference cm_report_difference(const cm_report *report, const char *const a[CM_GROUP_MAX],
                                         const char *const b[CM_GROUP_MAX], cm_measure measure,
                                         int *pairs) {
-    double values_a[CM_REPORT_MAX_SEEDS], values_b[CM_REPORT_MAX_SEEDS];
+    double values_a[CM_STUDY_MAX_SEEDS], values_b[CM_STUDY_MAX_SEEDS];
     *pairs = 0;
     for (int seed = 0; seed < report->options.seeds; ++seed) {
-        const double value_a = group_value(report, a, measure, seed);
-        const double value_b = group_value(report, b, measure, seed);
+        const double value_a = claim_group_value(report, a, measure, seed);
+        const double value_b = claim_group_value(report, b, measure, seed);
         if (!isnan(value_a) && !isnan(value_b)) {
             values_a[*pairs] = value_a;
             values_b[(*pairs)++] = value_b;
         }
     }
-    return cm_paired_difference(values_a, values_b, *pairs, CM_REPORT_LEVEL);
+    return cm_paired_difference(values_a, values_b, *pairs, CM_RESULTS_LEVEL);
 }
 
-static cm_summary summary_of(const cm_report *report, const char *id, cm_measure measure) {
-    double values[CM_REPORT_MAX_SEEDS];
+static cm_summary variant_summary(const cm_report *report, const char *id, cm_measure measure) {
+    double values[CM_STUDY_MAX_SEEDS];
     const cm_report_variant *variant = cm_report_find(report, id);
-    return cm_summarize(values, variant == NULL ? 0 : cm_report_values(variant, measure, values));
+    return cm_summarize(values,
+                        variant == NULL ? 0 : cm_report_values(report, variant, measure, values));
 }
 
 static void remark_dropout(const cm_report *report, cm_claim_result *result) {
@@ -90,8 +91,8 @@ static void remark_stability(const cm_report *report, cm_claim_result *result) {
     static const char *const ids[] = {"baseline", "bn-3", "plain-8", "bn-8"};
     double sd[4], loss[4];
     for (int i = 0; i < 4; ++i) {
-        sd[i] = summary_of(report, ids[i], CM_MEASURE_ACCURACY).sd;
-        loss[i] = summary_of(report, ids[i], CM_MEASURE_TRAIN_LOSS).mean;
+        sd[i] = variant_summary(report, ids[i], CM_MEASURE_ACCURACY).sd;
+        loss[i] = variant_summary(report, ids[i], CM_MEASURE_TRAIN_LOSS).mean;
         if (isnan(sd[i])) {
             return;
         }
@@ -113,8 +114,8 @@ static void remark_under_training(const cm_report *report, cm_claim_result *resu
     if (pairs == 0) {
         return;
     }
-    const double train = summary_of(report, "plain-8", CM_MEASURE_TRAIN_LOSS).mean;
-    const double test = summary_of(report, "plain-8", CM_MEASURE_TEST_LOSS).mean;
+    const double train = variant_summary(report, "plain-8", CM_MEASURE_TRAIN_LOSS).mean;
+    const double test = variant_summary(report, "plain-8", CM_MEASURE_TEST_LOSS).mean;
     const cm_verdict verdict = cm_judge_difference(CM_HIGHER, &excess);
     static const char *const words[] = {
         [CM_SUPPORTED] = "so this is under-training, not over-fitting",
@@ -133,9 +134,9 @@ static void remark_under_training(const cm_report *report, cm_claim_result *resu
 }
 
 static void remark_best(const cm_report *report, cm_claim_result *result) {
-    const cm_summary ours = summary_of(report, "bn-3", CM_MEASURE_ACCURACY);
-    const cm_interval mean = cm_mean_interval(&ours, CM_REPORT_LEVEL);
-    const cm_interval single = cm_prediction_interval(&ours, CM_REPORT_LEVEL);
+    const cm_summary ours = variant_summary(report, "bn-3", CM_MEASURE_ACCURACY);
+    const cm_interval mean = cm_mean_interval(&ours, CM_RESULTS_LEVEL);
+    const cm_interval single = cm_prediction_interval(&ours, CM_RESULTS_LEVEL);
     const cm_published_figures *published = cm_published_figures_of("bn-3");
     if (!mean.known || published == NULL) {
         return;

@@ -5,8 +5,8 @@
  * batches and are scored on the same validation images, so they are not independent, which Welch's
  * test would need; the paired interval needs neither independence nor equal spread.
  */
-#ifndef CM_REPORT_CLAIMS_H
-#define CM_REPORT_CLAIMS_H
+#ifndef CM_HARNESS_STUDIES_REPORT_CLAIMS_H
+#define CM_HARNESS_STUDIES_REPORT_CLAIMS_H
 
 #include "core/statistics/statistics.h"
 #include "harness/studies/report/published.h"

@@ -5,10 +5,12 @@
 
 #include "convmark/convmark.h"
 #include "core/files/json.h"
-#include "harness/studies/report/format.h"
+#include "harness/studies/report/claims.h"
+#include "harness/studies/report/report_cells.h"
+#include "harness/studies/report/report_text.h"
 
 /* Text from outside (machine names, file names) inside a table or a line of text. */
-static void print_escaped(FILE *out, const char *text) {
+static void print_markdown_escaped(FILE *out, const char *text) {
     for (; *text != '\0'; ++text) {
         if (strchr("\\`*_[]<>|#&", *text) != NULL) {
             fputc('\\', out);
@@ -19,11 +21,11 @@ static void print_escaped(FILE *out, const char *text) {
 
 /* The command line as one would type it into a shell, without the program; control characters
  * become '?'. */
-static void print_command(FILE *out, const cm_report_options *options) {
+static void print_command_line(FILE *out, const json_t *command) {
     static const char plain[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+:,./@%";
-    for (int i = 0; i < options->argc; ++i) {
-        const char *word = options->argv[i];
+    for (size_t i = 0; i < json_array_size(command); ++i) {
+        const char *word = json_string_value(json_array_get(command, i));
         const bool quote = word[0] == '\0' || word[strspn(word, plain)] != '\0';
         fprintf(out, "%s%s", i > 0 ? " " : "", quote ? "'" : "");
         for (; *word != '\0'; ++word) {
@@ -37,19 +39,19 @@ static void print_command(FILE *out, const cm_report_options *options) {
     }
 }
 
-static void print_variants(FILE *out, const cm_report *report) {
+static void print_markdown_variants(FILE *out, const cm_report *report) {
     fputs("| variant | parameters | | published | mean | sd | min | max | 95 % prediction | inside "
           "|\n|---|--:|---|--:|--:|--:|--:|--:|:-:|:-:|\n",
           out);
     for (int i = 0; i < report->variant_count; ++i) {
         const cm_report_variant *variant = &report->variants[i];
         for (cm_measure measure = 0; measure < CM_MEASURE_COUNT; ++measure) {
-            const cm_report_row row = cm_report_row_of(variant, measure);
+            const cm_report_row row = cm_report_row_of(report, variant, measure);
             fputs("| ", out);
             if (measure == 0) {
-                print_escaped(out, variant->network->name);
+                print_markdown_escaped(out, variant->network->name);
                 fputs(" | ", out);
-                print_escaped(out, cm_format_params(variant).text);
+                print_markdown_escaped(out, cm_format_params(variant).text);
             } else {
                 fputs("|", out);
             }
@@ -70,7 +72,7 @@ static void print_variants(FILE *out, const cm_report *report) {
     fprintf(out, "\n%s\n", cm_text_of_table);
 }
 
-static void print_claim(FILE *out, const cm_report *report, int claim) {
+static void print_markdown_claim(FILE *out, const cm_report *report, int claim) {
     const cm_claim_result result = cm_judge_claim(report, claim);
     fprintf(out,
             "\n### %d. %s\n\nVerdict: **%s**\n\n"
@@ -89,11 +91,11 @@ static void print_claim(FILE *out, const cm_report *report, int claim) {
 }
 
 /* False: no memory. */
-static bool print_machine(FILE *out, const cm_report *report) {
+static bool print_markdown_machine(FILE *out, const cm_report *report) {
     const char *key;
     json_t *value;
     fputs("| | |\n|---|---|\n", out);
-    json_object_foreach(report->machine, key, value) {
+    json_object_foreach(report->study.machine, key, value) {
         size_t size = 0;
         char *text = NULL;
         const char *shown = json_string_value(value);
@@ -104,27 +106,30 @@ static bool print_machine(FILE *out, const cm_report *report) {
             return false;
         }
         fputs("| ", out);
-        print_escaped(out, key);
+        print_markdown_escaped(out, key);
         fputs(" | ", out);
-        print_escaped(out, shown);
+        print_markdown_escaped(out, shown);
         fputs(" |\n", out);
         free(text);
     }
     return true;
 }
 
-static void print_runs(FILE *out, const cm_report *report) {
+static void print_markdown_runs(FILE *out, const cm_report *report) {
     fputs("| variant | seed | Loss/train | Loss/test | Accuracy | images/s | threads | isa "
           "| SHA-256 of the final parameters and buffers |\n"
           "|---|--:|--:|--:|--:|--:|--:|---|---|\n",
           out);
     for (int i = 0; i < report->variant_count; ++i) {
         const cm_report_variant *variant = &report->variants[i];
-        for (int j = 0; j < variant->run_count; ++j) {
-            const cm_report_run *run = &variant->runs[j];
+        for (int seed = 0; seed < report->options.seeds; ++seed) {
+            const cm_report_run *run = &variant->runs[seed];
+            if (!run->done) {
+                continue;
+            }
             fputs("| ", out);
-            print_escaped(out, variant->network->name);
-            fprintf(out, " | %d | %.6f | %.6f | %.6f | %.0f | %d | %s | `%s` |\n", run->seed,
+            print_markdown_escaped(out, variant->network->name);
+            fprintf(out, " | %d | %.6f | %.6f | %.6f | %.0f | %d | %s | `%s` |\n", seed,
                     run->values[CM_MEASURE_TRAIN_LOSS], run->values[CM_MEASURE_TEST_LOSS],
                     run->values[CM_MEASURE_ACCURACY], run->images_per_second, run->threads,
                     run->isa, run->sha256);
@@ -140,30 +145,30 @@ char *cm_report_markdown(const cm_report *report) {
         return NULL;
     }
     fputs("# Report\n\n", out);
-    if (!report->dataset->real) {
+    if (!report->study.dataset->real) {
         fprintf(out, "**%s**\n\n", cm_text_of_synthetic);
     }
     if (!cm_report_follows_protocol(report)) {
         fprintf(out, "**%s**\n\n", cm_text_of_other_options);
     }
     fprintf(out, "%s%s. convmark %s, numeric contract %d.\n\n    convmark ",
-            cm_format_extent(report).text, report->complete ? "" : " (not complete)", CM_VERSION,
-            CM_NUMERIC_CONTRACT);
-    print_command(out, &report->options);
-    fprintf(out, "\n\nData: %s, SHA-256 `%s`.\n\n## Variants\n\n", report->dataset->name,
-            report->data_sha256);
-    print_variants(out, report);
+            cm_format_run_count(report).text, report->study.complete ? "" : " (not complete)",
+            CM_VERSION, CM_NUMERIC_CONTRACT);
+    print_command_line(out, report->study.command);
+    fprintf(out, "\n\nData: %s, SHA-256 `%s`.\n\n## Variants\n\n", report->study.dataset->name,
+            cm_report_data_sha256(report));
+    print_markdown_variants(out, report);
     fprintf(out, "\n## Claims\n\n%s\n", cm_text_of_claims);
     for (int i = 0; i < CM_CLAIM_COUNT; ++i) {
-        print_claim(out, report, i);
+        print_markdown_claim(out, report, i);
     }
     fputs("\n## Runs\n\nThe hash of a run is the same on every machine, instruction set and number "
           "of threads: `convmark train VARIANT --seed SEED --json FILE` gives it again (with the "
           "options of report.json, where they are not the defaults).\n\n",
           out);
-    print_runs(out, report);
+    print_markdown_runs(out, report);
     fputs("\n## Machine\n\n", out);
-    const bool whole = print_machine(out, report);
+    const bool whole = print_markdown_machine(out, report);
     const bool failed = !whole || ferror(out) != 0;
     if (fclose(out) != 0 || failed) {
         free(text);

@@ -1,14 +1,16 @@
-/* The report for a terminal: ASCII, at most 100 columns. */
+#include "harness/studies/report/report_text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/studies/report/format.h"
+#include "harness/studies/report/claims.h"
+#include "harness/studies/report/report_cells.h"
 
 enum { COLUMNS = 100 };
 
-/* Words of `text` in lines of at most COLUMNS, every line behind `indent` spaces. */
-static void print_wrapped(FILE *out, int indent, const char *text) {
+/* Words of `text` in lines of at most COLUMNS, every line after `indent` spaces. */
+static void print_wrapped_text(FILE *out, int indent, const char *text) {
     int column = 0;
     while (*text != '\0') {
         const int length = (int)strcspn(text, " ");
@@ -26,13 +28,14 @@ static void print_wrapped(FILE *out, int indent, const char *text) {
 /* Variant, parameters with a place for "*", measure, published; ours; prediction, inside. */
 #define ROW_FORMAT "%-16s %10s %-10s %9s %6s %6s %6s %6s %16s %s\n"
 
-static void print_variant(FILE *out, const cm_report_variant *variant) {
+static void print_text_variant(FILE *out, const cm_report *report,
+                               const cm_report_variant *variant) {
     cm_cell params = cm_format_params(variant);
     if (strchr(params.text, '*') == NULL) {
         strcat(params.text, " ");
     }
     for (cm_measure measure = 0; measure < CM_MEASURE_COUNT; ++measure) {
-        const cm_report_row row = cm_report_row_of(variant, measure);
+        const cm_report_row row = cm_report_row_of(report, variant, measure);
         const bool first = measure == 0;
         fprintf(out, ROW_FORMAT, first ? variant->network->name : "", first ? params.text : "",
                 cm_measure_title(measure), cm_format_value(row.published).text,
@@ -42,24 +45,24 @@ static void print_variant(FILE *out, const cm_report_variant *variant) {
     }
 }
 
-static void print_table(FILE *out, const cm_report *report) {
+static void print_text_variants(FILE *out, const cm_report *report) {
     fprintf(out, ROW_FORMAT, "variant", "params ", "", "published", "mean", "sd", "min", "max",
             "95 % prediction", "inside");
     for (int i = 0; i < report->variant_count; ++i) {
-        print_variant(out, &report->variants[i]);
+        print_text_variant(out, report, &report->variants[i]);
     }
     for (int i = 0; i < report->variant_count; ++i) {
         const cm_published_figures *published = report->variants[i].published;
         const char *slip = published == NULL ? NULL : published->slip;
         if (slip != NULL) {
             fputs("* ", out);
-            print_wrapped(out, 0, slip);
+            print_wrapped_text(out, 0, slip);
         }
     }
-    print_wrapped(out, 0, cm_text_of_table);
+    print_wrapped_text(out, 0, cm_text_of_table);
 }
 
-static void print_claim(FILE *out, const cm_report *report, int claim) {
+static void print_text_claim(FILE *out, const cm_report *report, int claim) {
     const cm_claim_result result = cm_judge_claim(report, claim);
     fprintf(out, "\n%d. %s\n   Verdict: %s\n", claim + 1, cm_claims[claim].text,
             cm_format_verdict(&result));
@@ -69,7 +72,7 @@ static void print_claim(FILE *out, const cm_report *report, int claim) {
                 cm_format_part_verdict(&result.parts[i]));
     }
     if (result.remark[0] != '\0') {
-        print_wrapped(out, 3, result.remark);
+        print_wrapped_text(out, 3, result.remark);
     }
 }
 
@@ -80,19 +83,19 @@ char *cm_report_text(const cm_report *report) {
     if (out == NULL) {
         return NULL;
     }
-    if (!report->dataset->real) {
+    if (!report->study.dataset->real) {
         fprintf(out, "%s\n", cm_text_of_synthetic);
     }
     if (!cm_report_follows_protocol(report)) {
         fprintf(out, "%s\n", cm_text_of_other_options);
     }
-    fprintf(out, "%s%s\n\n", cm_format_extent(report).text,
-            report->complete ? "" : " (not complete)");
-    print_table(out, report);
+    fprintf(out, "%s%s\n\n", cm_format_run_count(report).text,
+            report->study.complete ? "" : " (not complete)");
+    print_text_variants(out, report);
     fputs("\nClaims\n", out);
-    print_wrapped(out, 0, cm_text_of_claims);
+    print_wrapped_text(out, 0, cm_text_of_claims);
     for (int i = 0; i < CM_CLAIM_COUNT; ++i) {
-        print_claim(out, report, i);
+        print_text_claim(out, report, i);
     }
     const bool failed = ferror(out) != 0;
     if (fclose(out) != 0 || failed) {

@@ -1,27 +1,25 @@
-/* sweep.json: written for readers and to go on from. */
-#include <math.h>
-#include <stdio.h>
+#include "harness/studies/sweep/sweep_json.h"
+
 #include <string.h>
 
 #include "core/files/json.h"
 #include "core/statistics/samples.h"
-#include "harness/record/folder.h"
 #include "harness/record/train_json.h"
-#include "harness/studies/sweep/sweep.h"
+#include "harness/studies/study_json.h"
 
-static json_t *names_json(const cm_sweep *sweep) {
+static json_t *sweep_names_json(const cm_sweep *sweep) {
     json_t *list = json_array();
-    for (int i = 0; i < sweep->variant_count; ++i) {
-        json_array_append_new(list, cm_json_string(sweep->networks[i]->name));
+    for (int i = 0; i < sweep->networks.count; ++i) {
+        cm_json_append(&list, cm_json_string(sweep->networks.items[i]->name));
     }
     return list;
 }
 
 /* Everything that decides what is measured: what two parts of one sweep must have in common. */
-static json_t *options_json(const cm_sweep *sweep) {
+static json_t *sweep_options_json(const cm_sweep *sweep) {
     const cm_sweep_options *options = &sweep->options;
     return json_pack(
-        "{s:o, s:o, s:o, s:s, s:s, s:i, s:f, s:I, s:b, s:o}", "variants", names_json(sweep),
+        "{s:o, s:o, s:o, s:s, s:s, s:i, s:f, s:I, s:b, s:o}", "variants", sweep_names_json(sweep),
         "cores", cm_json_integers(options->cores, options->core_count), "batches",
         cm_json_integers(options->batches, options->batch_count), "pin", cm_pin_name(options->pin),
         "isa", cm_isa_name(options->isa), "rounds", options->rounds, "seconds", options->seconds,
@@ -29,44 +27,37 @@ static json_t *options_json(const cm_sweep *sweep) {
         cm_train_options_json(&options->train));
 }
 
-static json_t *finite_or_null(double value) {
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 /* A measurement with what follows from it: efficiency, and the time of an epoch of the protocol. */
-static json_t *measurement_json(const cm_sweep *sweep, int index, cm_error *error) {
+static json_t *sweep_measurement_json(const cm_sweep *sweep, int index, cm_error *error) {
     const cm_sweep_options *options = &sweep->options;
     const cm_measurement *m = &sweep->measurements.items[index];
     const cm_sweep_place at = cm_sweep_place_of(sweep, index);
     const double images = (double)options->train.steps * options->batches[at.batch];
     json_t *o = cm_measurement_json(m, error);
     if (o == NULL ||
-        !cm_json_set(o, "parallel_efficiency", finite_or_null(cm_sweep_efficiency(sweep, at)),
-                     error) ||
+        !cm_json_set(o, "parallel_efficiency",
+                     cm_finite_or_null_json(cm_sweep_efficiency(sweep, at)), error) ||
         (at.mode == CM_MODE_TRAIN &&
-         !cm_json_set(o, "epoch_seconds", finite_or_null(images / cm_median(m->samples, m->n)),
-                      error))) {
+         !cm_json_set(o, "epoch_seconds",
+                      cm_finite_or_null_json(images / cm_median(m->samples, m->n)), error))) {
         json_decref(o);
         return NULL;
     }
     return o;
 }
 
-static json_t *measurements_json(const cm_sweep *sweep, cm_error *error) {
+static json_t *sweep_measurements_json(const cm_sweep *sweep, cm_error *error) {
     json_t *list = json_array();
     for (int i = 0; i < sweep->measurements.count; ++i) {
-        if (json_array_append_new(list, measurement_json(sweep, i, error)) != 0) {
-            json_decref(list);
-            return NULL;
-        }
+        cm_json_append(&list, sweep_measurement_json(sweep, i, error));
     }
     return list;
 }
 
-static json_t *run_json(const cm_sweep *sweep, const cm_sweep_run *run, cm_error *error) {
-    json_t *o =
-        json_pack("{s:o, s:i}", "variant", cm_json_string(sweep->networks[run->variant]->name),
-                  "threads", sweep->options.cores[run->cores]);
+static json_t *sweep_run_json(const cm_sweep *sweep, const cm_sweep_run *run, cm_error *error) {
+    json_t *o = json_pack("{s:o, s:i}", "variant",
+                          cm_json_string(sweep->networks.items[run->variant]->name), "threads",
+                          sweep->options.cores[run->cores]);
     if (o == NULL || !cm_training_run_set_json(o, &run->result, error)) {
         json_decref(o);
         return NULL;
@@ -74,13 +65,11 @@ static json_t *run_json(const cm_sweep *sweep, const cm_sweep_run *run, cm_error
     return o;
 }
 
-static json_t *runs_json(const cm_sweep *sweep, cm_error *error) {
+static json_t *sweep_runs_json(const cm_sweep *sweep, cm_error *error) {
     json_t *list = json_array();
     for (int i = 0; i < sweep->run_count; ++i) {
-        if (sweep->runs[i].result.done &&
-            json_array_append_new(list, run_json(sweep, &sweep->runs[i], error)) != 0) {
-            json_decref(list);
-            return NULL;
+        if (sweep->runs[i].result.done) {
+            cm_json_append(&list, sweep_run_json(sweep, &sweep->runs[i], error));
         }
     }
     return list;
@@ -89,12 +78,12 @@ static json_t *runs_json(const cm_sweep *sweep, cm_error *error) {
 json_t *cm_sweep_to_json(const cm_sweep *sweep, cm_error *error) {
     const cm_sweep_options *options = &sweep->options;
     json_t *o = json_object();
-    if (cm_folder_set_head(o, "sweep", sweep->complete, options->argc, options->argv,
-                           sweep->machine, sweep->conditions, error) &&
-        cm_json_set(o, "options", options_json(sweep), error) &&
-        cm_json_set(o, "data", json_incref(sweep->data), error) &&
-        cm_json_set(o, "measurements", measurements_json(sweep, error), error) &&
-        cm_json_set(o, "accuracy", runs_json(sweep, error), error) &&
+    if (cm_study_set_head(o, "sweep", &sweep->study, error) &&
+        cm_json_set(o, "conditions", json_incref(sweep->study.conditions), error) &&
+        cm_json_set(o, "options", sweep_options_json(sweep), error) &&
+        cm_json_set(o, "data", json_incref(sweep->study.data), error) &&
+        cm_json_set(o, "measurements", sweep_measurements_json(sweep, error), error) &&
+        cm_json_set(o, "accuracy", sweep_runs_json(sweep, error), error) &&
         cm_json_set(o, "energy_note", cm_energy_note_json(options->train.energy), error)) {
         return o;
     }
@@ -102,12 +91,13 @@ json_t *cm_sweep_to_json(const cm_sweep *sweep, cm_error *error) {
     return NULL;
 }
 
-/* ---- Going on ---- */
+/* ---- Resuming ---- */
 
-static cm_sweep_run *find_run(const cm_sweep *sweep, const char *variant, json_int_t threads) {
+static cm_sweep_run *find_sweep_run(const cm_sweep *sweep, const char *variant,
+                                    json_int_t threads) {
     for (int i = 0; i < sweep->run_count; ++i) {
         cm_sweep_run *run = &sweep->runs[i];
-        if (strcmp(sweep->networks[run->variant]->name, variant) == 0 &&
+        if (strcmp(sweep->networks.items[run->variant]->name, variant) == 0 &&
             sweep->options.cores[run->cores] == threads) {
             return run;
         }
@@ -115,7 +105,8 @@ static cm_sweep_run *find_run(const cm_sweep *sweep, const char *variant, json_i
     return NULL;
 }
 
-static cm_status take_runs(cm_sweep *sweep, const json_t *json, const char *file, cm_error *error) {
+static cm_status take_sweep_runs(cm_sweep *sweep, const json_t *json, const char *file,
+                                 cm_error *error) {
     size_t i;
     json_t *item;
     json_array_foreach(json_object_get(json, "accuracy"), i, item) {
@@ -124,12 +115,11 @@ static cm_status take_runs(cm_sweep *sweep, const json_t *json, const char *file
         cm_training_run found;
         if (json_unpack(item, "{s:s, s:I}", "variant", &variant, "threads", &threads) != 0 ||
             !cm_training_run_take_json(item, &found)) {
-            return cm_folder_refuse(file, "\"accuracy\" is damaged", error);
+            return cm_study_refuse(file, "\"accuracy\" is damaged", error);
         }
-        cm_sweep_run *run = find_run(sweep, variant, threads);
+        cm_sweep_run *run = find_sweep_run(sweep, variant, threads);
         if (run == NULL || run->result.done) {
-            return cm_folder_refuse(file, "\"accuracy\" has a run that is not of this sweep",
-                                    error);
+            return cm_study_refuse(file, "\"accuracy\" has a run that is not of this sweep", error);
         }
         run->result = found;
     }
@@ -139,11 +129,11 @@ static cm_status take_runs(cm_sweep *sweep, const json_t *json, const char *file
 cm_status cm_sweep_take_json(cm_sweep *sweep, const json_t *json, const char *file,
                              cm_error *error) {
     json_t *ours = cm_sweep_to_json(sweep, error);
-    cm_status status = ours == NULL ? CM_FAILED : cm_folder_check_same(json, ours, file, error);
+    cm_status status = ours == NULL ? CM_FAILED : cm_study_check_same(json, ours, file, error);
     json_decref(ours);
     if (status == CM_OK) {
-        status = cm_measurements_resume(&sweep->measurements, sweep->options.rounds,
-                                        json_object_get(json, "measurements"), file, error);
+        status = cm_study_resume_measurements(&sweep->measurements, sweep->options.rounds,
+                                              json_object_get(json, "measurements"), file, error);
     }
-    return status == CM_OK ? take_runs(sweep, json, file, error) : status;
+    return status == CM_OK ? take_sweep_runs(sweep, json, file, error) : status;
 }

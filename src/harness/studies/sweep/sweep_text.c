@@ -1,14 +1,13 @@
-/* The sweep's tables, as text and as Markdown. */
-#include <math.h>
+#include "harness/studies/sweep/sweep_text.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "core/statistics/samples.h"
 #include "core/system/energy.h"
-#include "harness/record/table.h"
-#include "harness/studies/sweep/sweep.h"
+#include "harness/record/text_table.h"
 
-static void print_measurement(const cm_text_table *t, const cm_sweep *sweep, int index) {
+static void print_sweep_measurement(const cm_text_table *t, const cm_sweep *sweep, int index) {
     const cm_sweep_options *options = &sweep->options;
     const cm_measurement *m = &sweep->measurements.items[index];
     const cm_sweep_place at = cm_sweep_place_of(sweep, index);
@@ -18,7 +17,7 @@ static void print_measurement(const cm_text_table *t, const cm_sweep *sweep, int
     const double median = cm_median(m->samples, m->n);
     const cm_interval interval = cm_median_interval(m->samples, m->n, CM_RESULTS_LEVEL);
     char cells[CM_TABLE_MAX_COLUMNS][CM_TABLE_CELL], low[40], high[40];
-    snprintf(cells[0], CM_TABLE_CELL, "%s", sweep->networks[at.variant]->name);
+    snprintf(cells[0], CM_TABLE_CELL, "%s", sweep->networks.items[at.variant]->name);
     snprintf(cells[1], CM_TABLE_CELL, "%s", cm_mode_name(at.mode));
     snprintf(cells[2], CM_TABLE_CELL, "%d", options->batches[at.batch]);
     snprintf(cells[3], CM_TABLE_CELL, "%d", options->cores[at.cores]);
@@ -38,7 +37,7 @@ static void print_measurement(const cm_text_table *t, const cm_sweep *sweep, int
     cm_table_print_row(t, cells);
 }
 
-static void print_measurements(FILE *out, const cm_sweep *sweep, bool markdown) {
+static void print_sweep_measurements(FILE *out, const cm_sweep *sweep, bool markdown) {
     static const cm_table_column columns[] = {{"variant", 18, false},   {"mode", 5, false},
                                               {"batch", 5, true},       {"cores", 5, true},
                                               {"images/s", 9, true},    {"95 % interval", 19, true},
@@ -46,12 +45,12 @@ static void print_measurements(FILE *out, const cm_sweep *sweep, bool markdown) 
     const cm_text_table t = {out, markdown, columns, sizeof columns / sizeof *columns};
     cm_table_print_head(&t);
     for (int i = 0; i < sweep->measurements.count; ++i) {
-        print_measurement(&t, sweep, i);
+        print_sweep_measurement(&t, sweep, i);
     }
 }
 
-/* What it took to reach --until-accuracy. */
-static void print_until(FILE *out, const cm_sweep *sweep, bool markdown) {
+/* The cost of reaching the accuracy that ends a run. */
+static void print_sweep_until(FILE *out, const cm_sweep *sweep, bool markdown) {
     const cm_train_options *train = &sweep->options.train;
     const char *space = markdown ? "\n" : "";
     if (train->until_accuracy <= 0.0) {
@@ -63,8 +62,8 @@ static void print_until(FILE *out, const cm_sweep *sweep, bool markdown) {
             char text[160];
             const int cores = sweep->options.cores[run->cores];
             cm_training_run_describe(&run->result, train->until_accuracy, text, sizeof text);
-            fprintf(out, "%s%s, %d core%s: %s\n", space, sweep->networks[run->variant]->name, cores,
-                    cores == 1 ? "" : "s", text);
+            fprintf(out, "%s%s, %d core%s: %s\n", space, sweep->networks.items[run->variant]->name,
+                    cores, cores == 1 ? "" : "s", text);
         }
     }
     if (train->energy != NULL && train->energy->note[0] != '\0') {
@@ -72,7 +71,7 @@ static void print_until(FILE *out, const cm_sweep *sweep, bool markdown) {
     }
 }
 
-static void print_accuracy(FILE *out, const cm_sweep *sweep, bool markdown) {
+static void print_sweep_accuracy(FILE *out, const cm_sweep *sweep, bool markdown) {
     static const cm_table_column columns[] = {{"variant", 18, false},   {"cores", 5, true},
                                               {"train loss", 10, true}, {"test loss", 10, true},
                                               {"accuracy", 9, true},    {"epochs", 6, true},
@@ -88,7 +87,7 @@ static void print_accuracy(FILE *out, const cm_sweep *sweep, bool markdown) {
         if (!result->done) {
             continue;
         }
-        snprintf(cells[0], CM_TABLE_CELL, "%s", sweep->networks[run->variant]->name);
+        snprintf(cells[0], CM_TABLE_CELL, "%s", sweep->networks.items[run->variant]->name);
         snprintf(cells[1], CM_TABLE_CELL, "%d", sweep->options.cores[run->cores]);
         snprintf(cells[2], CM_TABLE_CELL, "%.4f", result->train_loss);
         snprintf(cells[3], CM_TABLE_CELL, "%.4f", result->test_loss);
@@ -102,22 +101,22 @@ static void print_accuracy(FILE *out, const cm_sweep *sweep, bool markdown) {
         fprintf(out, "\nEvery variant has the same bits at all %d core counts.\n",
                 sweep->options.core_count);
     }
-    print_until(out, sweep, markdown);
+    print_sweep_until(out, sweep, markdown);
 }
 
-static void print(FILE *out, const void *context, bool markdown) {
+static void print_sweep(FILE *out, const void *context, bool markdown) {
     const cm_sweep *sweep = context;
-    print_measurements(out, sweep, markdown);
+    print_sweep_measurements(out, sweep, markdown);
     if (sweep->run_count > 0) {
         fputc('\n', out);
-        print_accuracy(out, sweep, markdown);
+        print_sweep_accuracy(out, sweep, markdown);
     }
 }
 
 char *cm_sweep_text(const cm_sweep *sweep) {
-    return cm_table_text(print, sweep, false);
+    return cm_table_text(print_sweep, sweep, false);
 }
 
 char *cm_sweep_markdown(const cm_sweep *sweep) {
-    return cm_table_text(print, sweep, true);
+    return cm_table_text(print_sweep, sweep, true);
 }

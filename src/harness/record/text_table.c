@@ -1,4 +1,4 @@
-#include "harness/record/table.h"
+#include "harness/record/text_table.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,9 +35,7 @@ void cm_table_print_head(const cm_text_table *table) {
     fputs(table->markdown ? "|\n" : "\n", table->out);
 }
 
-void cm_table_format_count(double value, char *text, size_t size) {
-    char digits[40];
-    snprintf(digits, sizeof digits, "%.0f", value);
+void cm_group_digits(const char *digits, char *text, size_t size) {
     const size_t length = strlen(digits);
     size_t to = 0;
     for (size_t i = 0; i < length && to + 2 < size; ++i) {
@@ -47,6 +45,12 @@ void cm_table_format_count(double value, char *text, size_t size) {
         text[to++] = digits[i];
     }
     text[to] = '\0';
+}
+
+void cm_table_format_count(double value, char *text, size_t size) {
+    char digits[40];
+    snprintf(digits, sizeof digits, "%.0f", value);
+    cm_group_digits(digits, text, size);
 }
 
 char *cm_table_text(void (*print)(FILE *out, const void *context, bool markdown),

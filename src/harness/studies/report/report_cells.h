@@ -1,8 +1,8 @@
 /**
- * The cells that the report's text and Markdown share.
+ * The cells and sentences that the report's text and Markdown share.
  */
-#ifndef CM_REPORT_FORMAT_H
-#define CM_REPORT_FORMAT_H
+#ifndef CM_HARNESS_STUDIES_REPORT_REPORT_CELLS_H
+#define CM_HARNESS_STUDIES_REPORT_REPORT_CELLS_H
 
 #include "harness/studies/report/claims.h"
 #include "harness/studies/report/report.h"
@@ -16,9 +16,6 @@ enum { CM_CELL_SIZE = 128 };
 typedef struct cm_cell {
     char text[CM_CELL_SIZE];
 } cm_cell;
-
-/** "Loss/train", "Loss/test", "Accuracy": the names in the published tables. */
-const char *cm_measure_title(cm_measure measure);
 
 /** 314250 as "314,250". */
 cm_cell cm_format_count(int64_t count);
@@ -37,13 +34,14 @@ const char *cm_format_verdict(const cm_claim_result *result);
 const char *cm_format_part_verdict(const cm_part_result *part);
 /** The parameters as convmark counts them, with "*" where the published count is a slip. */
 cm_cell cm_format_params(const cm_report_variant *variant);
-/** "24 runs: 8 variants, seeds 0 to 2" or, of an incomplete report, "5 of 24 runs: ...". */
-cm_cell cm_format_extent(const cm_report *report);
+/** How many runs there are: "24 runs: 8 variants, seeds 0 to 2" or, of an incomplete report, "5 of
+ * 24 runs: ...". */
+cm_cell cm_format_run_count(const cm_report *report);
 
-/** The sentence under the table of variants, and the one above the claims. */
+/** The sentence below the table of variants, and the one above the claims. */
 extern const char cm_text_of_table[];
 extern const char cm_text_of_claims[];
-/** What is said first when the data are not real, and when the options are not the protocol's. */
+/** The first line when the data are not real, and when the options are not the protocol's. */
 extern const char cm_text_of_synthetic[], cm_text_of_other_options[];
 
 #ifdef __cplusplus

@@ -1,9 +1,11 @@
-#include "harness/studies/report/format.h"
+#include "harness/studies/report/report_cells.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "harness/record/text_table.h"
 
 const char cm_text_of_table[] =
     "sd, min, max: over seeds. 95 % prediction: where one further run of ours would lie (Student's "
@@ -19,23 +21,11 @@ const char cm_text_of_synthetic[] =
 const char cm_text_of_other_options[] = "Not the published protocol (see \"options\" in "
                                         "report.json): the published figures do not apply.";
 
-const char *cm_measure_title(cm_measure measure) {
-    static const char *const titles[CM_MEASURE_COUNT] = {"Loss/train", "Loss/test", "Accuracy"};
-    return titles[measure];
-}
-
 cm_cell cm_format_count(int64_t count) {
     char digits[32];
     cm_cell cell;
-    const int length = snprintf(digits, sizeof digits, "%" PRId64, count);
-    char *out = cell.text;
-    for (int i = 0; i < length; ++i) {
-        if (i > 0 && (length - i) % 3 == 0 && digits[i - 1] != '-') {
-            *out++ = ',';
-        }
-        *out++ = digits[i];
-    }
-    *out = '\0';
+    snprintf(digits, sizeof digits, "%" PRId64, count);
+    cm_group_digits(digits, cell.text, sizeof cell.text);
     return cell;
 }
 
@@ -97,7 +87,7 @@ cm_cell cm_format_params(const cm_report_variant *variant) {
     return cell;
 }
 
-cm_cell cm_format_extent(const cm_report *report) {
+cm_cell cm_format_run_count(const cm_report *report) {
     const int done = cm_report_run_count(report);
     cm_cell cell, part = {""};
     const int runs = report->variant_count * report->options.seeds;
