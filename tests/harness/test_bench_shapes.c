@@ -15,7 +15,7 @@ static bench_shapes parse(const char *text) {
 static void test_values_and_defaults(void **state) {
     (void)state;
     bench_shapes shapes = parse("# a comment\r\n\n"
-                                "  conv2d\tn2_c3_h8_w9_k4_r5_s2_p1 # behind it\r\n"
+                                "  conv2d\tn2_c3_h8_w9_k4_r5_s2_p1 # after it\r\n"
                                 "conv2d n2_c3_h8_w9_k4_r5\n"
                                 "max_pool2d n1_c2_h6_w6_r2\n"
                                 "linear n4_c5_k6\n"
@@ -99,7 +99,7 @@ static void test_sizes_that_do_not_fit(void **state) {
     (void)state;
     static const char *const lines[] = {
         "conv2d_max_pool2d n1_c1_h2_w2_k1_r9_p0_q1", /* no convolution */
-        "conv2d_max_pool2d n1_c1_h9_w9_k1_r3_q99",   /* no pool behind it */
+        "conv2d_max_pool2d n1_c1_h9_w9_k1_r3_q99",   /* no pool after it */
         "conv2d_max_pool2d n1_c4_h9_w9_k1_r3_q3",    /* more than a patch has */
         "max_pool2d n1_c1_h2_w2_r3",                 /* window */
         "max_pool2d n65536_c65536_h1_w1_r1",         /* count */

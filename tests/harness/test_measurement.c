@@ -1,5 +1,5 @@
-/* Measurements: written and read back, refused where damaged, as CSV; and conditions that spoil
- * them. */
+/* Measurements: written and read back, refused where damaged, as CSV; and conditions that make
+ * timings unreliable. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

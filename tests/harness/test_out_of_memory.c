@@ -245,7 +245,7 @@ static void test_each_allocation_fails(void **state) {
             failing = 0;
             const bool said = status == CM_FAILED && strstr(error.message, "memory") != NULL &&
                               strchr(error.message, '\n') == NULL;
-            /* Jansson's writer goes on without some of its memory; files are then as ever. */
+            /* Jansson's writer continues without some of its memory; files are then the same. */
             if (failed && !failed_in_jansson ? !said : status != CM_OK && !said) {
                 fail_msg("%s, allocation %d: status %d, '%s'", readers[i].what, point, (int)status,
                          error.message);

@@ -198,7 +198,7 @@ static void test_interrupt_and_resume(void **state) {
     free(at_once);
     cm_report_free(&report);
 
-    /* A finished report is shown again without training, and goes on to more seeds. */
+    /* A finished report is shown again without training, and can be resumed with more seeds. */
     cm_report_options more = options;
     trainer.order[0] = '\0';
     assert_int_equal(make(&more, NULL), CM_OK);

@@ -41,7 +41,8 @@ static void probe_body(const cm_team *team, void *context) {
     }
 }
 
-/* Rounds a second of a thread: as many rounds as fill the target time, the best of repetitions. */
+/* Rounds per second of one thread, the best of the repetitions; each has as many rounds as fill the
+ * target time. */
 static double best_rate(probe_job *job, int threads) {
     double best = 0.0;
     job->rounds = 1;
@@ -78,8 +79,9 @@ static size_t whole_blocks(size_t bytes) {
     return bytes < block ? block : bytes / block * block;
 }
 
-/* Half of the part of each cache that a thread has, when threads spread evenly over the caches of a
- * level; for DRAM all threads together four times the last cache, and at least 64 MiB. */
+/* A buffer is half of a thread's share of a cache, where threads are spread evenly over the caches
+ * of a level. For DRAM, all buffers together are four times the last-level cache, at least 64 MiB.
+ */
 static void plan_levels(const cm_topology *topology, cm_capability *capability) {
     size_t last = 0;
     for (int level = 1; level <= 3; ++level) {

@@ -10,16 +10,17 @@
 
 enum { TEXT_SIZE = 8192 };
 
-/* Other programs that use less than this many CPUs are always there. */
+/* A load average, in CPUs, that a quiet machine has as well. */
 static const double quiet_load = 0.5;
 
-typedef struct machine {
+typedef struct machine_files {
     const char *root;
     const cm_topology *topology;
-} machine;
+} machine_files;
 
-/* The beginning of a file of the system, without a newline at its end; "" when there is none. */
-static const char *read_text(const machine *m, const char *name, char text[TEXT_SIZE]) {
+/* The first TEXT_SIZE - 1 bytes of a system file, without a newline at the end; "" without the
+ * file. */
+static const char *read_text(const machine_files *m, const char *name, char text[TEXT_SIZE]) {
     char path[512];
     text[0] = '\0';
     snprintf(path, sizeof path, "%s/%s", m->root, name);
@@ -35,16 +36,16 @@ static const char *read_text(const machine *m, const char *name, char text[TEXT_
     return text;
 }
 
-/* ---- One function a condition: true, with a message, where it holds ---- */
+/* ---- One function per condition: true where it holds. The message is written in any case ---- */
 
-static bool slow_build(const machine *m, char *message, size_t size) {
+static bool slow_build(const machine_files *m, char *message, size_t size) {
     (void)m;
     snprintf(message, size, "this is a %s build; build with -DCMAKE_BUILD_TYPE=Release",
              CM_BUILD_TYPE);
     return strcmp(CM_BUILD_TYPE, "Release") != 0 && strcmp(CM_BUILD_TYPE, "RelWithDebInfo") != 0;
 }
 
-static bool scaled(const machine *m, char *message, size_t size) {
+static bool scaled(const machine_files *m, char *message, size_t size) {
     char text[TEXT_SIZE];
     read_text(m, "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", text);
     snprintf(message, size,
@@ -54,7 +55,7 @@ static bool scaled(const machine *m, char *message, size_t size) {
     return text[0] != '\0' && strcmp(text, "performance") != 0;
 }
 
-static bool turbo(const machine *m, char *message, size_t size) {
+static bool turbo_on(const machine_files *m, char *message, size_t size) {
     char intel[TEXT_SIZE], other[TEXT_SIZE];
     read_text(m, "sys/devices/system/cpu/intel_pstate/no_turbo", intel);
     read_text(m, "sys/devices/system/cpu/cpufreq/boost", other);
@@ -62,7 +63,7 @@ static bool turbo(const machine *m, char *message, size_t size) {
     return strcmp(intel, "0") == 0 || strcmp(other, "1") == 0;
 }
 
-static bool loaded(const machine *m, char *message, size_t size) {
+static bool loaded(const machine_files *m, char *message, size_t size) {
     char text[TEXT_SIZE];
     const double load = strtod(read_text(m, "proc/loadavg", text), NULL);
     snprintf(message, size, "other programs are running: the load average of a minute is %.2f",
@@ -70,33 +71,33 @@ static bool loaded(const machine *m, char *message, size_t size) {
     return load > quiet_load;
 }
 
-static bool limited(const machine *m, char *message, size_t size) {
+static bool limited(const machine_files *m, char *message, size_t size) {
     snprintf(message, size, "a control group limits this process to the time of %.2f CPUs",
              m->topology->cpu_quota);
     return m->topology->cpu_quota > 0;
 }
 
-static bool confined(const machine *m, char *message, size_t size) {
+static bool confined(const machine_files *m, char *message, size_t size) {
     snprintf(message, size, "this process may use %d of %d cores", m->topology->usable_cores,
              m->topology->cores);
     return m->topology->usable_cores < m->topology->cores;
 }
 
-static bool siblings(const machine *m, char *message, size_t size) {
+static bool siblings(const machine_files *m, char *message, size_t size) {
     snprintf(message, size,
              "SMT is on: %d CPUs on %d cores; other work on a core's second CPU slows the first",
              m->topology->usable_pus, m->topology->usable_cores);
     return m->topology->usable_pus > m->topology->usable_cores;
 }
 
-static bool virtual_machine(const machine *m, char *message, size_t size) {
+static bool virtual_machine(const machine_files *m, char *message, size_t size) {
     char text[TEXT_SIZE];
     read_text(m, "proc/cpuinfo", text);
     snprintf(message, size, "this is a virtual machine: its neighbours share caches and clock");
     return strstr(text, " hypervisor") != NULL;
 }
 
-static bool small_pages(const machine *m, char *message, size_t size) {
+static bool small_pages(const machine_files *m, char *message, size_t size) {
     char text[TEXT_SIZE];
     read_text(m, "sys/kernel/mm/transparent_hugepage/enabled", text);
     snprintf(message, size,
@@ -105,7 +106,7 @@ static bool small_pages(const machine *m, char *message, size_t size) {
     return strstr(text, "[never]") != NULL;
 }
 
-static bool throttled(const machine *m, char *message, size_t size) {
+static bool throttled(const machine_files *m, char *message, size_t size) {
     char text[TEXT_SIZE];
     read_text(m, "sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_count", text);
     const long count = strtol(text, NULL, 10);
@@ -115,9 +116,9 @@ static bool throttled(const machine *m, char *message, size_t size) {
 
 static const struct {
     const char *name;
-    bool (*holds)(const machine *m, char *message, size_t size);
+    bool (*holds)(const machine_files *m, char *message, size_t size);
 } conditions[] = {
-    {"build", slow_build},     {"governor", scaled},         {"turbo", turbo},
+    {"build", slow_build},     {"governor", scaled},         {"turbo", turbo_on},
     {"load", loaded},          {"quota", limited},           {"affinity", confined},
     {"smt", siblings},         {"virtual", virtual_machine}, {"pages", small_pages},
     {"throttling", throttled},
@@ -127,7 +128,7 @@ _Static_assert(sizeof conditions / sizeof *conditions <= CM_MAX_CONDITIONS, "all
 
 int cm_conditions_find(const char *root, const cm_topology *topology,
                        cm_condition found[CM_MAX_CONDITIONS]) {
-    const machine m = {root, topology};
+    const machine_files m = {root, topology};
     int count = 0;
     for (size_t i = 0; i < sizeof conditions / sizeof *conditions; ++i) {
         cm_condition *to = &found[count];

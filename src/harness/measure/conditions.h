@@ -1,5 +1,5 @@
 /**
- * What spoils a measurement on this machine, or makes it hard to repeat.
+ * Conditions that make timings on this machine unreliable or hard to repeat.
  */
 #ifndef CM_MEASURE_CONDITIONS_H
 #define CM_MEASURE_CONDITIONS_H
@@ -14,23 +14,23 @@ extern "C" {
 
 enum { CM_MAX_CONDITIONS = 16 };
 
-/** One thing that was found. */
+/** One condition that holds. */
 typedef struct cm_condition {
     const char *name; /* "load", "governor" ... */
     char message[200];
 } cm_condition;
 
 /**
- * Looks for all that is known to spoil measurements: a debug build, frequency scaling, turbo, load
- * of others, a CPU quota, fewer CPUs than the machine has, SMT siblings, a virtual machine, no huge
- * pages, thermal throttling. Writes what is there to found[CM_MAX_CONDITIONS] and returns how many.
- * What the system does not tell is not found. `root` is "" for this machine, or a folder that holds
+ * Finds the conditions that hold: a debug build, frequency scaling, turbo, load of other programs,
+ * a CPU quota, fewer CPUs than the machine has, SMT siblings, a virtual machine, no huge pages,
+ * thermal throttling. Writes them to found[CM_MAX_CONDITIONS] and returns their number. A condition
+ * that the system does not report is not found. `root` is "" for this machine, or a folder with
  * copies of files of /proc and /sys.
  */
 int cm_conditions_find(const char *root, const cm_topology *topology,
                        cm_condition found[CM_MAX_CONDITIONS]);
 
-/** The same of this machine as an array of {"name", "message"}. NULL: no memory. */
+/** Those of this machine as an array of {"name", "message"}. NULL: no memory. */
 json_t *cm_conditions_json(const cm_topology *topology);
 
 #ifdef __cplusplus

@@ -40,7 +40,8 @@ void cm_block_data_free(cm_block_data *data) {
     *data = (cm_block_data){0};
 }
 
-static void run_step(cm_model *model, cm_mode mode, const cm_block_data *data, int step) {
+static void run_throughput_step(cm_model *model, cm_mode mode, const cm_block_data *data,
+                                int step) {
     const cm_optimizer adam = cm_optimizer_default();
     const size_t first = (size_t)(step % data->count) * (size_t)data->batch;
     const float *images = data->images + first * data->image;
@@ -55,13 +56,13 @@ static void run_step(cm_model *model, cm_mode mode, const cm_block_data *data, i
 double cm_throughput_sample(cm_model *model, cm_mode mode, const cm_block_data *data,
                             double seconds) {
     for (int step = 0; step < WARM_UP_STEPS; ++step) {
-        run_step(model, mode, data, step);
+        run_throughput_step(model, mode, data, step);
     }
     const int64_t start = cm_clock_ns(), wanted = (int64_t)(seconds * 1e9);
     int64_t elapsed = 0;
     int64_t steps = 0;
     do {
-        run_step(model, mode, data, (int)(steps % data->count));
+        run_throughput_step(model, mode, data, (int)(steps % data->count));
         ++steps;
         elapsed = cm_clock_ns() - start;
     } while (elapsed < wanted || elapsed <= 0);

@@ -63,7 +63,7 @@ cm_status cm_folder_write(const char *folder, const char *name, char *text, cm_e
     return status;
 }
 
-/* A link that the user made stays, and the file behind it stays one: an empty one. */
+/* A symbolic link that the user made stays, and the file that it names is emptied. */
 static cm_status remove_table(const char *path, cm_error *error) {
     struct stat info;
     if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode)) {

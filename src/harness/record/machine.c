@@ -40,8 +40,8 @@ static json_t *number_of(const char *folder, const char *name) {
     return number;
 }
 
-/* Intel's driver says whether turbo is off, the others whether boost is on. */
-static json_t *turbo(void) {
+/* Intel's driver reports whether turbo is off, the others whether boost is on. */
+static json_t *turbo_json(void) {
     static const struct {
         const char *name;
         const char *on;
@@ -64,7 +64,7 @@ static json_t *frequency_json(cm_error *error) {
         cm_json_set(o, "driver", line_of(CPU_FOLDER, "cpu0/cpufreq/scaling_driver"), error) &&
         cm_json_set(o, "min_khz", number_of(CPU_FOLDER, "cpu0/cpufreq/scaling_min_freq"), error) &&
         cm_json_set(o, "max_khz", number_of(CPU_FOLDER, "cpu0/cpufreq/scaling_max_freq"), error) &&
-        cm_json_set(o, "turbo", turbo(), error)) {
+        cm_json_set(o, "turbo", turbo_json(), error)) {
         return o;
     }
     json_decref(o);
@@ -94,7 +94,7 @@ static json_t *os_name(void) {
     return json_null();
 }
 
-static json_t *memory_bytes(void) {
+static json_t *physical_memory_bytes(void) {
     const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     return pages > 0 && page > 0 ? json_integer((json_int_t)pages * page) : json_null();
 }
@@ -177,7 +177,7 @@ static json_t *machine_json(const cm_topology *topology, cm_error *error) {
     const int known = uname(&system);
     json_t *o = json_object();
     if (cm_json_set(o, "cpu", cpu_json(topology, error), error) &&
-        cm_json_set(o, "memory_bytes", memory_bytes(), error) &&
+        cm_json_set(o, "memory_bytes", physical_memory_bytes(), error) &&
         cm_json_set(o, "os", os_name(), error) &&
         cm_json_set(o, "kernel", cm_json_string(known == 0 ? system.release : NULL), error) &&
         cm_json_set(o, "architecture", cm_json_string(known == 0 ? system.machine : NULL), error) &&

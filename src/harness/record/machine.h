@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 /** Describes this machine and build. `topology` may be NULL: it is then read here. What the system
- * does not say is null in the object, not an error. json_decref() the result. */
+ * does not report is null in the object, not an error. json_decref() the result. */
 cm_status cm_machine_json(const cm_topology *topology, json_t **machine, cm_error *error);
 
 #ifdef __cplusplus

@@ -1,7 +1,6 @@
 /**
- * Measurements: what `sweep`, `explore`, `profile` and the peers' scripts write as the member
- * "measurements" of their files, and what `compare` and the plots read
- * (docs/reference/results-schema.md).
+ * Measurements: the member "measurements" of the files that `sweep`, `explore`, `profile` and the
+ * peers' scripts write, and that `compare` and the plots read (docs/reference/results-schema.md).
  */
 #ifndef CM_HARNESS_RECORD_MEASUREMENT_H
 #define CM_HARNESS_RECORD_MEASUREMENT_H
@@ -33,7 +32,7 @@ typedef struct cm_measurement {
     bool higher_is_better;
     int n;
     double *samples;    /* in the order of measuring; freed with the list */
-    json_t *attributes; /* the parts of the name and what else is known: further members */
+    json_t *attributes; /* the other members: parts of the name, and more */
 } cm_measurement;
 
 typedef struct cm_measurements {
@@ -44,7 +43,7 @@ typedef struct cm_measurements {
 /** Sets metric, unit and higher_is_better. */
 void cm_measurement_set_metric(cm_measurement *measurement, cm_metric metric);
 
-/** As an object of the array, with median and confidence interval. NULL, with a message, when a
+/** One object of the array, with median and confidence interval. NULL, with a message, when a
  * number is not finite or memory runs out. */
 json_t *cm_measurement_json(const cm_measurement *measurement, cm_error *error);
 
@@ -60,17 +59,17 @@ void cm_measurements_free(cm_measurements *list);
 char *cm_measurements_csv(const cm_measurements *list);
 
 /**
- * Plans images a second of a step: name "MODE/VARIANT/nBATCH/threads:T", room for `samples`
- * samples. False: no memory.
+ * Plans a measurement in images per second: name "MODE/VARIANT/nBATCH/threads:T", room for
+ * `samples` samples. False: no memory.
  */
 bool cm_measurement_plan_throughput(cm_measurement *measurement, const char *mode,
                                     const char *variant, int batch, int threads, const char *isa,
                                     int samples);
 
-/** The items in the order of (name, metric): what a search among many needs. NULL: no memory.
- * free() it before the list. */
+/** The items in the order of (name, metric), for cm_measurements_search(). free() the array before
+ * the list. NULL: no memory. */
 const cm_measurement **cm_measurements_sort(const cm_measurements *list);
-/** The one of `count` sorted items with the name and metric of `key`; NULL: none. */
+/** The one of `count` sorted items that has the name and metric of `key`; NULL: none. */
 const cm_measurement *cm_measurements_search(const cm_measurement *const *ordered, int count,
                                              const cm_measurement *key);
 

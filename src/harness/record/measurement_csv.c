@@ -12,7 +12,7 @@ static const char *const attribute_columns[] = {"variant", "mode",      "batch",
 
 enum { COLUMN_COUNT = sizeof attribute_columns / sizeof *attribute_columns };
 
-/* A field in quotes where it needs them. */
+/* Quotes a field where RFC 4180 requires it. */
 static void print_csv_field(FILE *out, const char *text) {
     if (strpbrk(text, ",\"\r\n") == NULL) {
         fputs(text, out);
@@ -28,7 +28,7 @@ static void print_csv_field(FILE *out, const char *text) {
     fputc('"', out);
 }
 
-/* An attribute that is text or a whole number; nothing where it is not there. */
+/* Prints an attribute that is text or a whole number; an empty field without it. */
 static void print_csv_attribute(FILE *out, const json_t *attributes, const char *key) {
     const json_t *value = json_object_get(attributes, key);
     if (json_is_string(value)) {
@@ -38,7 +38,7 @@ static void print_csv_attribute(FILE *out, const json_t *attributes, const char 
     }
 }
 
-/* A number as JSON has it: with '.', whatever the locale. False: no memory. */
+/* Prints a number as in JSON: with '.', whatever the locale. False: no memory. */
 static bool print_csv_number(FILE *out, double value) {
     json_t *number = json_real(value);
     size_t size = 0;

@@ -43,7 +43,7 @@ json_t *cm_train_options_json(const cm_train_options *options) {
     return o;
 }
 
-/* Null for what was not measured; NULL for what is not a number. */
+/* JSON's null for what was not measured; NULL for a number that is not finite. */
 static json_t *measured_json(bool was_measured, double value) {
     return was_measured ? json_real(value) : json_null();
 }
@@ -82,7 +82,7 @@ static json_t *epochs_json(const cm_train_result *result, const cm_train_options
     return list;
 }
 
-/* Jansson's integers are signed: the upper half of the seeds is text. */
+/* Jansson's integers are signed: seeds above INT64_MAX are text. */
 static json_t *seed_json(uint64_t seed) {
     return seed <= INT64_MAX ? json_integer((json_int_t)seed) : json_sprintf("%" PRIu64, seed);
 }

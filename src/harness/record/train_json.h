@@ -18,19 +18,19 @@
 extern "C" {
 #endif
 
-/** Everything that a training run's JSON is made from; nothing is owned. */
+/** Input of a training run's JSON; everything is borrowed. */
 typedef struct cm_train_record {
     const cm_model *model;
     const cm_dataset *dataset;
     const cm_train_options *options;
     const cm_train_result *result;
-    bool complete;               /* false: stopped before its end */
+    bool complete;               /* false: interrupted */
     bool pinned;                 /* threads were bound to CPUs */
     const char *loaded_from;     /* model file of the initial values, or NULL */
     const char *started;         /* cm_clock_utc() at the beginning, or NULL */
     int argc;                    /* the command line: argv[0] .. argv[argc-1] */
     const char *const *argv;     /* may be NULL when argc is 0 */
-    const cm_topology *topology; /* NULL: read again */
+    const cm_topology *topology; /* NULL: it is read */
 } cm_train_record;
 
 /**
@@ -40,8 +40,8 @@ typedef struct cm_train_record {
  */
 cm_status cm_train_json(const cm_train_record *record, json_t **train, cm_error *error);
 
-/** The "options" object of a run (everything that decides its result but seed, variant and data),
- * for `train` and `report`. NULL: no memory or a number that is not finite. */
+/** The "options" object: everything that decides a run's result except seed, variant and data.
+ * NULL: no memory, or a number that is not finite. */
 json_t *cm_train_options_json(const cm_train_options *options);
 
 #ifdef __cplusplus

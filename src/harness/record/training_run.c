@@ -60,7 +60,7 @@ bool cm_training_run_set_json(json_t *object, const cm_training_run *run, cm_err
            cm_json_set(object, "sha256", json_string(run->sha256), error);
 }
 
-/* No run takes so long; sums of many such values are finite. */
+/* The limit is far above any run, and sums of many such values are finite. */
 static bool is_cost_amount(double value) {
     return value >= 0.0 && value <= 1e18;
 }

@@ -39,13 +39,14 @@ cm_status cm_study_check_same(const json_t *earlier, const json_t *ours, const c
                               cm_error *error) {
     static const struct {
         const char *key, *inner, *before, *after; /* the kind stands between before and after */
-    } rows[] = {{"kind", NULL, "this is no file of convmark ", ""},
-                {"schema_version", NULL, "another schema version than this ", " writes"},
-                {"options", NULL, "a ", " with other options or another data set"},
-                {"data", NULL, "a ", " with other options or another data set"},
-                {"program", NULL, "a ", " of another program or build"},
-                {"machine", "build", "a ", " of another program or build"},
-                {"machine", "cpu", "a ", " of another machine"}};
+    } rows[] = {
+        {"kind", NULL, "this is not a file of convmark ", ""},
+        {"schema_version", NULL, "its schema version is not the one that convmark ", " writes"},
+        {"options", NULL, "convmark ", " made it with other options or another data set"},
+        {"data", NULL, "convmark ", " made it with other options or another data set"},
+        {"program", NULL, "another program or build of convmark ", " made it"},
+        {"machine", "build", "another program or build of convmark ", " made it"},
+        {"machine", "cpu", "convmark ", " made it on another machine"}};
     const char *kind = json_string_value(json_object_get(ours, "kind"));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
         if (!same_member(earlier, ours, rows[i].key, rows[i].inner)) {

@@ -35,7 +35,7 @@ static json_t *grid_schedules_json(const cm_explore_options *o) {
     return list;
 }
 
-/* Everything that decides what is measured: what two parts of one grid must have in common. */
+/* Everything that decides what is measured: an earlier file must have the same to be resumed. */
 static json_t *explore_options_json(const cm_explore_options *o) {
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:b, s:s, s:i, s:f, s:I, s:o, s:o}",
                      "depths", cm_json_integers(o->depths, o->depth_count), "pools",
@@ -49,7 +49,7 @@ static json_t *explore_options_json(const cm_explore_options *o) {
                      "training", cm_train_options_json(&o->train));
 }
 
-/* ---- What was found ---- */
+/* ---- Results ---- */
 
 static json_t *explore_skipped_json(const cm_explore *explore) {
     json_t *list = json_array();
@@ -169,7 +169,7 @@ static cm_status take_explore_points(cm_explore *explore, const json_t *points, 
     }
     const int seeds = explore->options.seeds;
     for (int i = 0; i < explore->point_count; ++i) {
-        /* In the same order, as the same options have it. */
+        /* The same options give the same order. */
         const json_t *runs = json_object_get(json_array_get(points, (size_t)i), "runs");
         bool good = json_is_array(runs);
         for (size_t k = 0; good && k < json_array_size(runs); ++k) {

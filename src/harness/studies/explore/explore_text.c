@@ -56,11 +56,11 @@ static void put_point_joules(const cm_explore_point *p, char *cell) {
     snprintf(cell, CM_TABLE_CELL, "%.0f J", p->cost.joules);
 }
 
-/* A number that is not finite is not known: its cell is "-". */
+/* The cell of a number that is not finite is "-". */
 typedef struct explore_column {
     cm_table_column column;
     void (*put)(const cm_explore_point *point, char *cell);
-    bool of_energy, of_target; /* shown where joules are known; where an accuracy was asked for */
+    bool of_energy, of_target; /* shown where joules are known; where there is a target accuracy */
 } explore_column;
 
 static const explore_column explore_columns[] = {
@@ -117,7 +117,7 @@ static void print_explore_points(FILE *out, const cm_explore *explore,
     }
 }
 
-/* ---- Below it ---- */
+/* ---- Below the table ---- */
 
 static int compare_speed(const void *left, const void *right) {
     const cm_explore_point *a = left, *b = right;
@@ -142,7 +142,7 @@ static void print_explore_frontier(FILE *out, const cm_explore *explore, cm_expl
     }
 }
 
-/* Networks that were skipped from `first` on for the same reason as that one. */
+/* How many networks from `first` on were skipped for the reason of that one. */
 static int count_skip_reason(const cm_explore *explore, int first) {
     int count = 0;
     for (int i = first; i < explore->skipped_count; ++i) {
@@ -151,15 +151,15 @@ static int count_skip_reason(const cm_explore *explore, int first) {
     return count;
 }
 
-/* One line a reason. */
+/* One line per reason. */
 static void print_skipped_networks(FILE *out, const cm_explore *explore, const char *space) {
     for (int i = 0; i < explore->skipped_count; ++i) {
         const cm_explore_network *network = &explore->skipped[i];
-        bool told = false;
+        bool printed = false;
         for (int k = 0; k < i; ++k) {
-            told = told || strcmp(explore->skipped[k].reason, network->reason) == 0;
+            printed = printed || strcmp(explore->skipped[k].reason, network->reason) == 0;
         }
-        if (!told) {
+        if (!printed) {
             char more[32] = "";
             const int count = count_skip_reason(explore, i);
             if (count > 1) {

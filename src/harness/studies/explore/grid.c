@@ -8,12 +8,12 @@
 
 /* ---- Options ---- */
 
-/* As the name of a network has it. */
+/* As in the name of a network. */
 static void format_dropout(double dropout, char text[32]) {
     snprintf(text, 32, "%g", dropout);
 }
 
-/* A network computes with floats; names must differ. */
+/* A share must be below 1 as a float too, and names of networks must differ. */
 static cm_status check_grid_dropouts(const cm_explore_options *options, cm_error *error) {
     for (int i = 0; i < options->dropout_count; ++i) {
         char text[32], other[32];
@@ -116,7 +116,7 @@ static cm_status add_grid_network(cm_explore *explore, cm_explore_network made, 
                                  explore->study.dataset->classes, error);
 }
 
-/* Combination `index`, the width running fastest. */
+/* Combination `index`; the width varies fastest. */
 static cm_explore_network grid_combination(const cm_explore_options *o, int index) {
     cm_explore_network made = {.width = o->widths[index % o->width_count]};
     index /= o->width_count;

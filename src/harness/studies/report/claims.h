@@ -32,15 +32,15 @@ enum { CM_REMARK_SIZE = 512 };
 typedef struct cm_claim_result {
     cm_part_result parts[CM_PART_MAX];
     cm_verdict verdict;
-    bool missing;                /* the verdict lacks a variant that was not trained */
+    bool missing;                /* a variant that the verdict needs was not trained */
     char remark[CM_REMARK_SIZE]; /* a sentence with further figures; "" when there is none */
 } cm_claim_result;
 
 /** The verdict on a difference: by the side of the relation's bound that its interval is on. */
 cm_verdict cm_judge_difference(cm_relation relation, const cm_mean_difference *difference);
 
-/** A claim needs all its parts: supported when all are, not supported when one is not, otherwise
- * cannot tell. */
+/** The verdict on a claim: supported when all its parts are, not supported when one is not,
+ * otherwise cannot tell. */
 cm_verdict cm_combine_verdicts(const cm_part_result *parts, int count);
 
 /** a - b of a measure, over the seeds that both groups of variants have; *pairs of them. */

@@ -249,11 +249,11 @@ static cm_status take_report_variant(const cm_report *report, const json_t *json
                                      cm_error *error) {
     const char *id = json_string_value(json_object_get(json, "id"));
     const char *hash = json_string_value(json_object_get(json, "network_sha256"));
-    const json_t *seeds = json_object_get(json, "seeds");
-    if (id == NULL || hash == NULL || !json_is_array(seeds)) {
-        return refuse_damaged(file, "a variant", error);
+    const json_t *runs = json_object_get(json, "seeds");
+    if (id == NULL || hash == NULL || !json_is_array(runs)) {
+        return refuse_damaged(file, "an item of \"variants\"", error);
     }
-    if (json_array_size(seeds) == 0) {
+    if (json_array_size(runs) == 0) {
         return CM_OK;
     }
     const cm_report_variant *variant = cm_report_find(report, id);
@@ -267,9 +267,9 @@ static cm_status take_report_variant(const cm_report *report, const json_t *json
                        "%s: its %s has other layers than this one, so it cannot be resumed", file,
                        id);
     }
-    for (size_t i = 0; i < json_array_size(seeds); ++i) {
+    for (size_t i = 0; i < json_array_size(runs); ++i) {
         const cm_status status =
-            take_report_run(report, variant, json_array_get(seeds, i), file, error);
+            take_report_run(report, variant, json_array_get(runs, i), file, error);
         if (status != CM_OK) {
             return status;
         }

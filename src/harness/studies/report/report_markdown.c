@@ -1,4 +1,5 @@
-/* The report as Markdown: the tables, and what is needed to verify them elsewhere. */
+#include "harness/studies/report/report_text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,9 +8,8 @@
 #include "core/files/json.h"
 #include "harness/studies/report/claims.h"
 #include "harness/studies/report/report_cells.h"
-#include "harness/studies/report/report_text.h"
 
-/* Text from outside (machine names, file names) inside a table or a line of text. */
+/* Prints text of the machine or the user so that it cannot become Markdown syntax. */
 static void print_markdown_escaped(FILE *out, const char *text) {
     for (; *text != '\0'; ++text) {
         if (strchr("\\`*_[]<>|#&", *text) != NULL) {
@@ -19,8 +19,9 @@ static void print_markdown_escaped(FILE *out, const char *text) {
     }
 }
 
-/* The command line as one would type it into a shell, without the program; control characters
- * become '?'. */
+/* Prints the command line as it is typed into a shell, without the program; control characters
+ * become
+ * '?'. */
 static void print_command_line(FILE *out, const json_t *command) {
     static const char plain[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+:,./@%";

@@ -15,7 +15,7 @@ static json_t *sweep_names_json(const cm_sweep *sweep) {
     return list;
 }
 
-/* Everything that decides what is measured: what two parts of one sweep must have in common. */
+/* Everything that decides what is measured: an earlier file must have the same to be resumed. */
 static json_t *sweep_options_json(const cm_sweep *sweep) {
     const cm_sweep_options *options = &sweep->options;
     return json_pack(
@@ -27,7 +27,7 @@ static json_t *sweep_options_json(const cm_sweep *sweep) {
         cm_train_options_json(&options->train));
 }
 
-/* A measurement with what follows from it: efficiency, and the time of an epoch of the protocol. */
+/* A measurement with its parallel efficiency and the time that an epoch of the protocol takes. */
 static json_t *sweep_measurement_json(const cm_sweep *sweep, int index, cm_error *error) {
     const cm_sweep_options *options = &sweep->options;
     const cm_measurement *m = &sweep->measurements.items[index];

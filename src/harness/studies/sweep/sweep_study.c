@@ -163,7 +163,7 @@ static cm_status do_sweep_run(void *self, int index, const cm_study_train_hooks 
     return status;
 }
 
-/* The same bits at every number of cores, also where an earlier call trained. */
+/* Checks that bits are the same at every number of cores, also where an earlier call trained. */
 static cm_status check_sweep_run(const void *self, int index, cm_error *error) {
     const cm_sweep *sweep = ((const sweep_maker *)self)->sweep;
     const cm_sweep_run *run = &sweep->runs[index];
