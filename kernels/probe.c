@@ -48,7 +48,7 @@ static float fma_rounds(size_t rounds) {
     return sum_of(sum);
 }
 
-static float read_all(const float *from, size_t count) {
+static float read_floats(const float *from, size_t count) {
     enum { SUMS = 8 };
     vf sum[SUMS];
     for (int i = 0; i < SUMS; ++i) {
@@ -72,5 +72,5 @@ extern const cm_probes cm_probe_table;
 const cm_probes cm_probe_table = {
     .fma = fma_rounds,
     .flops_per_round = CHAINS * 2 * VF_LANES,
-    .read = read_all,
+    .read = read_floats,
 };

@@ -102,7 +102,7 @@ cm_deal cm_team_deal(const cm_team *team, ptrdiff_t items) {
  * A quarter of what is left: few atomic operations, which also wait for all earlier stores (one for
  * each vector of channels made the transforms of small maps 1.7 times as long), and single items at
  * the end. */
-static cm_range take(share_slot *slot, uint32_t loop, cm_range whole) {
+static cm_range take_share(share_slot *slot, uint32_t loop, cm_range whole) {
     uint64_t share = atomic_load_explicit(&slot->share, memory_order_relaxed), rest;
     ptrdiff_t left, part;
     do {
@@ -126,8 +126,8 @@ bool cm_deal_range(cm_deal *deal, cm_range *items) {
         return items->end > 0;
     }
     for (int tried = 0; tried < team->count; ++tried) {
-        *items = take(&team->barrier->slots[deal->from], deal->loop,
-                      share_of(deal->from, team->count, deal->items));
+        *items = take_share(&team->barrier->slots[deal->from], deal->loop,
+                            share_of(deal->from, team->count, deal->items));
         if (items->begin < items->end) {
             return true;
         }

@@ -8,8 +8,8 @@ typedef struct adam_constants {
     vf rate, gradient_weight1, beta2, gradient_weight2, root_correction2, epsilon, weight_decay;
 } adam_constants;
 
-CM_ALWAYS_INLINE void update(const adam_constants *k, const float *grad, float *param, float *m,
-                             float *v, int n) {
+CM_ALWAYS_INLINE void update_parameters(const adam_constants *k, const float *grad, float *param,
+                                        float *m, float *v, int n) {
     const vf old = cm_load(param, n);
     const vf g = vf_fma(k->weight_decay, old, cm_load(grad, n));
     const vf old_m = cm_load(m, n);
@@ -37,9 +37,9 @@ void cm_adam(const cm_team *team, size_t count, const cm_adam_step *step, const 
     const cm_range range = cm_share_elements(team, count);
     ptrdiff_t i = range.begin;
     for (; i + VF_LANES <= range.end; i += VF_LANES) {
-        update(&k, grad + i, param + i, m + i, v + i, VF_LANES);
+        update_parameters(&k, grad + i, param + i, m + i, v + i, VF_LANES);
     }
     if (i < range.end) {
-        update(&k, grad + i, param + i, m + i, v + i, (int)(range.end - i));
+        update_parameters(&k, grad + i, param + i, m + i, v + i, (int)(range.end - i));
     }
 }

@@ -1,16 +1,11 @@
 #include <assert.h>
 
 #include "kernels/elementwise/elementary.h"
+#include "kernels/elementwise/softmax_workspace.h"
 #include "kernels/isa.h"
 
-/* An image's part of the loss, and whether its first largest logit is at its label. */
-typedef struct image_result {
-    double loss;
-    int correct;
-} image_result;
-
-static image_result one_image(int classes, const float *logits, int label, double batch,
-                              float *dlogits) {
+static cm_image_loss loss_of_image(int classes, const float *logits, int label, double batch,
+                                   float *dlogits) {
     int largest = 0;
     for (int i = 1; i < classes; ++i) {
         if (logits[i] > logits[largest]) {
@@ -28,18 +23,18 @@ static image_result one_image(int classes, const float *logits, int label, doubl
             dlogits[i] = (float)((softmax - (i == label ? 1.0 : 0.0)) / batch);
         }
     }
-    return (image_result){cm_log(sum) - ((double)logits[label] - max), largest == label};
+    return (cm_image_loss){cm_log(sum) - ((double)logits[label] - max), largest == label};
 }
 
 void cm_softmax_cross_entropy(const cm_team *team, const cm_softmax_cross_entropy_args *args) {
     const int batch = args->batch, classes = args->classes;
-    image_result *results = args->workspace; /* [batch] */
-    static_assert(sizeof *results <= 16, "cm_softmax_cross_entropy_workspace() gives 16 bytes");
+    cm_image_loss *results = args->workspace; /* [batch] */
     const cm_range range = cm_team_share(team, batch);
     for (ptrdiff_t i = range.begin; i < range.end; ++i) {
         assert(args->labels[i] < classes);
-        results[i] = one_image(classes, args->logits + i * classes, args->labels[i], (double)batch,
-                               args->dlogits == NULL ? NULL : args->dlogits + i * classes);
+        results[i] =
+            loss_of_image(classes, args->logits + i * classes, args->labels[i], (double)batch,
+                          args->dlogits == NULL ? NULL : args->dlogits + i * classes);
     }
     cm_team_barrier(team);
     if (team->index == 0) {

@@ -1,6 +1,8 @@
-/* What the kernels of a first layer share (conv2d_batch_norm_statistics.c, conv2d_max_pool2d.c): a
- * thread's memory, the frame of an image and where the numbers of a patch lie in it. Included after
- * isa.h by sources that are compiled once for each instruction set. */
+/**
+ * What the kernels of a first layer share: a thread's memory, the frame of an image and where the
+ * numbers of a patch lie in it. Include it after isa.h: the functions are compiled once per
+ * instruction set.
+ */
 #ifndef CM_KERNELS_PATCHES_H
 #define CM_KERNELS_PATCHES_H
 
@@ -8,6 +10,7 @@
 #include "kernels/isa.h"
 #include "kernels/simd/vectors.h"
 
+/* All counts and offsets are in floats. */
 typedef struct cm_patches {
     const cm_conv2d_shape *conv;
     const cm_max_pool2d_shape *pool;
@@ -20,25 +23,37 @@ typedef struct cm_patches {
     float *frame;
 } cm_patches;
 
-static inline cm_patches cm_patches_of(const cm_team *team, const cm_conv2d_shape *conv,
-                                       const cm_max_pool2d_shape *pool, void *workspace) {
-    const ptrdiff_t frame_row =
-        ((ptrdiff_t)conv->width + 2 * (ptrdiff_t)conv->padding_w) * conv->in_channels;
-    cm_patches p = {.conv = conv,
-                    .pool = pool,
-                    .layout = cm_conv2d_pool_layout_of(conv, pool, team->count),
-                    .patch = cm_conv2d_patch(conv),
-                    .row = conv->stride_h * frame_row,
-                    .column = (ptrdiff_t)conv->stride_w * conv->in_channels,
-                    .in_image = (ptrdiff_t)conv->height * conv->width * conv->in_channels,
-                    .workspace = workspace};
-    p.own = p.workspace + p.layout.threads + (size_t)team->index * p.layout.thread;
-    p.frame = p.own + p.layout.frame;
-    const int run = conv->kernel_w * conv->in_channels; /* of one row: in one piece */
-    for (int t = 0; t < p.patch; ++t) {
-        p.offset[t] = t / run * frame_row + t % run;
-    }
-    return p;
+/* The parts of this thread, with offsets of the numbers of a patch. */
+cm_patches cm_patches_of(const cm_team *team, const cm_conv2d_shape *conv,
+                         const cm_max_pool2d_shape *pool, void *workspace);
+
+/* Copies an image into this thread's frame of zeros and, for 3x3 patches, makes the tables. */
+void cm_patches_read_image(const cm_patches *p, const float *x, ptrdiff_t image);
+
+/* Filters of 3x3x1 under windows of 3x3, as of a grey picture's first layer, have code of their
+ * own: a window reads 5x5 numbers, which fit a table in registers. */
+enum { CM_SIDE = 3, CM_READ_SIDE = 5, CM_PATCH_3X3 = CM_SIDE * CM_SIDE };
+
+static inline bool cm_patches_are_3x3(const cm_conv2d_shape *conv,
+                                      const cm_max_pool2d_shape *pool) {
+    return conv->in_channels == 1 && conv->kernel_h == CM_SIDE && conv->kernel_w == CM_SIDE &&
+           conv->stride_h == 1 && conv->stride_w == 1 && pool->kernel_h == CM_SIDE &&
+           pool->kernel_w == CM_SIDE;
+}
+
+/* Forward and backward, a task is an image and this many channels of it. Tuning. */
+enum { CM_TASK_CHANNELS = 64 };
+
+/* Windows of an image. */
+static inline ptrdiff_t cm_pool_window_count(const cm_max_pool2d_shape *pool) {
+    return (ptrdiff_t)pool->out_height * pool->out_width;
+}
+
+/* The patch of the first output of window `index`, in the frame. */
+static inline const float *cm_patch_window(const cm_patches *p, ptrdiff_t index) {
+    const cm_max_pool2d_shape *pool = p->pool;
+    return p->frame + index / pool->out_width * pool->stride_h * p->row +
+           index % pool->out_width * pool->stride_w * p->column;
 }
 
 /* The mean patch and the covariance in what conv2d_batch_norm_statistics leaves. */

@@ -1,4 +1,4 @@
-#include "kernels/batch_norm/sums.h"
+#include "kernels/batch_norm/internal.h"
 #include "kernels/isa.h"
 #include "kernels/max_pool2d/scatter.h"
 
@@ -10,15 +10,16 @@ void cm_batch_norm_max_pool2d_backward(const cm_team *team,
                                    .x = args->x_at_max,
                                    .mean = args->mean,
                                    .rstd = args->rstd,
+                                   .scale = args->scale,
+                                   .batch = shape->batch,
                                    .positions = (ptrdiff_t)shape->out_height * shape->out_width,
                                    .channels = shape->channels,
+                                   .count = (double)shape->batch * (double)shape->height *
+                                            (double)shape->width,
+                                   .dgamma = args->dgamma,
+                                   .dbeta = args->dbeta,
                                    .workspace = args->workspace};
-    const double count = (double)shape->batch * (double)shape->height * (double)shape->width;
-    cm_sum_gradients(team, &sums, shape->batch);
-    cm_team_barrier(team);
-    cm_join_gradients(team, &sums, shape->batch, count, args->scale, args->dgamma, args->dbeta);
-    cm_team_barrier(team);
-    const float *b = cm_batch_norm_partial(args->workspace, shape->batch, sums.channels);
+    const float *coefficients = cm_sum_gradients(team, &sums);
     const cm_pool_scatter scatter = {.shape = shape,
                                      .dy = args->dy,
                                      .y = args->y,
@@ -26,7 +27,7 @@ void cm_batch_norm_max_pool2d_backward(const cm_team *team,
                                      .dx = args->dx,
                                      .x = args->x,
                                      .a = args->scale,
-                                     .b = b,
-                                     .c = b + sums.channels};
-    cm_scatter(team, &scatter, true);
+                                     .b = coefficients,
+                                     .c = coefficients + shape->channels};
+    cm_scatter_gradient(team, &scatter);
 }

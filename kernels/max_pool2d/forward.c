@@ -1,10 +1,9 @@
 #include "kernels/isa.h"
-#include "kernels/max_pool2d/scatter.h"
 #include "kernels/simd/vectors.h"
 
 /* One vector of one window. `from`: its first element in x; `to`: its output. */
-CM_ALWAYS_INLINE void forward_window(const cm_max_pool2d_forward_args *a, bool affine, bool record,
-                                     ptrdiff_t from, ptrdiff_t to, ptrdiff_t channel, int n) {
+CM_ALWAYS_INLINE void pool_window(const cm_max_pool2d_forward_args *a, bool affine, bool record,
+                                  ptrdiff_t from, ptrdiff_t to, ptrdiff_t channel, int n) {
     const cm_max_pool2d_shape *shape = a->shape;
     const ptrdiff_t channels = shape->channels;
     const vf scale = affine ? cm_load(a->scale + channel, n) : vf_zero();
@@ -37,8 +36,8 @@ CM_ALWAYS_INLINE void forward_window(const cm_max_pool2d_forward_args *a, bool a
     }
 }
 
-CM_ALWAYS_INLINE void forward_windows(const cm_max_pool2d_forward_args *a, cm_range range,
-                                      bool affine, bool record) {
+CM_ALWAYS_INLINE void pool_windows(const cm_max_pool2d_forward_args *a, cm_range range, bool affine,
+                                   bool record) {
     const cm_max_pool2d_shape *shape = a->shape;
     const ptrdiff_t channels = shape->channels;
     for (ptrdiff_t i = range.begin; i < range.end; ++i) {
@@ -48,10 +47,10 @@ CM_ALWAYS_INLINE void forward_windows(const cm_max_pool2d_forward_args *a, cm_ra
         const ptrdiff_t from = (row * shape->width + q * shape->stride_w) * channels;
         ptrdiff_t c = 0;
         for (; c + VF_LANES <= channels; c += VF_LANES) {
-            forward_window(a, affine, record, from + c, i * channels + c, c, VF_LANES);
+            pool_window(a, affine, record, from + c, i * channels + c, c, VF_LANES);
         }
         if (c < channels) {
-            forward_window(a, affine, record, from + c, i * channels + c, c, (int)(channels - c));
+            pool_window(a, affine, record, from + c, i * channels + c, c, (int)(channels - c));
         }
     }
 }
@@ -64,19 +63,13 @@ void cm_max_pool2d_forward(const cm_team *team, const cm_max_pool2d_forward_args
     const bool record = a.argmax != NULL || a.x_at_max != NULL;
     if (a.scale != NULL) {
         if (record) {
-            forward_windows(&a, range, true, true);
+            pool_windows(&a, range, true, true);
         } else {
-            forward_windows(&a, range, true, false);
+            pool_windows(&a, range, true, false);
         }
     } else if (record) {
-        forward_windows(&a, range, false, true);
+        pool_windows(&a, range, false, true);
     } else {
-        forward_windows(&a, range, false, false);
+        pool_windows(&a, range, false, false);
     }
-}
-
-void cm_max_pool2d_backward(const cm_team *team, const cm_max_pool2d_shape *shape, const float *dy,
-                            const float *y, const uint16_t *argmax, float *dx) {
-    const cm_pool_scatter scatter = {.shape = shape, .dy = dy, .y = y, .argmax = argmax, .dx = dx};
-    cm_scatter(team, &scatter, false);
 }

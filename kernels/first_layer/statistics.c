@@ -1,8 +1,12 @@
 /* Batch norm's statistics of a first layer without its map: the mean w'm + bias and the variance
  * w'Cw of each output channel, from the mean m and the covariance C of the patches. At 28x28x128
- * and batch 64 that is 2.7 million products for the patches instead of 58 million for the map. */
-#include "kernels/batch_norm/sums.h"
+ * and batch 64 that takes 2.7 million multiply-adds for the patches instead of 58 million for the
+ * map. */
+#include <string.h>
+
+#include "kernels/batch_norm/internal.h"
 #include "kernels/first_layer/patches.h"
+#include "kernels/isa.h"
 
 /* Sums of an image in lanes: of each number of the patch, then of each product of two. */
 typedef struct lane_sums {
@@ -16,7 +20,7 @@ static double *lanes_of(const lane_sums *s, int i, int j) {
 
 /* Gathers the patches of output rows first .. last - 1 as doubles, a row a number of the patch;
  * zeros fill the last lanes. Returns the length of a row. */
-static ptrdiff_t gather(const cm_patches *p, int first, int last, double *rows) {
+static ptrdiff_t gather_patches(const cm_patches *p, int first, int last, double *rows) {
     const int width = p->conv->out_width;
     const ptrdiff_t count = (ptrdiff_t)(last - first) * width;
     const ptrdiff_t stride = (count + CM_MOMENT_LANES - 1) / CM_MOMENT_LANES * CM_MOMENT_LANES;
@@ -38,34 +42,34 @@ static ptrdiff_t gather(const cm_patches *p, int first, int last, double *rows) 
 /* Adds the products of rows i .. i + 2 with rows j .. j + 2, in lanes `lane` .. + VD_LANES. */
 CM_ALWAYS_INLINE void add_products(const lane_sums *s, const double *rows, ptrdiff_t length, int i,
                                    int j, int lane) {
-    enum { SIDE = CM_MOMENT_BLOCK };
+    enum { BLOCK = CM_MOMENT_BLOCK };
     const double *a = rows + i * length, *b = rows + j * length;
-    vd sum[SIDE][SIDE];
-    for (int r = 0; r < SIDE; ++r) {
-        for (int q = 0; q < SIDE; ++q) {
+    vd sum[BLOCK][BLOCK];
+    for (int r = 0; r < BLOCK; ++r) {
+        for (int q = 0; q < BLOCK; ++q) {
             sum[r][q] = vd_load(lanes_of(s, i + r, j + q) + lane);
         }
     }
     for (ptrdiff_t at = lane; at < length; at += CM_MOMENT_LANES) {
-        vd right[SIDE];
-        for (int q = 0; q < SIDE; ++q) {
+        vd right[BLOCK];
+        for (int q = 0; q < BLOCK; ++q) {
             right[q] = vd_load(b + q * length + at);
         }
-        for (int r = 0; r < SIDE; ++r) {
+        for (int r = 0; r < BLOCK; ++r) {
             const vd left = vd_load(a + r * length + at);
-            for (int q = 0; q < SIDE; ++q) {
+            for (int q = 0; q < BLOCK; ++q) {
                 sum[r][q] = vd_fma(left, right[q], sum[r][q]);
             }
         }
     }
-    for (int r = 0; r < SIDE; ++r) {
-        for (int q = 0; q < SIDE; ++q) {
+    for (int r = 0; r < BLOCK; ++r) {
+        for (int q = 0; q < BLOCK; ++q) {
             vd_store(lanes_of(s, i + r, j + q) + lane, sum[r][q]);
         }
     }
 }
 
-static void add_rows(const lane_sums *s, int patch, const double *rows, ptrdiff_t length) {
+static void add_patches(const lane_sums *s, int patch, const double *rows, ptrdiff_t length) {
     for (int lane = 0; lane < CM_MOMENT_LANES; lane += VD_LANES) {
         for (int t = 0; t < patch; ++t) {
             vd sum = vd_load(s->sums + t * CM_MOMENT_LANES + lane);
@@ -89,12 +93,12 @@ static double join_lanes(const double *lane) {
 
 /* Where image `image` has its sums: of patches [patch], then of products [patch][patch], of which
  * the lower triangle is used. */
-static double *image_sums(const cm_patches *p, ptrdiff_t image) {
+static double *patch_sums_of(const cm_patches *p, ptrdiff_t image) {
     return (double *)(void *)(p->workspace + p->layout.moments) +
            image * (ptrdiff_t)cm_patch_moments_count(p->conv);
 }
 
-static void sum_image(const cm_patches *p, const float *x, ptrdiff_t image) {
+static void sum_patches(const cm_patches *p, const float *x, ptrdiff_t image) {
     const cm_conv2d_shape *conv = p->conv;
     const int rows_at_once = cm_moment_rows(conv);
     double *rows = (double *)(void *)(p->own + p->layout.rows);
@@ -106,11 +110,11 @@ static void sum_image(const cm_patches *p, const float *x, ptrdiff_t image) {
     for (int first = 0; first < conv->out_height; first += rows_at_once) {
         const int last =
             first + rows_at_once < conv->out_height ? first + rows_at_once : conv->out_height;
-        const ptrdiff_t length = gather(p, first, last, rows);
+        const ptrdiff_t length = gather_patches(p, first, last, rows);
         memset(rows + p->patch * length, 0, (size_t)((s.patch - p->patch) * length) * sizeof *rows);
-        add_rows(&s, p->patch, rows, length);
+        add_patches(&s, p->patch, rows, length);
     }
-    double *to = image_sums(p, image);
+    double *to = patch_sums_of(p, image);
     for (int i = 0; i < p->patch; ++i) {
         to[i] = join_lanes(s.sums + i * CM_MOMENT_LANES);
         for (int j = 0; j <= i; ++j) {
@@ -127,7 +131,7 @@ static void join_moments(const cm_patches *p, double count, double *moments) {
         moments[i] = 0.0;
     }
     for (ptrdiff_t image = 0; image < p->conv->batch; ++image) {
-        const double *from = image_sums(p, image);
+        const double *from = patch_sums_of(p, image);
         for (int i = 0; i < patch; ++i) {
             moments[i] += from[i];
             for (int j = 0; j <= i; ++j) {
@@ -149,9 +153,9 @@ static void join_moments(const cm_patches *p, double count, double *moments) {
 }
 
 /* Mean and variance of the n <= CM_JOIN_CHANNELS output channels from c. */
-static void channel_statistics(const cm_conv2d_batch_norm_statistics_args *args,
-                               const cm_patches *p, ptrdiff_t c, int n, double *mean,
-                               double *variance) {
+static void channels_from_moments(const cm_conv2d_batch_norm_statistics_args *args,
+                                  const cm_patches *p, ptrdiff_t c, int n, double *mean,
+                                  double *variance) {
     const float *weight = args->weight, *bias = args->bias;
     const double *moments = args->moments;
     const ptrdiff_t channels = p->conv->out_channels;
@@ -186,7 +190,7 @@ void cm_conv2d_batch_norm_statistics(const cm_team *team,
     const double count = (double)conv->batch * (double)conv->out_height * (double)conv->out_width;
     const cm_range images = cm_team_share(team, conv->batch);
     for (ptrdiff_t image = images.begin; image < images.end; ++image) {
-        sum_image(&p, args->x, image);
+        sum_patches(&p, args->x, image);
     }
     cm_team_barrier(team);
     if (team->index == 0) {
@@ -200,7 +204,7 @@ void cm_conv2d_batch_norm_statistics(const cm_team *team,
         const ptrdiff_t c = block * CM_JOIN_CHANNELS;
         const int n = channels - c < CM_JOIN_CHANNELS ? (int)(channels - c) : CM_JOIN_CHANNELS;
         double means[CM_JOIN_CHANNELS], variances[CM_JOIN_CHANNELS];
-        channel_statistics(args, &p, c, n, means, variances);
+        channels_from_moments(args, &p, c, n, means, variances);
         for (int k = 0; k < n; ++k) {
             cm_normalize(&args->to, c + k, means[k], variances[k] * count, count);
         }
