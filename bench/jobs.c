@@ -12,10 +12,6 @@ enum { SEED = 0x62656e63, MAX_COPIES = 1 << 14, MAX_JOBS = 64 * 1024 };
 static const float eps = 1e-5F, momentum = 0.1F, dropout_p = 0.5F;
 static const cm_adam_step adam_step = {1e-3, 0.9, 0.999, 1e-8, 1e-5, 0.1, 0.001};
 
-static size_t pooled_count(const cm_max_pool2d_shape *s) {
-    return (size_t)s->batch * (size_t)s->out_height * (size_t)s->out_width * (size_t)s->channels;
-}
-
 /* ---- Jobs ---- */
 
 static bool convolves(bench_operation operation) {
@@ -160,7 +156,7 @@ static double flops_of(const bench_job *job) {
         return 4.0 * cm_conv2d_cost_of(conv).multiply_adds;
     case BENCH_FIRST_LAYER:
         return 2.0 * conv->kernel_h * conv->kernel_w * conv->in_channels * pool->kernel_h *
-               pool->kernel_w * (double)pooled_count(pool);
+               pool->kernel_w * (double)cm_check_pooled_count(pool);
     case BENCH_FOURTEEN_EACH:
         return 14.0 * (double)job->shape.count;
     case BENCH_NO_FLOPS:

@@ -14,73 +14,51 @@ static void scratch(cm_check_case *c, const char *name, size_t bytes) {
     cm_check_add(c, name, CM_CHECK_SCRATCH, CM_CHECK_U8, bytes);
 }
 
-static size_t x_count(const cm_conv2d_shape *s) {
-    return (size_t)s->batch * (size_t)s->height * (size_t)s->width * (size_t)s->in_channels;
-}
-
-static size_t y_count(const cm_conv2d_shape *s) {
-    return (size_t)s->batch * (size_t)s->out_height * (size_t)s->out_width *
-           (size_t)s->out_channels;
-}
-
-static size_t weight_count(const cm_conv2d_shape *s) {
-    return (size_t)s->kernel_h * (size_t)s->kernel_w * (size_t)s->in_channels *
-           (size_t)s->out_channels;
-}
-
-static size_t map_count(const cm_map_shape *s) {
-    return (size_t)s->batch * (size_t)s->height * (size_t)s->width * (size_t)s->channels;
-}
-
-static size_t pooled_count(const cm_max_pool2d_shape *s) {
-    return (size_t)s->batch * (size_t)s->out_height * (size_t)s->out_width * (size_t)s->channels;
-}
-
 static void conv2d_scratch(cm_check_case *c) {
     scratch(c, "workspace", c->conv_plan.workspace);
 }
 
 static void add_conv2d_forward(cm_check_case *c) {
-    input(c, "x", x_count(&c->conv));
-    input(c, "weight", weight_count(&c->conv));
+    input(c, "x", cm_check_x_count(&c->conv));
+    input(c, "weight", cm_check_weight_count(&c->conv));
     input(c, "bias", (size_t)c->conv.out_channels);
-    output(c, "y", y_count(&c->conv));
+    output(c, "y", cm_check_y_count(&c->conv));
     conv2d_scratch(c);
 }
 
 static void add_conv2d_inference(cm_check_case *c) {
     const size_t channels = (size_t)c->conv.out_channels;
-    input(c, "x", x_count(&c->conv));
-    input(c, "weight", weight_count(&c->conv));
+    input(c, "x", cm_check_x_count(&c->conv));
+    input(c, "weight", cm_check_weight_count(&c->conv));
     input(c, "bias", channels);
     input(c, "scale", channels);
     input(c, "shift", channels);
-    output(c, "y", y_count(&c->conv));
+    output(c, "y", cm_check_y_count(&c->conv));
     scratch(c, "packed", c->conv_plan.packed);
     conv2d_scratch(c);
 }
 
 static void add_conv2d_backward_data(cm_check_case *c) {
-    input(c, "dy", y_count(&c->conv));
-    input(c, "weight", weight_count(&c->conv));
-    output(c, "dx", x_count(&c->conv));
+    input(c, "dy", cm_check_y_count(&c->conv));
+    input(c, "weight", cm_check_weight_count(&c->conv));
+    output(c, "dx", cm_check_x_count(&c->conv));
     conv2d_scratch(c);
 }
 
 static void add_conv2d_backward_weights(cm_check_case *c) {
-    input(c, "x", x_count(&c->conv));
-    input(c, "dy", y_count(&c->conv));
-    output(c, "dweight", weight_count(&c->conv));
+    input(c, "x", cm_check_x_count(&c->conv));
+    input(c, "dy", cm_check_y_count(&c->conv));
+    output(c, "dweight", cm_check_weight_count(&c->conv));
     output(c, "dbias", (size_t)c->conv.out_channels);
     conv2d_scratch(c);
 }
 
 static void add_conv2d_backward(cm_check_case *c) {
-    input(c, "x", x_count(&c->conv));
-    input(c, "dy", y_count(&c->conv));
-    input(c, "weight", weight_count(&c->conv));
-    output(c, "dx", x_count(&c->conv));
-    output(c, "dweight", weight_count(&c->conv));
+    input(c, "x", cm_check_x_count(&c->conv));
+    input(c, "dy", cm_check_y_count(&c->conv));
+    input(c, "weight", cm_check_weight_count(&c->conv));
+    output(c, "dx", cm_check_x_count(&c->conv));
+    output(c, "dweight", cm_check_weight_count(&c->conv));
     output(c, "dbias", (size_t)c->conv.out_channels);
     conv2d_scratch(c);
     scratch(c, "kept", 0); /* none: alone it has no forward pass before it */
@@ -88,8 +66,8 @@ static void add_conv2d_backward(cm_check_case *c) {
 }
 
 static void first_layer_inputs(cm_check_case *c) {
-    input(c, "x", x_count(&c->conv));
-    input(c, "weight", weight_count(&c->conv));
+    input(c, "x", cm_check_x_count(&c->conv));
+    input(c, "weight", cm_check_weight_count(&c->conv));
     input(c, "bias", (size_t)c->conv.out_channels);
 }
 
@@ -132,13 +110,13 @@ static void add_first_layer_forward(cm_check_case *c) {
     first_layer_inputs(c);
     input(c, "scale", (size_t)c->conv.out_channels);
     input(c, "shift", (size_t)c->conv.out_channels);
-    output(c, "y", pooled_count(&c->pool));
-    cm_check_add(c, "argmax", CM_CHECK_OUTPUT, CM_CHECK_U16, pooled_count(&c->pool));
+    output(c, "y", cm_check_pooled_count(&c->pool));
+    cm_check_add(c, "argmax", CM_CHECK_OUTPUT, CM_CHECK_U16, cm_check_pooled_count(&c->pool));
     first_layer_scratch(c);
 }
 
 static void add_argmax(cm_check_case *c) {
-    const size_t count = pooled_count(&c->pool);
+    const size_t count = cm_check_pooled_count(&c->pool);
     const int last = c->pool.kernel_h * c->pool.kernel_w - 1;
     uint16_t *argmax = cm_check_add(c, "argmax", CM_CHECK_INPUT, CM_CHECK_U16, count);
     for (size_t i = 0; argmax != NULL && i < count; ++i) {
@@ -147,10 +125,10 @@ static void add_argmax(cm_check_case *c) {
 }
 
 static void add_first_layer_backward(cm_check_case *c) {
-    const size_t channels = (size_t)c->conv.out_channels, pooled = pooled_count(&c->pool);
+    const size_t channels = (size_t)c->conv.out_channels, pooled = cm_check_pooled_count(&c->pool);
     const size_t moment_count = cm_patch_moments_count(&c->conv);
-    input(c, "x", x_count(&c->conv));
-    input(c, "weight", weight_count(&c->conv));
+    input(c, "x", cm_check_x_count(&c->conv));
+    input(c, "weight", cm_check_weight_count(&c->conv));
     input(c, "dy", pooled);
     input(c, "y", pooled);
     add_argmax(c);
@@ -162,14 +140,14 @@ static void add_first_layer_backward(cm_check_case *c) {
     input(c, "scale", channels);
     output(c, "dgamma", channels);
     output(c, "dbeta", channels);
-    output(c, "dweight", weight_count(&c->conv));
+    output(c, "dweight", cm_check_weight_count(&c->conv));
     output(c, "dbias", channels);
     first_layer_scratch(c);
 }
 
 static void add_max_pool2d_forward(cm_check_case *c) {
-    const size_t pooled = pooled_count(&c->pool);
-    input(c, "x", map_count(&c->map));
+    const size_t pooled = cm_check_pooled_count(&c->pool);
+    input(c, "x", cm_check_map_count(&c->map));
     input(c, "scale", 0);
     input(c, "shift", 0);
     output(c, "y", pooled);
@@ -178,15 +156,15 @@ static void add_max_pool2d_forward(cm_check_case *c) {
 }
 
 static void add_max_pool2d_backward(cm_check_case *c) {
-    input(c, "dy", pooled_count(&c->pool));
-    input(c, "y", pooled_count(&c->pool));
+    input(c, "dy", cm_check_pooled_count(&c->pool));
+    input(c, "y", cm_check_pooled_count(&c->pool));
     add_argmax(c);
-    output(c, "dx", map_count(&c->map));
+    output(c, "dx", cm_check_map_count(&c->map));
 }
 
 static void add_batch_norm_max_pool2d_forward(cm_check_case *c) {
-    const size_t pooled = pooled_count(&c->pool), channels = (size_t)c->map.channels;
-    input(c, "x", map_count(&c->map));
+    const size_t pooled = cm_check_pooled_count(&c->pool), channels = (size_t)c->map.channels;
+    input(c, "x", cm_check_map_count(&c->map));
     input(c, "scale", channels);
     input(c, "shift", channels);
     output(c, "y", pooled);
@@ -203,19 +181,19 @@ static void backward_statistics(cm_check_case *c, size_t channels) {
 }
 
 static void add_batch_norm_max_pool2d_backward(cm_check_case *c) {
-    const size_t pooled = pooled_count(&c->pool);
+    const size_t pooled = cm_check_pooled_count(&c->pool);
     input(c, "dy", pooled);
     input(c, "y", pooled);
     add_argmax(c);
     input(c, "x_at_max", pooled);
-    input(c, "x", map_count(&c->map));
+    input(c, "x", cm_check_map_count(&c->map));
     backward_statistics(c, (size_t)c->map.channels);
-    output(c, "dx", map_count(&c->map));
+    output(c, "dx", cm_check_map_count(&c->map));
     scratch(c, "workspace", cm_batch_norm_workspace(&c->map));
 }
 
 static void add_batch_norm_statistics(cm_check_case *c) {
-    input(c, "x", map_count(&c->map));
+    input(c, "x", cm_check_map_count(&c->map));
     add_statistics(c, (size_t)c->map.channels);
     scratch(c, "workspace", cm_batch_norm_workspace(&c->map));
 }
@@ -231,14 +209,14 @@ static void add_batch_norm_inference(cm_check_case *c) {
 }
 
 static void add_batch_norm_forward(cm_check_case *c) {
-    input(c, "x", map_count(&c->map));
-    output(c, "y", map_count(&c->map));
+    input(c, "x", cm_check_map_count(&c->map));
+    output(c, "y", cm_check_map_count(&c->map));
     input(c, "scale", (size_t)c->map.channels);
     input(c, "shift", (size_t)c->map.channels);
 }
 
 static void add_batch_norm_backward(cm_check_case *c) {
-    const size_t count = map_count(&c->map);
+    const size_t count = cm_check_map_count(&c->map);
     input(c, "dy", count);
     output(c, "dx", count);
     input(c, "y", count);

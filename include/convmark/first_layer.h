@@ -54,7 +54,7 @@ typedef struct cm_conv2d_batch_norm_statistics_args {
  * Batch statistics of the convolution's output without that output. With m [K] the mean patch, C
  * [K][K] the patches' biased covariance and w the weights of an output channel, its mean is
  * w'm + bias and its variance w'Cw. m, then C, are written to `moments`. All sums are in double, in
- * which products of two floats are exact: the sums of an image run over its outputs in 8
+ * which the multiplication of two floats is exact: the sums of an image run over its outputs in 8
  * interleaved chains, joined in a tree, then over the images in order (docs/design/numerics.md).
  * What follows from mean and variance is as in batch_norm_statistics.
  */

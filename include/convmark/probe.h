@@ -1,6 +1,6 @@
 /**
- * Loops that do nothing but what limits the kernels: fused multiply-adds in registers, and reading.
- * They measure a machine (src/harness/measure/capability.h); nothing is computed with them.
+ * Loops that measure the limits of a machine: FMAs in registers, and reading memory. They compute
+ * nothing that is used (src/harness/measure/capability.h).
  */
 #ifndef CM_KERNELS_PROBE_H
 #define CM_KERNELS_PROBE_H
@@ -12,15 +12,15 @@ extern "C" {
 #endif
 
 typedef struct cm_probes {
-    /* `rounds` rounds of independent chains of fma, flops_per_round operations each (an fma counts
-     * two). The result only keeps the compiler from leaving them out. */
+    /* Runs `rounds` rounds of FMAs in independent chains, flops_per_round operations per round (an
+     * FMA counts as two). The result only keeps the compiler from removing the loop. */
     float (*fma)(size_t rounds);
     int flops_per_round;
-    /* Reads `count` floats, a multiple of CM_PROBE_BLOCK, once, and adds them up. */
+    /* Reads `count` floats once, a multiple of CM_PROBE_BLOCK, and returns their sum. */
     float (*read)(const float *from, size_t count);
 } cm_probes;
 
-/** Floats that probes of all instruction sets read in whole steps. */
+/** Floats that `read` of every instruction set takes in whole steps. */
 enum { CM_PROBE_BLOCK = 256 };
 
 #ifdef __cplusplus

@@ -1,9 +1,9 @@
 /**
- * What the threads of a team do when: marks in time. A thread is always in one phase of one task; a
- * mark says that from now on it is in another one. So the times of all phases add up to the whole.
+ * Per-thread timeline of phases. A thread is always in one phase of one task; a mark records the
+ * time at which it enters another one. So the times of all phases add up to the whole.
  *
- * Without a trace a mark is one comparison with NULL. With one it is a reading of the clock and a
- * store to memory that was allocated before.
+ * Without a trace a mark costs one comparison with NULL. With one it costs a reading of the clock
+ * and a store to memory that was allocated before.
  */
 #ifndef CM_KERNELS_TRACE_H
 #define CM_KERNELS_TRACE_H
@@ -18,15 +18,16 @@
 extern "C" {
 #endif
 
-/** What a thread does inside a task: name in results. */
-#define CM_PHASE_LIST(ROW)                                                  \
-    ROW(WORK, "work")           /* the operation, where it has no parts */  \
-    ROW(BIAS, "bias")           /* gradient of a convolution's bias */      \
-    ROW(TRANSFORM, "transform") /* maps to planes */                        \
-    ROW(KERNELS, "kernels")     /* weights to columns, or to panels */      \
-    ROW(MULTIPLY, "multiply")   /* products; forward or backward by data */ \
-    ROW(RESTORE, "restore")     /* planes to maps */                        \
-    ROW(WEIGHTS, "weights")     /* products of backward by weights */       \
+/** Phases of a task, with their names in results. Planes and panels are those of
+ * docs/design/algorithms.md. */
+#define CM_PHASE_LIST(ROW)                                                     \
+    ROW(WORK, "work")           /* the operation, where it has no parts */     \
+    ROW(BIAS, "bias")           /* gradient of a convolution's bias */         \
+    ROW(TRANSFORM, "transform") /* from maps to planes */                      \
+    ROW(KERNELS, "kernels")     /* filters to columns or panels */             \
+    ROW(MULTIPLY, "multiply")   /* multiply-adds, forward and backward-data */ \
+    ROW(RESTORE, "restore")     /* from planes to maps */                      \
+    ROW(WEIGHTS, "weights")     /* multiply-adds, backward-weights */          \
     ROW(BARRIER, "barrier")     /* waiting for the others */
 
 typedef enum cm_phase {
@@ -36,19 +37,20 @@ typedef enum cm_phase {
         CM_PHASE_COUNT
 } cm_phase;
 
-/** From `ns` on: phase `phase` of task `task`; tasks are numbered by whoever runs them. */
+/** From `ns` on (monotonic clock, nanoseconds) a thread is in phase `phase` of task `task`. The
+ * caller numbers the tasks. */
 typedef struct cm_trace_mark {
     int64_t ns;
     int32_t task;
     int32_t phase;
 } cm_trace_mark;
 
-/** The marks of one thread; it alone writes them. */
+/** The marks of one thread, which only that thread writes. */
 typedef struct cm_trace_thread {
     _Alignas(64) cm_trace_mark *marks;
     size_t count, capacity;
-    bool full; /* marks were lost */
-    int32_t task, phase;
+    bool full;           /* marks were lost */
+    int32_t task, phase; /* of the last mark */
 } cm_trace_thread;
 
 struct cm_trace {
@@ -56,13 +58,15 @@ struct cm_trace {
     cm_trace_thread *thread; /* [threads] */
 };
 
-/** A trace for teams of up to `threads`, with room for `marks` marks each; NULL: no memory. */
+/** A trace for teams of up to `threads`, with room for `marks` marks per thread; NULL when memory
+ * runs out. The caller frees it. */
 cm_trace *cm_trace_create(int threads, size_t marks);
+/** Frees a trace; NULL is allowed. */
 void cm_trace_free(cm_trace *trace);
-/** Forgets all marks. */
+/** Removes all marks. No team may use the trace meanwhile. */
 void cm_trace_clear(cm_trace *trace);
 
-/** Puts down a mark; use the two below. */
+/** Records a mark; call the two functions below instead. */
 void cm_trace_put(const cm_team *team, int32_t task, int32_t phase);
 
 /** From now on this thread does phase WORK of this task. */

@@ -98,7 +98,7 @@ static void backward_task_channels(const backward_task *task, ptrdiff_t begin, p
     }
 }
 
-/* S becomes the gradient behind a batch norm, for n channels from c: see kernels.h. */
+/* The gradients from S where a batch norm follows, for n channels from c (first_layer.h). */
 static void normalize_gradients(const cm_conv2d_max_pool2d_backward_args *to, const cm_patches *p,
                                 ptrdiff_t c, int n, double sum[][CM_JOIN_CHANNELS],
                                 const double *sum_g) {

@@ -50,7 +50,7 @@ CM_ALWAYS_INLINE void store_window(const window_task *task, ptrdiff_t window, pt
 }
 
 /* One vector of channels of all windows. Each number that a window reads goes to all the outputs
- * whose patches hold it, so that it is loaded once for up to nine products. */
+ * whose patches hold it, so that it is loaded once for up to nine FMAs. */
 CM_ALWAYS_INLINE void windows_3x3(const window_task *task, ptrdiff_t c, int n) {
     const cm_patches *p = task->patches;
     const float *folded = p->own + p->layout.folded + c;

@@ -39,7 +39,7 @@ static ptrdiff_t gather_patches(const cm_patches *p, int first, int last, double
     return stride;
 }
 
-/* Adds the products of rows i .. i + 2 with rows j .. j + 2, in lanes `lane` .. + VD_LANES. */
+/* Adds rows i .. i + 2 times rows j .. j + 2, in lanes `lane` .. + VD_LANES. */
 CM_ALWAYS_INLINE void add_products(const lane_sums *s, const double *rows, ptrdiff_t length, int i,
                                    int j, int lane) {
     enum { BLOCK = CM_MOMENT_BLOCK };
@@ -91,8 +91,8 @@ static double join_lanes(const double *lane) {
            ((lane[4] + lane[5]) + (lane[6] + lane[7]));
 }
 
-/* Where image `image` has its sums: of patches [patch], then of products [patch][patch], of which
- * the lower triangle is used. */
+/* The sums of image `image`: of patches [patch], then of numbers times numbers [patch][patch], of
+ * which the lower triangle is used. */
 static double *patch_sums_of(const cm_patches *p, ptrdiff_t image) {
     return (double *)(void *)(p->workspace + p->layout.moments) +
            image * (ptrdiff_t)cm_patch_moments_count(p->conv);

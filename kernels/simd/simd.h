@@ -34,7 +34,7 @@
 /* The header of this instruction set, such as "kernels/simd/avx2.h": the build defines its name. */
 #include CM_SIMD_HEADER
 
-/** Floats of a cache line; and the locality that __builtin_prefetch takes for the second cache. */
+/** Floats of a cache line; and the locality that __builtin_prefetch takes for the L2 cache. */
 enum { CM_LINE_FLOATS = 16, CM_PREFETCH_L2 = 2 };
 
 /** For functions whose constant arguments must become constants in the code. */

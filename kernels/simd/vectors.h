@@ -46,7 +46,7 @@ CM_ALWAYS_INLINE vf cm_relu(vf x) {
     return vf_max(vf_zero(), x);
 }
 
-/* The gradient behind a ReLU with output y: dy where y > 0, else 0; dy when y is NULL. */
+/* The gradient of a ReLU's input, y being its output: dy where y > 0, else 0; dy when y is NULL. */
 CM_ALWAYS_INLINE vf cm_load_gradient(const float *dy, const float *y, ptrdiff_t at, int n) {
     const vf g = cm_load(dy + at, n);
     return y == NULL ? g : vf_select(vf_gt(cm_load(y + at, n), vf_zero()), g, vf_zero());

@@ -1,6 +1,6 @@
 /* The same bits from every instruction set and team size, and proof that the checks find what they
- * are for: kernels broken on purpose. $CONVMARK_CHECK_CASES: cases a kernel (under emulation, say
- * 4). */
+ * are for: kernels broken on purpose. $CONVMARK_CHECK_CASES: cases per kernel (4 under emulation).
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -159,7 +159,7 @@ typedef struct slow_thread {
     int own; /* items of thread 0 */
 } slow_thread;
 
-/* Thread 0 does not go on with its first items until the others have done all the rest. */
+/* Thread 0 waits with its first items until the others have done all the rest. */
 static void wait_for_the_others(const cm_team *team, void *context) {
     slow_thread *s = context;
     cm_deal deal = cm_team_deal(team, MOST_ITEMS);

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import unittest
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ["CONVMARK_BUILD"])
 # Of libm, kernels may only call what IEEE 754 defines to the last bit.
 EXACT = {"fma", "fmaf", "sqrt", "sqrtf"}
@@ -81,6 +82,32 @@ class Kernels(unittest.TestCase):
             for path in self.objects(isa):
                 needed = {name for _, name in symbols(path, "-u")}
                 self.assertEqual({n for n in needed if INEXACT.match(n)} - EXACT, set(), path.name)
+
+
+class KernelNames(unittest.TestCase):
+    """A search for the plain name of a kernel finds its definition."""
+
+    # Definitions that a macro makes.
+    MADE = {"cm_winograd3_domain", "cm_winograd4_domain"}
+
+    def setUp(self):
+        header = (ROOT / "kernels/isa.h").read_text(encoding="utf-8")
+        self.renamed = re.findall(r"^#define (cm_\w+) +CM_FN\((\w+)\)$", header, re.M)
+        self.sources = "".join(path.read_text(encoding="utf-8")
+                               for path in sorted((ROOT / "kernels").rglob("*.c")))
+
+    def test_registry_is_renamed(self):
+        header = (ROOT / "include/convmark/kernels.h").read_text(encoding="utf-8")
+        registry = re.findall(r"^    ROW\((\w+)\)", header, re.M)
+        self.assertGreater(len(registry), 20)
+        self.assertEqual([name for name, op in self.renamed if name != f"cm_{op}"], [])
+        self.assertEqual(set(registry) - {op for _, op in self.renamed}, set())
+
+    def test_each_name_has_one_definition(self):
+        for name, _ in self.renamed:
+            found = re.findall(rf"^(?:const )?\w[\w ]*[ *]{name}(?:\([^;{{]*\) \{{| = \{{)",
+                               self.sources, re.M)
+            self.assertEqual(len(found), 0 if name in self.MADE else 1, name)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@
 #define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
 #endif
 
-enum { GUARD_BYTES = 64, GUARD_FILL = 0xC3, ALIGNMENT = 64, MACS_AN_ELEMENT = 8 };
+enum { GUARD_BYTES = 64, GUARD_FILL = 0xC3, ALIGNMENT = 64, MACS_PER_ELEMENT = 8 };
 
 void cm_check_case_init(cm_check_case *c, uint64_t seed, int kernel, int number) {
     *c = (cm_check_case){.key = {seed, CM_RANDOM_TEST, (uint32_t)kernel, (uint32_t)number},
@@ -70,17 +70,39 @@ int cm_check_draw_channels(cm_check_case *c) {
     return edges[cm_check_draw_int(c, 0, (int)(sizeof edges / sizeof edges[0]) - 1)];
 }
 
+static size_t count4(int a, int b, int c, int d) {
+    return (size_t)a * (size_t)b * (size_t)c * (size_t)d;
+}
+
+size_t cm_check_x_count(const cm_conv2d_shape *s) {
+    return count4(s->batch, s->height, s->width, s->in_channels);
+}
+
+size_t cm_check_weight_count(const cm_conv2d_shape *s) {
+    return count4(s->kernel_h, s->kernel_w, s->in_channels, s->out_channels);
+}
+
+size_t cm_check_y_count(const cm_conv2d_shape *s) {
+    return count4(s->batch, s->out_height, s->out_width, s->out_channels);
+}
+
+size_t cm_check_map_count(const cm_map_shape *s) {
+    return count4(s->batch, s->height, s->width, s->channels);
+}
+
+size_t cm_check_pooled_count(const cm_max_pool2d_shape *s) {
+    return count4(s->batch, s->out_height, s->out_width, s->channels);
+}
+
 int64_t cm_check_macs(const cm_conv2d_shape *s) {
     return (int64_t)s->batch * s->out_height * s->out_width * s->out_channels * s->kernel_h *
            s->kernel_w * s->in_channels;
 }
 
-/* Its numbers are drawn, copied and compared. */
-static int64_t conv2d_work(const cm_conv2d_shape *s) {
-    const int64_t x = (int64_t)s->batch * s->height * s->width * s->in_channels;
-    const int64_t weight = (int64_t)s->kernel_h * s->kernel_w * s->in_channels * s->out_channels;
-    const int64_t y = (int64_t)s->batch * s->out_height * s->out_width * s->out_channels;
-    return cm_check_macs(s) + MACS_AN_ELEMENT * (x + weight + y);
+/* Multiply-adds, and what drawing, copying and comparing the numbers costs. */
+static int64_t conv2d_cost_of(const cm_conv2d_shape *s) {
+    const size_t numbers = cm_check_x_count(s) + cm_check_weight_count(s) + cm_check_y_count(s);
+    return cm_check_macs(s) + MACS_PER_ELEMENT * (int64_t)numbers;
 }
 
 static bool halve_largest(int *const *sizes, int count) {
@@ -95,14 +117,13 @@ static bool halve_largest(int *const *sizes, int count) {
 
 void cm_check_fit_conv2d(const cm_check_case *c, cm_conv2d_shape *s) {
     int *const sizes[] = {&s->batch, &s->in_channels, &s->out_channels};
-    while (c->work > 0 && conv2d_work(s) > c->work && halve_largest(sizes, 3)) {
+    while (c->work > 0 && conv2d_cost_of(s) > c->work && halve_largest(sizes, 3)) {
     }
 }
 
 void cm_check_fit_map(const cm_check_case *c, cm_map_shape *s) {
     int *const sizes[] = {&s->batch, &s->channels};
-    while (c->work > 0 &&
-           MACS_AN_ELEMENT * (int64_t)s->batch * s->height * s->width * s->channels > c->work &&
+    while (c->work > 0 && MACS_PER_ELEMENT * (int64_t)cm_check_map_count(s) > c->work &&
            halve_largest(sizes, 2)) {
     }
 }
@@ -194,12 +215,12 @@ void cm_check_add_optional(cm_check_case *c, const char *name, size_t count) {
     cm_check_add(c, name, CM_CHECK_INPUT, CM_CHECK_F32, wanted ? count : 0);
 }
 
-static size_t array_bytes(const cm_check_array *array) {
+static size_t content_bytes(const cm_check_array *array) {
     return array->count * cm_check_type_size(array->type);
 }
 
-static size_t memory_bytes(const cm_check_array *array) {
-    const size_t bytes = GUARD_BYTES + array->offset + array_bytes(array) + GUARD_BYTES;
+static size_t guarded_bytes(const cm_check_array *array) {
+    const size_t bytes = GUARD_BYTES + array->offset + content_bytes(array) + GUARD_BYTES;
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
@@ -207,18 +228,18 @@ static bool has_memory(const cm_check_array *array) {
     return array->role != CM_CHECK_ALIAS && array->count > 0;
 }
 
-/* The bytes before an array and behind it belong to nobody: a write is found when the run is over;
- * in a build with AddressSanitizer, so is a read, at once. */
+/* The bytes before and after an array are guards: a write there is found after the run. In a build
+ * with AddressSanitizer a read or a write there ends the program at once. */
 static void poison(const cm_check_buffers *b, const cm_check_case *c, int i) {
     unsigned char *memory = b->memory[i];
     const size_t begin = GUARD_BYTES + c->arrays[i].offset;
-    const size_t end = begin + array_bytes(&c->arrays[i]);
+    const size_t end = begin + content_bytes(&c->arrays[i]);
     ASAN_POISON_MEMORY_REGION(memory, begin / 8 * 8);
-    ASAN_POISON_MEMORY_REGION(memory + end, memory_bytes(&c->arrays[i]) - end);
+    ASAN_POISON_MEMORY_REGION(memory + end, guarded_bytes(&c->arrays[i]) - end);
 }
 
 static void unpoison(const cm_check_buffers *b, const cm_check_case *c, int i) {
-    ASAN_UNPOISON_MEMORY_REGION(b->memory[i], memory_bytes(&c->arrays[i]));
+    ASAN_UNPOISON_MEMORY_REGION(b->memory[i], guarded_bytes(&c->arrays[i]));
 }
 
 bool cm_check_buffers_init(cm_check_buffers *b, const cm_check_case *c, unsigned char fill) {
@@ -231,17 +252,17 @@ bool cm_check_buffers_init(cm_check_buffers *b, const cm_check_case *c, unsigned
         if (!has_memory(array)) {
             continue;
         }
-        unsigned char *memory = aligned_alloc(ALIGNMENT, memory_bytes(array));
+        unsigned char *memory = aligned_alloc(ALIGNMENT, guarded_bytes(array));
         if (memory == NULL) {
             return false;
         }
-        memset(memory, GUARD_FILL, memory_bytes(array));
+        memset(memory, GUARD_FILL, guarded_bytes(array));
         b->memory[i] = memory;
         b->data[i] = memory + GUARD_BYTES + array->offset;
         if (array->initial != NULL) {
-            memcpy(b->data[i], array->initial, array_bytes(array));
+            memcpy(b->data[i], array->initial, content_bytes(array));
         } else {
-            memset(b->data[i], fill, array_bytes(array));
+            memset(b->data[i], fill, content_bytes(array));
         }
         poison(b, c, i);
     }
@@ -269,7 +290,7 @@ static bool guards_whole(const cm_check_buffers *b, const cm_check_case *c, int 
     const unsigned char *memory = b->memory[i];
     const unsigned char *data = memory + GUARD_BYTES + c->arrays[i].offset;
     return filled(memory, data) &&
-           filled(data + array_bytes(&c->arrays[i]), memory + memory_bytes(&c->arrays[i]));
+           filled(data + content_bytes(&c->arrays[i]), memory + guarded_bytes(&c->arrays[i]));
 }
 
 int cm_check_buffers_damaged(const cm_check_buffers *b, const cm_check_case *c) {
@@ -282,7 +303,7 @@ int cm_check_buffers_damaged(const cm_check_buffers *b, const cm_check_case *c) 
         const bool whole = guards_whole(b, c, i);
         poison(b, c, i);
         if (!whole || (array->role == CM_CHECK_INPUT &&
-                       memcmp(b->data[i], array->initial, array_bytes(array)) != 0)) {
+                       memcmp(b->data[i], array->initial, content_bytes(array)) != 0)) {
             return i;
         }
     }

@@ -1,6 +1,6 @@
 /**
- * One case of a kernel check: the shape and arguments that were drawn, and the arrays. Internal to
- * verify/.
+ * One case of a kernel check: the shape and arguments that were drawn, and the arrays. Used by
+ * verify/ and by bench/, which runs the same checks before it measures.
  */
 #ifndef CM_VERIFY_CHECK_CASE_H
 #define CM_VERIFY_CHECK_CASE_H
@@ -47,7 +47,7 @@ typedef struct cm_check_array {
 enum { CM_CHECK_MAX_ARRAYS = 16 };
 
 typedef struct cm_check_case {
-    /* Source of all draws: bytes, if there are any, and behind them random words. */
+    /* Source of all draws: bytes, if there are any, then random words. */
     const uint8_t *bytes;
     size_t byte_count;
     cm_random_key key;
@@ -108,6 +108,14 @@ float cm_check_draw_uniform(cm_check_case *c);
 bool cm_check_draw_once_in(cm_check_case *c, int n);
 /** A number of channels: 1, a vector width, one beside it, or anything up to 129. */
 int cm_check_draw_channels(cm_check_case *c);
+
+/** Elements of the arrays of an operation: a convolution's x, weight and y, a map, a pool's output.
+ */
+size_t cm_check_x_count(const cm_conv2d_shape *s);
+size_t cm_check_weight_count(const cm_conv2d_shape *s);
+size_t cm_check_y_count(const cm_conv2d_shape *s);
+size_t cm_check_map_count(const cm_map_shape *s);
+size_t cm_check_pooled_count(const cm_max_pool2d_shape *s);
 
 /** Multiply-adds of one pass over a whole map. */
 int64_t cm_check_macs(const cm_conv2d_shape *s);

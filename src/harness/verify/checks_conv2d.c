@@ -47,7 +47,8 @@ static cm_conv2d_shape tall_shape(cm_check_case *c) {
     return s;
 }
 
-/* Maps of more outputs than the direct pass by weights, or a block of the others, takes at a time.
+/* Maps of more outputs than the direct backward-weights pass, or a block of the others, takes at a
+ * time.
  */
 static cm_conv2d_shape large_shape(cm_check_case *c) {
     return (cm_conv2d_shape){.batch = cm_check_draw_int(c, 1, 3),
@@ -63,7 +64,7 @@ static cm_conv2d_shape large_shape(cm_check_case *c) {
                              .padding_w = cm_check_draw_int(c, 0, 2)};
 }
 
-/* With the 3x3 kernel that keeps the size of the map. */
+/* With the 3x3 filter that keeps the size of the map. */
 static cm_conv2d_shape same_3x3(cm_conv2d_shape shape) {
     shape.kernel_h = shape.kernel_w = 3;
     shape.stride_h = shape.stride_w = shape.padding_h = shape.padding_w = 1;
@@ -135,32 +136,18 @@ static void draw_shape(cm_check_case *c) {
         s->padding_w);
 }
 
-static size_t x_count(const cm_conv2d_shape *s) {
-    return (size_t)s->batch * (size_t)s->height * (size_t)s->width * (size_t)s->in_channels;
-}
-
-static size_t weight_count(const cm_conv2d_shape *s) {
-    return (size_t)s->kernel_h * (size_t)s->kernel_w * (size_t)s->in_channels *
-           (size_t)s->out_channels;
-}
-
-static size_t y_count(const cm_conv2d_shape *s) {
-    return (size_t)s->batch * (size_t)s->out_height * (size_t)s->out_width *
-           (size_t)s->out_channels;
-}
-
-static void add_workspace(cm_check_case *c) {
+static void add_conv2d_workspace(cm_check_case *c) {
     cm_check_add(c, "workspace", CM_CHECK_SCRATCH, CM_CHECK_U8, c->conv_plan.workspace);
 }
 
 void cm_check_draw_conv2d_forward(cm_check_case *c) {
     draw_shape(c);
     c->relu = cm_check_draw_once_in(c, 2);
-    cm_check_add(c, "x", CM_CHECK_INPUT, CM_CHECK_F32, x_count(&c->conv));
-    cm_check_add(c, "weight", CM_CHECK_INPUT, CM_CHECK_F32, weight_count(&c->conv));
+    cm_check_add(c, "x", CM_CHECK_INPUT, CM_CHECK_F32, cm_check_x_count(&c->conv));
+    cm_check_add(c, "weight", CM_CHECK_INPUT, CM_CHECK_F32, cm_check_weight_count(&c->conv));
     cm_check_add_optional(c, "bias", (size_t)c->conv.out_channels);
-    cm_check_add(c, "y", CM_CHECK_OUTPUT, CM_CHECK_F32, y_count(&c->conv));
-    add_workspace(c);
+    cm_check_add(c, "y", CM_CHECK_OUTPUT, CM_CHECK_F32, cm_check_y_count(&c->conv));
+    add_conv2d_workspace(c);
 }
 
 void cm_check_run_conv2d_forward(const cm_kernels *kernels, const cm_team *team,
@@ -180,14 +167,14 @@ void cm_check_draw_conv2d_inference(cm_check_case *c) {
     c->relu = cm_check_draw_once_in(c, 2);
     const size_t channels = (size_t)c->conv.out_channels;
     const size_t normalized = cm_check_draw_once_in(c, 2) ? channels : 0;
-    cm_check_add(c, "x", CM_CHECK_INPUT, CM_CHECK_F32, x_count(&c->conv));
-    cm_check_add(c, "weight", CM_CHECK_INPUT, CM_CHECK_F32, weight_count(&c->conv));
+    cm_check_add(c, "x", CM_CHECK_INPUT, CM_CHECK_F32, cm_check_x_count(&c->conv));
+    cm_check_add(c, "weight", CM_CHECK_INPUT, CM_CHECK_F32, cm_check_weight_count(&c->conv));
     cm_check_add_optional(c, "bias", channels);
     cm_check_add(c, "scale", CM_CHECK_INPUT, CM_CHECK_F32, normalized);
     cm_check_add(c, "shift", CM_CHECK_INPUT, CM_CHECK_F32, normalized);
-    cm_check_add(c, "y", CM_CHECK_OUTPUT, CM_CHECK_F32, y_count(&c->conv));
+    cm_check_add(c, "y", CM_CHECK_OUTPUT, CM_CHECK_F32, cm_check_y_count(&c->conv));
     cm_check_add(c, "packed", CM_CHECK_SCRATCH, CM_CHECK_U8, c->conv_plan.packed);
-    add_workspace(c);
+    add_conv2d_workspace(c);
 }
 
 void cm_check_run_conv2d_inference(const cm_kernels *kernels, const cm_team *team,
@@ -223,10 +210,10 @@ void cm_check_run_conv2d_pack(const cm_kernels *kernels, const cm_team *team,
 
 void cm_check_draw_conv2d_backward_data(cm_check_case *c) {
     draw_shape(c);
-    cm_check_add(c, "dy", CM_CHECK_INPUT, CM_CHECK_F32, y_count(&c->conv));
-    cm_check_add(c, "weight", CM_CHECK_INPUT, CM_CHECK_F32, weight_count(&c->conv));
-    cm_check_add(c, "dx", CM_CHECK_OUTPUT, CM_CHECK_F32, x_count(&c->conv));
-    add_workspace(c);
+    cm_check_add(c, "dy", CM_CHECK_INPUT, CM_CHECK_F32, cm_check_y_count(&c->conv));
+    cm_check_add(c, "weight", CM_CHECK_INPUT, CM_CHECK_F32, cm_check_weight_count(&c->conv));
+    cm_check_add(c, "dx", CM_CHECK_OUTPUT, CM_CHECK_F32, cm_check_x_count(&c->conv));
+    add_conv2d_workspace(c);
 }
 
 void cm_check_run_conv2d_backward_data(const cm_kernels *kernels, const cm_team *team,
@@ -239,12 +226,12 @@ void cm_check_run_conv2d_backward_data(const cm_kernels *kernels, const cm_team 
 void cm_check_draw_conv2d_backward_weights(cm_check_case *c) {
     draw_shape(c);
     const bool bias = cm_check_draw_once_in(c, 2);
-    cm_check_add(c, "x", CM_CHECK_INPUT, CM_CHECK_F32, x_count(&c->conv));
-    cm_check_add(c, "dy", CM_CHECK_INPUT, CM_CHECK_F32, y_count(&c->conv));
-    cm_check_add(c, "dweight", CM_CHECK_OUTPUT, CM_CHECK_F32, weight_count(&c->conv));
+    cm_check_add(c, "x", CM_CHECK_INPUT, CM_CHECK_F32, cm_check_x_count(&c->conv));
+    cm_check_add(c, "dy", CM_CHECK_INPUT, CM_CHECK_F32, cm_check_y_count(&c->conv));
+    cm_check_add(c, "dweight", CM_CHECK_OUTPUT, CM_CHECK_F32, cm_check_weight_count(&c->conv));
     cm_check_add(c, "dbias", CM_CHECK_OUTPUT, CM_CHECK_F32,
                  bias ? (size_t)c->conv.out_channels : 0);
-    add_workspace(c);
+    add_conv2d_workspace(c);
 }
 
 void cm_check_run_conv2d_backward_weights(const cm_kernels *kernels, const cm_team *team,
@@ -262,18 +249,19 @@ void cm_check_draw_conv2d_backward(cm_check_case *c) {
     draw_shape(c);
     /* Not wanted: dx for the first layer, dweight for attacks and the like. */
     const int wanted = cm_check_draw_int(c, 1, 7);
-    cm_check_add(c, "x", CM_CHECK_INPUT, CM_CHECK_F32, x_count(&c->conv));
-    cm_check_add(c, "dy", CM_CHECK_INPUT, CM_CHECK_F32, y_count(&c->conv));
-    cm_check_add(c, "weight", CM_CHECK_INPUT, CM_CHECK_F32, weight_count(&c->conv));
-    cm_check_add(c, "dx", CM_CHECK_OUTPUT, CM_CHECK_F32, (wanted & 1) != 0 ? x_count(&c->conv) : 0);
+    cm_check_add(c, "x", CM_CHECK_INPUT, CM_CHECK_F32, cm_check_x_count(&c->conv));
+    cm_check_add(c, "dy", CM_CHECK_INPUT, CM_CHECK_F32, cm_check_y_count(&c->conv));
+    cm_check_add(c, "weight", CM_CHECK_INPUT, CM_CHECK_F32, cm_check_weight_count(&c->conv));
+    cm_check_add(c, "dx", CM_CHECK_OUTPUT, CM_CHECK_F32,
+                 (wanted & 1) != 0 ? cm_check_x_count(&c->conv) : 0);
     cm_check_add(c, "dweight", CM_CHECK_OUTPUT, CM_CHECK_F32,
-                 (wanted & 2) != 0 ? weight_count(&c->conv) : 0);
+                 (wanted & 2) != 0 ? cm_check_weight_count(&c->conv) : 0);
     cm_check_add(c, "dbias", CM_CHECK_OUTPUT, CM_CHECK_F32,
                  (wanted & 4) != 0 ? (size_t)c->conv.out_channels : 0);
-    add_workspace(c);
+    add_conv2d_workspace(c);
     const size_t kept = cm_check_draw_once_in(c, 2) ? c->conv_plan.kept : 0;
     cm_check_add(c, "kept", CM_CHECK_SCRATCH, CM_CHECK_U8, kept);
-    cm_check_add(c, "y", CM_CHECK_SCRATCH, CM_CHECK_F32, kept > 0 ? y_count(&c->conv) : 0);
+    cm_check_add(c, "y", CM_CHECK_SCRATCH, CM_CHECK_F32, kept > 0 ? cm_check_y_count(&c->conv) : 0);
 }
 
 void cm_check_run_conv2d_backward(const cm_kernels *kernels, const cm_team *team,

@@ -9,7 +9,7 @@ static bool allowed(cm_conv2d_shape *s) {
     return cm_conv2d_shape_init(s) && s->kernel_h * s->kernel_w * s->in_channels <= CM_MAX_PATCH;
 }
 
-/* Every other case is the one that has code of its own: 3x3 kernels of one channel, 3x3 windows. */
+/* Every other case is the one that has code of its own: 3x3 filters of one channel, 3x3 windows. */
 static void draw_shapes(cm_check_case *c) {
     cm_conv2d_shape *s = &c->conv;
     cm_max_pool2d_shape *pool = &c->pool;
@@ -55,30 +55,17 @@ static void draw_shapes(cm_check_case *c) {
              pool->kernel_w, pool->stride_h, pool->stride_w);
 }
 
-static size_t x_count(const cm_conv2d_shape *s) {
-    return (size_t)s->batch * (size_t)s->height * (size_t)s->width * (size_t)s->in_channels;
-}
-
-static size_t weight_count(const cm_conv2d_shape *s) {
-    return (size_t)s->kernel_h * (size_t)s->kernel_w * (size_t)s->in_channels *
-           (size_t)s->out_channels;
-}
-
-static size_t pooled_count(const cm_max_pool2d_shape *s) {
-    return (size_t)s->batch * (size_t)s->out_height * (size_t)s->out_width * (size_t)s->channels;
-}
-
 static void add(cm_check_case *c, const char *name, cm_check_role role, size_t count) {
     cm_check_add(c, name, role, CM_CHECK_F32, count);
 }
 
 static void add_convolution(cm_check_case *c) {
-    add(c, "x", CM_CHECK_INPUT, x_count(&c->conv));
-    add(c, "weight", CM_CHECK_INPUT, weight_count(&c->conv));
+    add(c, "x", CM_CHECK_INPUT, cm_check_x_count(&c->conv));
+    add(c, "weight", CM_CHECK_INPUT, cm_check_weight_count(&c->conv));
     add(c, "bias", CM_CHECK_INPUT, (size_t)c->conv.out_channels);
 }
 
-static void add_workspace(cm_check_case *c) {
+static void add_first_layer_workspace(cm_check_case *c) {
     cm_check_add(c, "workspace", CM_CHECK_SCRATCH, CM_CHECK_U8,
                  cm_conv2d_max_pool2d_workspace(&c->conv, &c->pool, c->threads));
 }
@@ -99,7 +86,7 @@ void cm_check_draw_conv2d_batch_norm_statistics(cm_check_case *c) {
     add(c, "scale", CM_CHECK_OUTPUT, channels);
     add(c, "shift", CM_CHECK_OUTPUT, channels);
     cm_check_add(c, "moments", CM_CHECK_OUTPUT, CM_CHECK_F64, cm_patch_moments_count(&c->conv));
-    add_workspace(c);
+    add_first_layer_workspace(c);
 }
 
 void cm_check_run_conv2d_batch_norm_statistics(const cm_kernels *kernels, const cm_team *team,
@@ -126,7 +113,7 @@ void cm_check_run_conv2d_batch_norm_statistics(const cm_kernels *kernels, const 
 
 void cm_check_draw_conv2d_max_pool2d_forward(cm_check_case *c) {
     draw_shapes(c);
-    const size_t pooled = pooled_count(&c->pool), channels = (size_t)c->conv.out_channels;
+    const size_t pooled = cm_check_pooled_count(&c->pool), channels = (size_t)c->conv.out_channels;
     c->relu = cm_check_draw_once_in(c, 2);
     const bool batch_norm = cm_check_draw_once_in(c, 2), training = cm_check_draw_once_in(c, 2);
     add_convolution(c);
@@ -134,7 +121,7 @@ void cm_check_draw_conv2d_max_pool2d_forward(cm_check_case *c) {
     add(c, "shift", CM_CHECK_INPUT, batch_norm ? channels : 0);
     add(c, "y", CM_CHECK_OUTPUT, pooled);
     cm_check_add(c, "argmax", CM_CHECK_OUTPUT, CM_CHECK_U16, training ? pooled : 0);
-    add_workspace(c);
+    add_first_layer_workspace(c);
 }
 
 void cm_check_run_conv2d_max_pool2d_forward(const cm_kernels *kernels, const cm_team *team,
@@ -155,12 +142,12 @@ void cm_check_run_conv2d_max_pool2d_forward(const cm_kernels *kernels, const cm_
 
 void cm_check_draw_conv2d_max_pool2d_backward(cm_check_case *c) {
     draw_shapes(c);
-    const size_t pooled = pooled_count(&c->pool);
+    const size_t pooled = cm_check_pooled_count(&c->pool);
     const bool batch_norm = cm_check_draw_once_in(c, 2);
     const size_t channels = batch_norm ? (size_t)c->conv.out_channels : 0;
     const int last = c->pool.kernel_h * c->pool.kernel_w - 1;
-    add(c, "x", CM_CHECK_INPUT, x_count(&c->conv));
-    add(c, "weight", CM_CHECK_INPUT, weight_count(&c->conv));
+    add(c, "x", CM_CHECK_INPUT, cm_check_x_count(&c->conv));
+    add(c, "weight", CM_CHECK_INPUT, cm_check_weight_count(&c->conv));
     add(c, "dy", CM_CHECK_INPUT, pooled);
     cm_check_add_optional(c, "y", pooled);
     uint16_t *argmax = cm_check_add(c, "argmax", CM_CHECK_INPUT, CM_CHECK_U16, pooled);
@@ -176,9 +163,9 @@ void cm_check_draw_conv2d_max_pool2d_backward(cm_check_case *c) {
     add(c, "scale", CM_CHECK_INPUT, channels);
     add(c, "dgamma", CM_CHECK_OUTPUT, channels);
     add(c, "dbeta", CM_CHECK_OUTPUT, channels);
-    add(c, "dweight", CM_CHECK_OUTPUT, weight_count(&c->conv));
+    add(c, "dweight", CM_CHECK_OUTPUT, cm_check_weight_count(&c->conv));
     add(c, "dbias", CM_CHECK_OUTPUT, (size_t)c->conv.out_channels);
-    add_workspace(c);
+    add_first_layer_workspace(c);
 }
 
 void cm_check_run_conv2d_max_pool2d_backward(const cm_kernels *kernels, const cm_team *team,

@@ -5,10 +5,6 @@
 
 enum { MAX_ELEMENTS = 30 * 1000 };
 
-static size_t map_count(const cm_map_shape *s) {
-    return (size_t)s->batch * (size_t)s->height * (size_t)s->width * (size_t)s->channels;
-}
-
 /* The report's maps with few images, or anything. */
 static cm_map_shape draw_any_map(cm_check_case *c) {
     static const struct { int size, batch; } rows[] = {{28, 1}, {9, 5}, {3, 64}, {1, 64}};
@@ -25,7 +21,7 @@ static cm_map_shape draw_any_map(cm_check_case *c) {
                            .height = cm_check_draw_int(c, 1, 15),
                            .width = cm_check_draw_int(c, 1, 15),
                            .channels = cm_check_draw_channels(c)};
-    } while (map_count(&s) > MAX_ELEMENTS);
+    } while (cm_check_map_count(&s) > MAX_ELEMENTS);
     return s;
 }
 
@@ -63,10 +59,6 @@ static void draw_pool_shape(cm_check_case *c) {
              s->width, s->channels, s->kernel_h, s->kernel_w, s->stride_h, s->stride_w);
 }
 
-static size_t pooled_count(const cm_max_pool2d_shape *s) {
-    return (size_t)s->batch * (size_t)s->out_height * (size_t)s->out_width * (size_t)s->channels;
-}
-
 static void add_input(cm_check_case *c, const char *name, size_t count) {
     cm_check_add(c, name, CM_CHECK_INPUT, CM_CHECK_F32, count);
 }
@@ -83,7 +75,7 @@ static void add_variance(cm_check_case *c, const char *name, cm_check_role role,
     }
 }
 
-static void add_workspace(cm_check_case *c) {
+static void add_batch_norm_workspace(cm_check_case *c) {
     cm_check_add(c, "workspace", CM_CHECK_SCRATCH, CM_CHECK_U8, cm_batch_norm_workspace(&c->map));
 }
 
@@ -93,7 +85,7 @@ void cm_check_draw_batch_norm_statistics(cm_check_case *c) {
     const bool running = cm_check_draw_once_in(c, 2);
     c->eps = 1e-5F;
     c->momentum = 0.1F;
-    add_input(c, "x", map_count(&c->map));
+    add_input(c, "x", cm_check_map_count(&c->map));
     add_input(c, "gamma", channels);
     add_input(c, "beta", channels);
     cm_check_add(c, "running_mean", CM_CHECK_IN_OUT, CM_CHECK_F32, running ? channels : 0);
@@ -102,7 +94,7 @@ void cm_check_draw_batch_norm_statistics(cm_check_case *c) {
     add_output(c, "rstd", channels);
     add_output(c, "scale", channels);
     add_output(c, "shift", channels);
-    add_workspace(c);
+    add_batch_norm_workspace(c);
 }
 
 void cm_check_run_batch_norm_statistics(const cm_kernels *kernels, const cm_team *team,
@@ -151,7 +143,7 @@ void cm_check_run_batch_norm_inference(const cm_kernels *kernels, const cm_team 
 void cm_check_draw_batch_norm_forward(cm_check_case *c) {
     draw_map_shape(c);
     c->relu = cm_check_draw_once_in(c, 2);
-    cm_check_add_in_place(c, "x", "y", map_count(&c->map));
+    cm_check_add_in_place(c, "x", "y", cm_check_map_count(&c->map));
     add_input(c, "scale", (size_t)c->map.channels);
     add_input(c, "shift", (size_t)c->map.channels);
 }
@@ -163,7 +155,7 @@ void cm_check_run_batch_norm_forward(const cm_kernels *kernels, const cm_team *t
 
 void cm_check_draw_batch_norm_backward(cm_check_case *c) {
     draw_map_shape(c);
-    const size_t count = map_count(&c->map), channels = (size_t)c->map.channels;
+    const size_t count = cm_check_map_count(&c->map), channels = (size_t)c->map.channels;
     cm_check_add_in_place(c, "dy", "dx", count);
     cm_check_add_optional(c, "y", count);
     add_input(c, "x", count);
@@ -172,7 +164,7 @@ void cm_check_draw_batch_norm_backward(cm_check_case *c) {
     add_input(c, "scale", channels);
     add_output(c, "dgamma", channels);
     add_output(c, "dbeta", channels);
-    add_workspace(c);
+    add_batch_norm_workspace(c);
 }
 
 void cm_check_run_batch_norm_backward(const cm_kernels *kernels, const cm_team *team,
@@ -193,11 +185,11 @@ void cm_check_run_batch_norm_backward(const cm_kernels *kernels, const cm_team *
 
 void cm_check_draw_max_pool2d_forward(cm_check_case *c) {
     draw_pool_shape(c);
-    const size_t pooled = pooled_count(&c->pool), channels = (size_t)c->pool.channels;
+    const size_t pooled = cm_check_pooled_count(&c->pool), channels = (size_t)c->pool.channels;
     c->relu = cm_check_draw_once_in(c, 2);
     const bool affine = cm_check_draw_once_in(c, 2);
     const bool argmax = !cm_check_draw_once_in(c, 3), x_at_max = cm_check_draw_once_in(c, 2);
-    add_input(c, "x", map_count(&c->map));
+    add_input(c, "x", cm_check_map_count(&c->map));
     add_input(c, "scale", affine ? channels : 0);
     add_input(c, "shift", affine ? channels : 0);
     add_output(c, "y", pooled);
@@ -218,8 +210,8 @@ void cm_check_run_max_pool2d_forward(const cm_kernels *kernels, const cm_team *t
     kernels->max_pool2d_forward(team, &args);
 }
 
-static void add_argmax(cm_check_case *c) {
-    const size_t count = pooled_count(&c->pool);
+static void draw_argmax(cm_check_case *c) {
+    const size_t count = cm_check_pooled_count(&c->pool);
     const int last = c->pool.kernel_h * c->pool.kernel_w - 1;
     uint16_t *argmax = cm_check_add(c, "argmax", CM_CHECK_INPUT, CM_CHECK_U16, count);
     for (size_t i = 0; argmax != NULL && i < count; ++i) {
@@ -229,10 +221,10 @@ static void add_argmax(cm_check_case *c) {
 
 void cm_check_draw_max_pool2d_backward(cm_check_case *c) {
     draw_pool_shape(c);
-    add_input(c, "dy", pooled_count(&c->pool));
-    cm_check_add_optional(c, "y", pooled_count(&c->pool));
-    add_argmax(c);
-    add_output(c, "dx", map_count(&c->map));
+    add_input(c, "dy", cm_check_pooled_count(&c->pool));
+    cm_check_add_optional(c, "y", cm_check_pooled_count(&c->pool));
+    draw_argmax(c);
+    add_output(c, "dx", cm_check_map_count(&c->map));
 }
 
 void cm_check_run_max_pool2d_backward(const cm_kernels *kernels, const cm_team *team,
@@ -242,19 +234,19 @@ void cm_check_run_max_pool2d_backward(const cm_kernels *kernels, const cm_team *
 
 void cm_check_draw_batch_norm_max_pool2d_backward(cm_check_case *c) {
     draw_pool_shape(c);
-    const size_t pooled = pooled_count(&c->pool), channels = (size_t)c->pool.channels;
+    const size_t pooled = cm_check_pooled_count(&c->pool), channels = (size_t)c->pool.channels;
     add_input(c, "dy", pooled);
     cm_check_add_optional(c, "y", pooled);
-    add_argmax(c);
+    draw_argmax(c);
     add_input(c, "x_at_max", pooled);
-    add_input(c, "x", map_count(&c->map));
+    add_input(c, "x", cm_check_map_count(&c->map));
     add_input(c, "mean", channels);
     add_input(c, "rstd", channels);
     add_input(c, "scale", channels);
     add_output(c, "dgamma", channels);
     add_output(c, "dbeta", channels);
-    add_output(c, "dx", map_count(&c->map));
-    add_workspace(c);
+    add_output(c, "dx", cm_check_map_count(&c->map));
+    add_batch_norm_workspace(c);
 }
 
 void cm_check_run_batch_norm_max_pool2d_backward(const cm_kernels *kernels, const cm_team *team,

@@ -41,15 +41,15 @@ const char *cm_check_kernel_name(int kernel) {
     return checks[kernel].name;
 }
 
-typedef struct region {
+typedef struct checked_run {
     const cm_kernel_check *check;
     const cm_kernels *kernels;
     const cm_check_case *drawn;
     const cm_check_buffers *buffers;
-} region;
+} checked_run;
 
-static void run_region(const cm_team *team, void *context) {
-    const region *r = context;
+static void run_checked(const cm_team *team, void *context) {
+    const checked_run *r = context;
     r->check->run(r->kernels, team, r->drawn, r->buffers->data);
 }
 
@@ -88,16 +88,16 @@ static element element_at(const void *data, cm_check_type type, size_t i) {
 }
 
 /* Where a case is, in words that are enough to run it again. */
-typedef struct place {
+typedef struct case_place {
     const cm_kernel_check *check;
     const cm_kernels *kernels;
     int threads;
     uint64_t seed;
     int number;
     const cm_check_case *drawn;
-} place;
+} case_place;
 
-static void describe(const place *p, char *text, size_t size) {
+static void describe(const case_place *p, char *text, size_t size) {
     static const char *const data[] = {[CM_CHECK_INTEGERS] = "integers",
                                        [CM_CHECK_REALS] = "reals",
                                        [CM_CHECK_SPECIALS] = "specials"};
@@ -106,8 +106,9 @@ static void describe(const place *p, char *text, size_t size) {
              data[p->drawn->data]);
 }
 
-static cm_status compare_array(const place *p, const cm_check_array *array, const void *expected,
-                               const void *found, cm_check_report *report, cm_error *error) {
+static cm_status compare_array(const case_place *p, const cm_check_array *array,
+                               const void *expected, const void *found, cm_check_report *report,
+                               cm_error *error) {
     for (size_t i = 0; i < array->count; ++i) {
         const element e = element_at(expected, array->type, i);
         const element f = element_at(found, array->type, i);
@@ -125,7 +126,7 @@ static cm_status compare_array(const place *p, const cm_check_array *array, cons
     return CM_OK;
 }
 
-static cm_status compare(const place *p, const cm_check_buffers *expected,
+static cm_status compare(const case_place *p, const cm_check_buffers *expected,
                          const cm_check_buffers *found, cm_check_report *report, cm_error *error) {
     const int damaged[] = {cm_check_buffers_damaged(expected, p->drawn),
                            cm_check_buffers_damaged(found, p->drawn)};
@@ -154,21 +155,21 @@ static cm_status compare(const place *p, const cm_check_buffers *expected,
     return CM_OK;
 }
 
-static cm_status out_of_memory(const place *p, cm_error *error) {
+static cm_status case_out_of_memory(const case_place *p, cm_error *error) {
     return cm_fail(error, CM_FAILED, "kernel check %s: out of memory", p->check->name);
 }
 
 /* Runs `p->kernels` on a drawn case and compares with what scalar on one thread gave. */
-static cm_status run_and_compare(const place *p, const cm_check_buffers *expected,
+static cm_status run_and_compare(const case_place *p, const cm_check_buffers *expected,
                                  cm_check_report *report, cm_error *error) {
     cm_check_buffers found = {0};
     cm_status status;
     if (cm_check_buffers_init(&found, p->drawn, FILL_FOUND)) {
-        region tested = {p->check, p->kernels, p->drawn, &found};
-        cm_team_run(p->threads, run_region, &tested);
+        checked_run tested = {p->check, p->kernels, p->drawn, &found};
+        cm_team_run(p->threads, run_checked, &tested);
         status = compare(p, expected, &found, report, error);
     } else {
-        status = out_of_memory(p, error);
+        status = case_out_of_memory(p, error);
     }
     cm_check_buffers_free(&found, p->drawn);
     return status;
@@ -180,15 +181,15 @@ typedef struct kernel_sets {
     int count;
 } kernel_sets;
 
-static cm_status run_case(place *p, const kernel_sets *tested, cm_check_report *report,
+static cm_status run_case(case_place *p, const kernel_sets *tested, cm_check_report *report,
                           cm_error *error) {
     cm_check_buffers expected = {0};
     cm_status status = CM_OK;
     if (!p->drawn->out_of_memory && cm_check_buffers_init(&expected, p->drawn, FILL_EXPECTED)) {
-        region scalar = {p->check, cm_kernels_of(CM_ISA_SCALAR), p->drawn, &expected};
-        cm_team_run(1, run_region, &scalar);
+        checked_run scalar = {p->check, cm_kernels_of(CM_ISA_SCALAR), p->drawn, &expected};
+        cm_team_run(1, run_checked, &scalar);
     } else {
-        status = out_of_memory(p, error);
+        status = case_out_of_memory(p, error);
     }
     for (int i = 0; i < tested->count && status == CM_OK; ++i) {
         p->kernels = tested->sets[i];
@@ -198,15 +199,15 @@ static cm_status run_case(place *p, const kernel_sets *tested, cm_check_report *
     return status;
 }
 
-/* What decides a case: its number, or bytes in front of random numbers; and how large it may be. */
-typedef struct source {
+/* What decides a case: its number, or bytes, then random numbers; and how large it may be. */
+typedef struct case_source {
     const uint8_t *bytes;
     size_t size;
     int64_t work; /* 0: no further limit */
-} source;
+} case_source;
 
-static cm_status draw_and_run(place *p, const kernel_sets *tested, int kernel, const source *from,
-                              cm_check_report *report, cm_error *error) {
+static cm_status draw_and_run(case_place *p, const kernel_sets *tested, int kernel,
+                              const case_source *from, cm_check_report *report, cm_error *error) {
     cm_check_report ignored = {0, 0, 0};
     cm_check_case drawn;
     if (tested->sets[0] == NULL || p->threads < 1 || p->number < 0 || kernel < 0 ||
@@ -234,13 +235,13 @@ static cm_status draw_and_run(place *p, const kernel_sets *tested, int kernel, c
 
 cm_status cm_check_kernel_case(const cm_kernels *kernels, int threads, uint64_t seed, int kernel,
                                int number, cm_check_report *report, cm_error *error) {
-    place p = {.threads = threads, .seed = seed, .number = number};
-    return draw_and_run(&p, &(kernel_sets){{kernels}, 1}, kernel, &(source){0}, report, error);
+    case_place p = {.threads = threads, .seed = seed, .number = number};
+    return draw_and_run(&p, &(kernel_sets){{kernels}, 1}, kernel, &(case_source){0}, report, error);
 }
 
 cm_status cm_check_kernel_bytes(int threads, int kernel, const uint8_t *bytes, size_t size,
                                 int64_t work, cm_check_report *report, cm_error *error) {
-    place p = {.threads = threads, .number = CM_CHECK_BYTES_CASE};
+    case_place p = {.threads = threads, .number = CM_CHECK_BYTES_CASE};
     kernel_sets all = {{NULL}, 0};
     for (int isa = CM_ISA_SCALAR; isa < CM_ISA_COUNT; ++isa) {
         const cm_kernels *kernels = cm_kernels_of((cm_isa)isa);
@@ -248,7 +249,7 @@ cm_status cm_check_kernel_bytes(int threads, int kernel, const uint8_t *bytes, s
             all.sets[all.count++] = kernels;
         }
     }
-    return draw_and_run(&p, &all, kernel, &(source){bytes, size, work}, report, error);
+    return draw_and_run(&p, &all, kernel, &(case_source){bytes, size, work}, report, error);
 }
 
 cm_status cm_check_kernels(const cm_kernels *kernels, int threads, uint64_t seed, int cases,

@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-/** One row a variant. */
+/** One row per variant. */
 typedef struct cm_golden {
     const char *variant;
     const char *sha256;
