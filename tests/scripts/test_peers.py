@@ -24,8 +24,7 @@ sys.path.insert(0, str(PEERS))
 import measurements  # noqa: E402
 import table  # noqa: E402
 import weights  # noqa: E402
-sys.path.insert(0, str(TESTS / "cli"))
-from test_results_schema import Schema, read  # noqa: E402
+import results_schema  # noqa: E402
 
 # Runs COMMAND.py with fake frameworks in place of the real ones.
 FAKES = """
@@ -62,7 +61,7 @@ class FakeFrameworks(unittest.TestCase):
         self.log.touch()
 
     def start(self, command, *words, **environment):
-        code = FAKES.format(peers=str(PEERS), worker=str(TESTS / "peers/fake_worker.py"),
+        code = FAKES.format(peers=str(PEERS), worker=str(TESTS / "support/fake_worker.py"),
                             command=command)
         return subprocess.Popen(
             [sys.executable, "-c", code, *words], cwd=self.folder, text=True,
@@ -93,9 +92,8 @@ class FakeFrameworks(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         results = self.results()
         self.assertEqual(set(results), {"convmark", "pytorch", "tensorflow", "openvino"})
-        root = json.loads(read("results.schema.json"))
         for name, document in results.items():
-            Schema(root).check(document, root)
+            results_schema.validator().validate(document)
             self.assertEqual((document["framework"], document["complete"]), (name, True))
             for item in document["measurements"]:
                 self.assertEqual(item["n"], len(item["samples"]))
@@ -374,8 +372,7 @@ class OwnSide(unittest.TestCase):
     def test_networks(self):
         with tempfile.TemporaryDirectory() as folder:
             result = self.speed(folder, "--variants", "baseline")
-        root = json.loads(read("results.schema.json"))
-        Schema(root).check(result, root)
+        results_schema.validator().validate(result)
         self.assertEqual([(item["name"], item["metric"]) for item in result["measurements"]],
                          [("train/baseline/n4/threads:1", "images_per_second"),
                           ("infer/baseline/n4/threads:1", "images_per_second"),
@@ -388,8 +385,7 @@ class OwnSide(unittest.TestCase):
     def test_convolutions(self):
         with tempfile.TemporaryDirectory() as folder:
             result = self.speed(folder, "--modes", "conv")
-        root = json.loads(read("results.schema.json"))
-        Schema(root).check(result, root)
+        results_schema.validator().validate(result)
         self.assertEqual(len(result["measurements"]), 12)
         found = {item["name"]: item["implementation"].split()[0]
                  for item in result["measurements"]}
