@@ -49,6 +49,7 @@ command  chromium               chromium            chromium
 command  git                    git                 git
 command  python3                python3             python3
 module   cmocka                 libcmocka-dev       libcmocka-devel
+python   jsonschema             python3-jsonschema  python3-jsonschema
 file     /usr/share/i18n/locales/de_DE  locales     glibc-locale-source'
 NEEDS_PEERS='
 command  python3                python3             python3
@@ -61,6 +62,8 @@ NEEDS_TSAN='
 links    clang,-fsanitize=thread  libclang-rt-14-dev  compiler-rt'
 NEEDS_MSAN='
 links    clang,-fsanitize=memory  libclang-rt-14-dev  compiler-rt'
+NEEDS_COVERAGE='
+command  gcovr                  gcovr               gcovr'
 NEEDS_FUZZ='
 command  clang                  clang               clang
 links    clang,-fopenmp         libomp-dev          libomp-devel
@@ -197,11 +200,21 @@ require() {
     exit 1
 }
 
-# build PRESET FOLDER [OPTION...]: configures and builds.
+# build PRESET FOLDER [OPTION...] [-- TARGET...]: configures and builds everything, or these targets;
+# with a compiler cache where ccache is installed.
 build() {
     local preset=$1 folder=$2 cmake
+    local -a options=() targets=()
     shift 2
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do
+        options+=("$1")
+        shift
+    done
+    [ $# -gt 1 ] && shift && targets=(--target "$@")
+    if command -v ccache >/dev/null; then
+        options+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+    fi
     cmake=$(find_cmake 3.25)
-    (cd "$ROOT" && "$cmake" --preset "$preset" -B "$folder" "$@" &&
-        "$cmake" --build "$folder")
+    (cd "$ROOT" && "$cmake" --preset "$preset" -B "$folder" ${options+"${options[@]}"} &&
+        "$cmake" --build "$folder" ${targets+"${targets[@]}"})
 }

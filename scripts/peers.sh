@@ -7,7 +7,7 @@
 #                   Runtime and OpenVINO) and onednn, or of the named ones; repeatable
 #   speed           images/s of all, in turn in one run (speed --help: options)
 #   check           whether each peer computes what convmark computes (check --help: options)
-#   golden          computes tests/pytorch/golden.json again (after a change of initial values or
+#   golden          computes tests/oracles/pytorch_golden.json again (after a change of initial values or
 #                   of the numeric contract); some minutes. --variants ID,...: these rows only
 #   test            the parity test, with PyTorch itself where setup was done
 #
@@ -143,11 +143,11 @@ golden)
     need_build
     # Two OpenMP runtimes in one process: idle threads of one must not spin on the other's CPUs.
     export OMP_WAIT_POLICY=passive
-    "$PYTHON" "$PEERS/parity.py" golden "$ROOT/tests/pytorch/golden.json" "$@"
+    "$PYTHON" "$PEERS/parity.py" golden "$ROOT/tests/oracles/pytorch_golden.json" "$@"
     ;;
 test)
     need_build
-    exec python3 "$ROOT/tests/pytorch/test_parity.py" "$@"
+    exec python3 "$ROOT/tests/core/test_parity.py" "$@"
     ;;
 help | --help | -h)
     usage

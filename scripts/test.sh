@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# All tests: installs what is missing, builds with each compiler and setting, runs the tests in
-# each, checks format and rules. The last line says how many passed and how many failed.
+# Builds convmark with each compiler and setting, runs the tests of each build, checks format and
+# rules. Installs what is missing. The last line counts passed, failed and skipped tests.
 # Where the ARM libraries are missing, dpkg is told of the architecture arm64 to install them.
 # usage: scripts/test.sh [--quick | --all]
-#   --quick  gcc's optimised build only, nothing for clang or ARM is installed
-#   --all    thread and memory sanitizer and a build without OpenMP as well, every fault there is,
-#            coverage, and fuzzing for longer
+#   --quick  gcc's optimised build only; installs nothing for clang or ARM
+#   --all    every test in every build, with the thread and memory sanitizers and without OpenMP
+#            too; all faults, coverage, longer fuzzing
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT" || exit 1
@@ -14,7 +14,7 @@ mode=normal
 case ${1:-} in
 '') ;;
 --quick | --all) mode=${1#--} ;;
---help | -h) sed -n '2,8s/^# //p' "$0" && exit 0 ;;
+--help | -h) sed -n '2,9s/^# //p' "$0" && exit 0 ;;
 *) fail_usage "unknown option '$1' (try --help)" ;;
 esac
 
@@ -23,7 +23,7 @@ failures=()
 
 # check NAME COMMAND...: one test of its own.
 check() {
-    local name=$1
+    local name=$1 start=$SECONDS
     shift
     say "$name"
     if "$@"; then
@@ -32,39 +32,44 @@ check() {
         failed=$((failed + 1))
         failures+=("$name")
     fi
+    say "$name: $((SECONDS - start)) s"
 }
 
-# The value of an attribute of a JUnit file's first element.
-attribute() {
-    sed -n "/<testsuite/,/>/s/.*\b$1=\"\([0-9]*\)\".*/\1/p" "$2" | head -n 1
-}
-
-# build_and_test PRESET [OPTION of ctest...]
+# build_and_test PRESET LABEL: the tests with this label (tests/CMakeLists.txt). With --all every test
+# but those labelled `outside`; the thread sanitizer has nothing to find in most of them.
 build_and_test() {
-    local preset=$1 folder=$ROOT/build/test/$1 start=$SECONDS total bad left
-    shift
+    local preset=$1 label=$2 folder=$ROOT/build/test/$1 start=$SECONDS counts
+    local -a targets=() tests=(-LE '^outside$')
+    if [ "$label" = threads ] || { [ "$label" != all ] && [ $mode != all ]; }; then
+        targets=(convmark "tests_$label")
+        tests=(-L "^$label\$")
+    elif [ "$preset" = release ]; then
+        tests=()
+    fi
     mkdir -p "$folder"
     say "$preset: building"
-    if ! build "$preset" "$folder" -DCONVMARK_WERROR=ON >"$folder/build.log" 2>&1; then
+    if ! build "$preset" "$folder" -DCONVMARK_WERROR=ON -DCONVMARK_TESTS=ON \
+        -DCONVMARK_EXAMPLES=ON -- ${targets+"${targets[@]}"} >"$folder/build.log" 2>&1; then
         tail -n 60 "$folder/build.log"
         failed=$((failed + 1))
         failures+=("$preset: build")
         return
     fi
     say "$preset: testing (built in $((SECONDS - start)) s)"
+    start=$SECONDS
     rm -f "$folder/junit.xml"
     ctest --test-dir "$folder" --output-on-failure --no-tests=error --timeout 900 \
-        -j "$(nproc)" --output-junit "$folder/junit.xml" "$@" || failures+=("$preset: tests")
-    if [ ! -s "$folder/junit.xml" ]; then
+        -j "$(nproc)" --output-junit "$folder/junit.xml" ${tests+"${tests[@]}"} ||
+        failures+=("$preset: tests")
+    if ! counts=$(python3 scripts/ci/junit.py "$folder/junit.xml"); then
         failed=$((failed + 1))
         return
     fi
-    total=$(attribute tests "$folder/junit.xml")
-    bad=$(attribute failures "$folder/junit.xml")
-    left=$(($(attribute skipped "$folder/junit.xml") + $(attribute disabled "$folder/junit.xml")))
-    passed=$((passed + total - bad - left))
-    failed=$((failed + bad))
-    skipped=$((skipped + left))
+    read -ra counts <<<"$counts"
+    passed=$((passed + counts[0]))
+    failed=$((failed + counts[1]))
+    skipped=$((skipped + counts[2]))
+    say "$preset: tested in $((SECONDS - start)) s"
 }
 
 machine=$(uname -m)
@@ -82,20 +87,20 @@ if [ $mode != quick ] && [ "$machine" != aarch64 ]; then
     fi
 fi
 [ $mode != quick ] && needs+="$NEEDS_FUZZ"
-[ $mode = all ] && needs+="$NEEDS_TSAN$NEEDS_MSAN"
+[ $mode = all ] && needs+="$NEEDS_TSAN$NEEDS_MSAN$NEEDS_COVERAGE"
 require "$needs"
 PATH=$(dirname "$(find_cmake 3.25)"):$PATH # ctest of the same cmake
 
 check "rules" python3 scripts/ci/check_rules.py
 # Every fault there is, once (tests/cli/test_faults.py): other builds try some of each kind.
-CONVMARK_FAULTS=$([ $mode = all ] && echo full) build_and_test release
+CONVMARK_FAULTS=$([ $mode = all ] && echo full) build_and_test release all
 if [ $mode != quick ]; then
     check "format" scripts/ci/check_format.sh
-    build_and_test clang -LE 'outside|commands' # labels: tests/CMakeLists.txt
-    build_and_test asan-ubsan -LE "$([ $mode = all ] && echo outside || echo 'outside|commands')"
+    build_and_test clang compiler
+    build_and_test asan-ubsan memory
     # Their committed inputs are among the tests of every build; this looks for new ones.
-    check "fuzz targets" scripts/ci/fuzz.sh "$([ $mode = all ] && echo 60 || echo 8)"
-    [ $cross = yes ] && build_and_test aarch64
+    check "fuzz targets" scripts/ci/fuzz.sh "$([ $mode = all ] && echo 60 || echo 4)"
+    [ $cross = yes ] && build_and_test aarch64 arm
     if [ $cross = missing ]; then
         say "aarch64: skipped: the cross-build needs Debian's arm64 packages"
         skipped=$((skipped + 1))
@@ -105,9 +110,9 @@ if [ $mode = all ]; then
     export TSAN_OPTIONS=ignore_noninstrumented_modules=1
     # Archer, beside the OpenMP runtime, tells the sanitizer of its forks and joins.
     export OMP_TOOL_LIBRARIES=$(dirname "$(readlink -f "$(command -v clang)")")/../lib/libarcher.so
-    build_and_test tsan -LE outside
-    build_and_test msan
-    build_and_test no-openmp -LE outside
+    build_and_test tsan threads
+    build_and_test msan all
+    build_and_test no-openmp all
     check "coverage" scripts/ci/coverage.sh
 fi
 
@@ -115,5 +120,6 @@ for failure in ${failures+"${failures[@]}"}; do
     say "FAILED: $failure"
 done
 [ "$skipped" -gt 0 ] && say "$skipped skipped (what they need is not installed)"
+say "$((SECONDS / 60)) minutes $((SECONDS % 60)) seconds"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "${#failures[@]}" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,4 +1,4 @@
-/* The public JSONTestSuite (json_test_suite/): what must be read is, what must not is refused, and
+/* The public JSONTestSuite (data/json_test_suite/): valid files are read, invalid ones are refused,
  * nothing crashes. */
 #include "support/temporary.h"
 
@@ -48,7 +48,7 @@ static bool reads(const char *path) {
 
 static void test_public_suite(void **state) {
     (void)state;
-    DIR *folder = opendir("json_test_suite");
+    DIR *folder = opendir("data/json_test_suite");
     assert_non_null(folder);
     int count = 0;
     const struct dirent *entry;
@@ -59,7 +59,7 @@ static void test_public_suite(void **state) {
             continue;
         }
         char path[TEMPORARY_PATH_SIZE];
-        snprintf(path, sizeof path, "json_test_suite/%s", name);
+        snprintf(path, sizeof path, "data/json_test_suite/%s", name);
         const bool read = reads(path);
         if (name[0] != 'i' && read == is_refused(name)) {
             fail_msg("%s was %s", path, read ? "read" : "refused");

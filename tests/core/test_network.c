@@ -199,7 +199,7 @@ static void test_tensors_are_those_of_pytorch(void **state) {
 
 static void test_rectangular_weights_keep_pytorchs_order(void **state) {
     (void)state;
-    cm_network *network = open_network("networks/good/rectangles.txt");
+    cm_network *network = open_network("data/networks/good/rectangles.txt");
     int count = 0;
     cm_tensor_spec *tensors = cm_network_tensors(network, &count);
     const expected_tensor first = {"conv.1.weight", CM_TENSOR_WEIGHT, 4, {7, 3, 3, 5}, true};
@@ -211,7 +211,7 @@ static void test_rectangular_weights_keep_pytorchs_order(void **state) {
     cm_network_free(network);
 }
 
-/* Worked out by hand from the shapes of tests/networks/good/rectangles.txt. */
+/* Worked out by hand from the shapes of tests/data/networks/good/rectangles.txt. */
 static void test_shapes_parameters_and_macs(void **state) {
     (void)state;
     static const struct {
@@ -230,7 +230,7 @@ static void test_shapes_parameters_and_macs(void **state) {
         {{33, 1, 1}, 528, 495},     /* linear 33 */
         {{2, 1, 1}, 68, 66},        /* linear 2 */
     };
-    cm_network *network = open_network("networks/good/rectangles.txt");
+    cm_network *network = open_network("data/networks/good/rectangles.txt");
     assert_int_equal(network->layer_count, (int)(sizeof rows / sizeof rows[0]));
     cm_layer_shape in = network->input;
     for (int i = 0; i < network->layer_count; ++i) {
@@ -260,9 +260,9 @@ static void test_opening_says_what_was_wrong(void **state) {
         {"networks", CM_USAGE, "unknown variant 'networks'; 'convmark variants' lists them"},
         {"networks/none.txt", CM_BAD_INPUT, "networks/none.txt: "},
         {"none.txt", CM_BAD_INPUT, "none.txt: "},
-        {"networks/good", CM_BAD_INPUT, "networks/good: "},
+        {"data/networks/good", CM_BAD_INPUT, "data/networks/good: "},
         {"/dev/zero", CM_BAD_INPUT, "/dev/zero: "},
-        {"networks/bad/zero.txt", CM_BAD_INPUT, "networks/bad/zero.txt:4: linear"},
+        {"data/networks/bad/zero.txt", CM_BAD_INPUT, "data/networks/bad/zero.txt:4: linear"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i) {
         cm_network *network = NULL;

@@ -49,7 +49,7 @@ static void assert_same_layers(const cm_network *a, const cm_network *b) {
     }
 }
 
-/* tests/networks/good/ID.txt were written from the report, not by this program. */
+/* tests/data/networks/good/ID.txt were written from the report, not by this program. */
 static void test_variants_as_text_are_the_variants(void **state) {
     (void)state;
     int count = 0;
@@ -59,7 +59,7 @@ static void test_variants_as_text_are_the_variants(void **state) {
         cm_network *from_text = NULL;
         cm_error error = {""};
         char path[128];
-        snprintf(path, sizeof path, "networks/good/%s.txt", variants[i].id);
+        snprintf(path, sizeof path, "data/networks/good/%s.txt", variants[i].id);
         assert_int_equal(cm_network_from_variant(&variants[i], &from_table, &error), CM_OK);
         assert_int_equal(cm_network_open(path, &from_text, &error), CM_OK);
         assert_same_layers(from_table, from_text);
@@ -107,7 +107,7 @@ static void check_round_trip(const char *path) {
 
 static void test_text_round_trip(void **state) {
     (void)state;
-    assert_true(for_each_file("networks/good", check_round_trip) >= 9);
+    assert_true(for_each_file("data/networks/good", check_round_trip) >= 9);
 }
 
 static void test_text_is_canonical(void **state) {
@@ -115,7 +115,7 @@ static void test_text_is_canonical(void **state) {
     cm_network *network = NULL;
     char *text = NULL;
     cm_error error = {""};
-    assert_int_equal(cm_network_open("networks/good/rectangles.txt", &network, &error), CM_OK);
+    assert_int_equal(cm_network_open("data/networks/good/rectangles.txt", &network, &error), CM_OK);
     assert_int_equal(cm_network_to_text(network, &text, &error), CM_OK);
     assert_string_equal(text, "input 3 20 31\n"
                               "relu\n"
@@ -185,7 +185,7 @@ static void check_refused(const char *path) {
 
 static void test_bad_networks_name_line_fault_and_remedy(void **state) {
     (void)state;
-    assert_true(for_each_file("networks/bad", check_refused) >= 56);
+    assert_true(for_each_file("data/networks/bad", check_refused) >= 56);
 }
 
 static void test_bytes_that_are_no_text(void **state) {
@@ -268,7 +268,7 @@ static void test_size_limit(void **state) {
     free(text);
 }
 
-/* Just inside the limits whose other side is in tests/networks/bad. */
+/* Just inside the limits whose other side is in tests/data/networks/bad. */
 static void test_limits_are_reached(void **state) {
     (void)state;
     static const char *const texts[] = {

@@ -70,7 +70,7 @@ static void test_too_many(void **state) {
 /* Every file of the folder is refused, with its name and a line. */
 static void test_bad_files(void **state) {
     (void)state;
-    DIR *folder = opendir("shapes/bad");
+    DIR *folder = opendir("data/shapes/bad");
     assert_non_null(folder);
     int count = 0;
     for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
@@ -78,7 +78,7 @@ static void test_bad_files(void **state) {
             continue;
         }
         char path[TEMPORARY_PATH_SIZE];
-        snprintf(path, sizeof path, "shapes/bad/%s", entry->d_name);
+        snprintf(path, sizeof path, "data/shapes/bad/%s", entry->d_name);
         bench_shapes shapes = {0};
         cm_error error = {""};
         if (bench_shapes_open(path, NULL, &shapes, &error) != CM_BAD_INPUT) {

@@ -14,7 +14,7 @@ import unittest
 BUILD = pathlib.Path(os.environ["CONVMARK_BUILD"])
 CMAKE = os.environ.get("CMAKE", "cmake")
 CC = os.environ.get("CC", "cc")
-PROJECT = pathlib.Path(__file__).resolve().parents[1] / "package"
+PROJECT = pathlib.Path(__file__).resolve().parent / "package"
 
 
 def run(*command, **environment):

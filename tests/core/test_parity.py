@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""convmark against PyTorch: golden.json holds PyTorch's outputs, so PyTorch is not needed; where
-`scripts/peers.sh setup` was done, PyTorch itself is compared with as well, and files are exchanged
-with it. docs/guide/pytorch.md explains.
+"""convmark against PyTorch. oracles/pytorch_golden.json holds PyTorch's outputs, so PyTorch is not
+needed; where `scripts/peers.sh setup` was done, the test compares with PyTorch itself as well and
+exchanges files with it. docs/guide/pytorch.md explains.
 
 Environment: CONVMARK (the program), CONVMARK_LIBRARY (libconvmark.so), CC (a C compiler: cc if it
 is not set), CONVMARK_PEERS_PYTHON (a Python with PyTorch; the one of scripts/peers.sh if it is not
@@ -34,7 +34,7 @@ needs_library = unittest.skipUnless(os.path.exists(LIBRARY),
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 PEERS_PYTHON = Path(os.environ.get("CONVMARK_PEERS_PYTHON", CACHE / "convmark/peers/bin/python"))
 
-GOLDEN = json.loads((HERE / "golden.json").read_text())
+GOLDEN = json.loads((HERE.parent / "oracles/pytorch_golden.json").read_text())
 STEPS, BATCH = GOLDEN["steps"], GOLDEN["batch"]
 PIXELS = 28 * 28
 GRADIENT_TOLERANCE = 1e-4  # of a tensor's norm
