@@ -46,6 +46,7 @@ python   matplotlib,jinja2      python3-matplotlib  python3-matplotlib
 python   matplotlib,jinja2      python3-jinja2      python3-jinja2'
 NEEDS_TEST='
 command  chromium               chromium            chromium
+command  ctags                  universal-ctags     ctags
 command  git                    git                 git
 command  python3                python3             python3
 module   cmocka                 libcmocka-dev       libcmocka-devel

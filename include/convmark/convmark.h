@@ -17,10 +17,6 @@
 /** Version of these headers. */
 #define CM_VERSION "0.1.0"
 
-/** Number of the numeric contract (docs/design/numerics.md): goes up with any change after which a
- * run ends with other bits. Results of different numbers are not comparable bit by bit. */
-#define CM_NUMERIC_CONTRACT 1
-
 #ifdef __cplusplus
 extern "C" {
 #endif

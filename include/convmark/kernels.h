@@ -45,6 +45,10 @@
 extern "C" {
 #endif
 
+/** Number of the numeric contract (docs/design/numerics.md): goes up with any change after which a
+ * run ends with other bits. Results of different numbers are not comparable bit by bit. */
+#define CM_NUMERIC_CONTRACT 1
+
 /** Instruction sets, slowest first; the table in kernels/dispatch.c has one row per set. */
 typedef enum cm_isa {
     CM_ISA_SCALAR,

@@ -248,7 +248,7 @@ class TestCommand(Sandbox):
         self.stand_in("convmark", "")
         self.stand_in("python3", 'case "$*" in *import*) exit 0 ;; *junit*) exec ' +
                       f'{sys.executable} "$@" ;; esac\nexit ${{RULES_EXIT:-0}}')
-        for tool in ("ninja", "gcc", "g++", "pkg-config", "git", "chromium"):
+        for tool in ("ninja", "gcc", "g++", "pkg-config", "git", "chromium", "ctags"):
             self.stand_in(tool, "exit 0")
 
     def run_tests(self, *arguments, **environment):
@@ -258,30 +258,30 @@ class TestCommand(Sandbox):
 
     def test_counts(self):
         done = self.run_tests("--quick")
-        self.assertEqual(done.stdout.splitlines()[-1], "8 passed, 0 failed", done.stderr)
+        self.assertEqual(done.stdout.splitlines()[-1], "9 passed, 0 failed", done.stderr)
         self.assertEqual(done.returncode, 0)
         self.assertIn("2 skipped", done.stdout)
 
     def test_failed_tests(self):
         done = self.run_tests("--quick", FAILURES="3")
-        self.assertEqual(done.stdout.splitlines()[-1], "5 passed, 3 failed", done.stderr)
+        self.assertEqual(done.stdout.splitlines()[-1], "6 passed, 3 failed", done.stderr)
         self.assertEqual(done.returncode, 1)
 
     def test_failed_check(self):
         done = self.run_tests("--quick", RULES_EXIT="1")
-        self.assertEqual(done.stdout.splitlines()[-1], "7 passed, 1 failed", done.stderr)
+        self.assertEqual(done.stdout.splitlines()[-1], "7 passed, 2 failed", done.stderr)
         self.assertEqual(done.returncode, 1)
 
     def test_failed_build(self):
         done = self.run_tests("--quick", CMAKE_FAILS="1")
-        self.assertEqual(done.stdout.splitlines()[-1], "1 passed, 1 failed", done.stderr)
+        self.assertEqual(done.stdout.splitlines()[-1], "2 passed, 1 failed", done.stderr)
         self.assertIn("the compiler says no", done.stdout)
         self.assertEqual(done.returncode, 1)
 
     def test_ctest_that_never_ran(self):
         self.stand_in("ctest", "exit 1")
         done = self.run_tests("--quick")
-        self.assertEqual(done.stdout.splitlines()[-1], "1 passed, 1 failed", done.stderr)
+        self.assertEqual(done.stdout.splitlines()[-1], "2 passed, 1 failed", done.stderr)
         self.assertEqual(done.returncode, 1)
 
     def test_unknown_words(self):

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "convmark/convmark.h"
+#include "convmark/kernels.h"
 #include "core/files/sha256.h"
 #include "core/train/checkpoint_values.h"
 
