@@ -1,52 +1,54 @@
-/* convmark compare: files of measurements side by side. */
+/* convmark compare: which measurements of two or more files differ. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
-#include "core/files/atomic_file.h"
 #include "harness/compare/compare.h"
 
 enum { MAX_FILES = 16 };
 
 typedef struct compare_options {
     cm_compare_options compare;
-    const char *fail_if_slower; /* "5%" */
+    double limit; /* of --fail-if-slower, as a share; NAN: not given */
     const char *markdown;
 } compare_options;
 
-#define MEMBER(name) offsetof(compare_options, name)
-static const cm_option option_table[] = {
-    {"threshold", CM_OPTION_DOUBLE, MEMBER(compare.threshold), "X",
-     "a difference up to this share counts as none (default: 0.05)", 0, 10},
-    {"metric", CM_OPTION_STRING, MEMBER(compare.metric), "NAME", "only this metric", 0, 0},
-    {"filter", CM_OPTION_STRING, MEMBER(compare.filter), "TEXT",
-     "only measurements with this text in their name", 0, 0},
-    {"fail-if-slower", CM_OPTION_STRING, MEMBER(fail_if_slower), "N%",
-     "exit code 1 where something is slower by more than that, beyond doubt", 0, 0},
-    {"force", CM_OPTION_TRUE, MEMBER(compare.force), NULL,
-     "compare files of different machines, builds or data sets", 0, 0},
-    {"markdown", CM_OPTION_STRING, MEMBER(markdown), "FILE", "write the table as Markdown", 0, 0},
-    {0}};
-#undef MEMBER
-
 /* "5%" or "5" as 0.05. */
-static cm_status read_limit(const char *text, double *limit, cm_error *error) {
+static cm_status parse_percentage(char *text, void *values, cm_error *error) {
     char number[32] = "";
+    double percent = -1.0;
     const size_t length = strcspn(text, "%");
     if (length < sizeof number && (text[length] == '\0' || text[length + 1] == '\0')) {
         memcpy(number, text, length);
     }
-    if (!cm_parse_double(number, limit) || !(*limit >= 0.0 && *limit < 100.0)) {
-        return cm_fail(error, CM_USAGE,
-                       "--fail-if-slower '%s' is no percentage; give 0%% to 99%%, such as 5%%",
+    if (!cm_parse_double(number, &percent) || !(percent >= 0.0 && percent < 100.0)) {
+        return cm_fail(error, CM_USAGE, "'%s' is not a percentage; give 0%% to 99%%, such as 5%%",
                        text);
     }
-    *limit /= 100.0;
+    ((compare_options *)values)->limit = percent / 100.0;
     return CM_OK;
 }
 
-/* The first measurement that is slower than `limit`, with its whole interval. */
+#define MEMBER(name) offsetof(compare_options, name)
+static const cm_option option_table[] = {
+    {"threshold", CM_OPTION_DOUBLE, MEMBER(compare.threshold), "X",
+     "Ignore relative differences below X (default: 0.05)", 0, 10, NULL},
+    {"metric", CM_OPTION_STRING, MEMBER(compare.metric), "NAME", "Compare this metric only", 0, 0,
+     NULL},
+    {"filter", CM_OPTION_STRING, MEMBER(compare.filter), "TEXT",
+     "Compare only measurements whose name contains TEXT", 0, 0, NULL},
+    {"fail-if-slower", CM_OPTION_PARSED, 0, "N%",
+     "Exit with code 1 if a measurement is slower by more than N%, beyond doubt", 0, 0,
+     parse_percentage},
+    {"force", CM_OPTION_TRUE, MEMBER(compare.force), NULL,
+     "Compare files of different machines, builds or data sets", 0, 0, NULL},
+    {"markdown", CM_OPTION_STRING, MEMBER(markdown), "FILE",
+     "Write the tables as Markdown to FILE ('-': standard output)", 0, 0, NULL},
+    {0}};
+#undef MEMBER
+
+/* Fails for the first measurement whose whole interval is slower than `limit`. */
 static cm_status check_limit(const cm_comparisons *result, double limit, cm_error *error) {
     for (int i = 0; i < result->count; ++i) {
         const cm_comparison *c = &result->items[i];
@@ -61,35 +63,21 @@ static cm_status check_limit(const cm_comparisons *result, double limit, cm_erro
     return CM_OK;
 }
 
-static cm_status write_text(const char *path, char *text, cm_error *error) {
-    const cm_status status = text == NULL ? cm_fail(error, CM_FAILED, "compare: out of memory")
-                                          : cm_file_write(path, text, strlen(text), error);
-    free(text);
-    return status;
-}
-
 static cm_status show(const compare_options *options, const cm_results_file *files, int count,
                       cm_error *error) {
     cm_comparisons result;
-    double limit = NAN;
-    cm_status status = CM_OK;
-    if (options->fail_if_slower != NULL) {
-        status = read_limit(options->fail_if_slower, &limit, error);
-    }
-    if (status != CM_OK) {
-        return status;
-    }
-    status = cm_compare(&options->compare, files, count, &result, error);
+    cm_status status = cm_compare(&options->compare, files, count, &result, error);
     char *text = status == CM_OK ? cm_compare_text(files, count, &result, false) : NULL;
     if (text != NULL) {
         fputs(text, stdout);
     }
     free(text);
     if (status == CM_OK && options->markdown != NULL) {
-        status = write_text(options->markdown, cm_compare_text(files, count, &result, true), error);
+        status = cm_write_text("compare", options->markdown,
+                               cm_compare_text(files, count, &result, true), error);
     }
-    if (status == CM_OK && !isnan(limit)) {
-        status = check_limit(&result, limit, error);
+    if (status == CM_OK && !isnan(options->limit)) {
+        status = check_limit(&result, options->limit, error);
     }
     cm_comparisons_free(&result);
     return status;
@@ -101,7 +89,8 @@ static cm_status open_and_show(const compare_options *options, const char *const
     int count = 0;
     cm_status status = CM_OK;
     if (path_count < 2 || path_count > MAX_FILES) {
-        status = cm_fail(error, CM_USAGE, "compare: %d files; give 2 to %d", path_count, MAX_FILES);
+        status = cm_fail(error, CM_USAGE, "compare: %d files given; give 2 to %d", path_count,
+                         MAX_FILES);
     }
     for (; status == CM_OK && count < path_count; ++count) {
         status = cm_results_file_open(paths[count], &files[count], error);
@@ -116,17 +105,17 @@ static cm_status open_and_show(const compare_options *options, const char *const
 }
 
 cm_status cm_compare_paths(const char *const *paths, int count, cm_error *error) {
-    const compare_options options = {.compare = cm_compare_options_default()};
+    const compare_options options = {.compare = cm_compare_options_default(), .limit = NAN};
     return open_and_show(&options, paths, count, error);
 }
 
 cm_status cm_command_compare(const cm_command *command, int argc, const char **argv,
                              cm_error *error) {
-    compare_options options = {.compare = cm_compare_options_default()};
+    compare_options options = {.compare = cm_compare_options_default(), .limit = NAN};
     const cm_option_group groups[] = {{option_table, &options}};
     cm_arguments arguments;
     cm_status status =
-        cm_arguments_parse(command, argc, argv, groups, 1, CM_ANY_WORDS, &arguments, error);
+        cm_arguments_parse(&command->usage, argc, argv, groups, 1, CM_ANY_WORDS, &arguments, error);
     if (status == CM_OK && !arguments.help) {
         status = cm_check_output("markdown", options.markdown, true, error);
         if (status == CM_OK) {

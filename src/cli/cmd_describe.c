@@ -1,4 +1,6 @@
 /* convmark describe: the layers of a network. */
+#include <stdio.h>
+
 #include "cli/cli.h"
 #include "core/files/json.h"
 #include "harness/record/network_listing.h"
@@ -9,7 +11,7 @@ typedef struct describe_options {
 
 static const cm_option option_table[] = {
     {"json", CM_OPTION_STRING, offsetof(describe_options, json), "FILE",
-     "write JSON instead of the listing ('-': standard output)", 0, 0},
+     "Write JSON to FILE instead of printing the listing ('-': standard output)", 0, 0, NULL},
     {0}};
 
 static json_t *shape_json(cm_layer_shape shape) {
@@ -57,7 +59,8 @@ cm_status cm_command_describe(const cm_command *command, int argc, const char **
     const cm_option_group groups[] = {{option_table, &options}};
     cm_arguments arguments;
     cm_network *network = NULL;
-    cm_status status = cm_arguments_parse(command, argc, argv, groups, 1, 1, &arguments, error);
+    cm_status status =
+        cm_arguments_parse(&command->usage, argc, argv, groups, 1, 1, &arguments, error);
     if (status == CM_OK && !arguments.help) {
         status = cm_check_output("json", options.json, true, error);
         if (status == CM_OK) {

@@ -1,31 +1,34 @@
 /* convmark evaluate: a saved model on the whole test set. */
+#include <stdio.h>
+
 #include "cli/cli.h"
 #include "cli/loaded_model.h"
+#include "cli/machine.h"
+#include "cli/training_options.h"
 #include "convmark/model_file.h"
 #include "convmark/trainer.h"
 #include "core/files/json.h"
 #include "harness/record/machine.h"
 #include "harness/record/train_json.h"
 
-/* Images a call; it divides the test set, and does not change the results of one image. */
+/* Images per call. It divides the test set and does not change the results of any image. */
 enum { EVALUATION_BATCH = 100 };
 
 typedef struct evaluate_options {
-    const char *network, *algorithm, *json;
+    const char *network, *json;
+    cm_conv2d_algorithm algorithm;
 } evaluate_options;
 
 static const cm_option option_table[] = {
     {"network", CM_OPTION_STRING, offsetof(evaluate_options, network), "NAME|FILE",
-     "the network, for a model file that does not name it", 0, 0},
-    {"conv-algorithm", CM_OPTION_STRING, offsetof(evaluate_options, algorithm), "NAME",
-     CM_CONV_ALGORITHM_HELP, 0, 0},
+     "Name the network, if the model file does not", 0, 0, NULL},
     {"json", CM_OPTION_STRING, offsetof(evaluate_options, json), "FILE",
-     "write the results as JSON ('-': standard output)", 0, 0},
+     "Write the results as JSON to FILE ('-': standard output)", 0, 0, NULL},
     {0}};
 
-/* Images with this label, and how many of them were answered rightly. */
+/* Images with this label, and how many of them the model classified correctly. */
 typedef struct class_count {
-    int64_t images, right;
+    int64_t images, correct;
 } class_count;
 
 static class_count count_class(const cm_evaluation *evaluation, int label) {
@@ -38,7 +41,7 @@ static class_count count_class(const cm_evaluation *evaluation, int label) {
 }
 
 static double class_accuracy(class_count count) {
-    return count.images > 0 ? (double)count.right / (double)count.images : 0.0;
+    return count.images > 0 ? (double)count.correct / (double)count.images : 0.0;
 }
 
 static void print_text(const cm_evaluation *evaluation) {
@@ -56,7 +59,7 @@ static void print_text(const cm_evaluation *evaluation) {
             printf("%9s\n", "-");
         }
     }
-    printf("\nconfusion matrix: a row a label, a column an answer\n%-14s", "");
+    printf("\nconfusion matrix: one row per label, one column per answer\n%-14s", "");
     for (int answer = 0; answer < evaluation->classes; ++answer) {
         printf("%6d", answer);
     }
@@ -95,9 +98,9 @@ static bool set_classes(json_t *root, const cm_evaluation *evaluation, cm_error 
     return cm_json_set(root, "confusion", matrix, error) && set && ok;
 }
 
-/* A command line, and what came of it. */
+/* A command line and its results. */
 typedef struct evaluate_run {
-    const char *file; /* the model's */
+    const char *file; /* of the model */
     const evaluate_options *given;
     const cm_machine_options *machine;
     int argc;
@@ -149,13 +152,10 @@ static cm_status write_json(const evaluate_run *run, cm_error *error) {
 static cm_status evaluate(evaluate_run *run, const char *data, cm_error *error) {
     cm_model_options options = {.batch = EVALUATION_BATCH,
                                 .threads = run->machine->threads,
-                                .isa = run->machine->chosen_isa};
+                                .isa = run->machine->chosen_isa,
+                                .conv_algorithm = run->given->algorithm};
     cm_status status =
-        cm_parse_conv_algorithm(run->given->algorithm, &options.conv_algorithm, error);
-    if (status == CM_OK) {
-        status =
-            cm_loaded_model_open(run->file, run->given->network, &options, &run->loaded, error);
-    }
+        cm_loaded_model_open(run->file, run->given->network, &options, &run->loaded, error);
     if (status == CM_OK) {
         status = cm_dataset_open(data, &run->dataset, error);
     }
@@ -177,14 +177,16 @@ static cm_status evaluate(evaluate_run *run, const char *data, cm_error *error) 
 
 cm_status cm_command_evaluate(const cm_command *command, int argc, const char **argv,
                               cm_error *error) {
-    evaluate_options options = {NULL, NULL, NULL};
-    cm_data_options data = {NULL};
+    evaluate_options options = {.algorithm = CM_CONV2D_AUTO};
+    const char *data = NULL;
     cm_machine_options machine = cm_machine_options_default();
     const cm_option_group groups[] = {{option_table, &options},
+                                      {cm_conv_algorithm_option_table, &options.algorithm},
                                       {cm_data_option_table, &data},
                                       {cm_machine_option_table, &machine}};
     cm_arguments arguments;
-    cm_status status = cm_arguments_parse(command, argc, argv, groups, 3, 1, &arguments, error);
+    cm_status status =
+        cm_arguments_parse(&command->usage, argc, argv, groups, 4, 1, &arguments, error);
     if (status == CM_OK && !arguments.help) {
         status = cm_check_output("json", options.json, true, error);
         if (status == CM_OK) {
@@ -196,7 +198,7 @@ cm_status cm_command_evaluate(const cm_command *command, int argc, const char **
                                 .machine = &machine,
                                 .argc = argc,
                                 .argv = argv};
-            status = evaluate(&run, data.data, error);
+            status = evaluate(&run, data, error);
         }
     }
     cm_machine_release(&machine);

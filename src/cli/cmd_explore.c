@@ -1,223 +1,174 @@
-/* convmark explore: which architecture pays on this machine. */
+/* convmark explore: accuracy against throughput over a grid of architectures. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
-#include "cli/progress.h"
+#include "cli/study.h"
+#include "cli/training_options.h"
 #include "core/system/energy.h"
 #include "harness/studies/explore/explore_json.h"
 #include "harness/studies/explore/explore_study.h"
 #include "harness/studies/explore/explore_text.h"
 
-typedef struct explore_options {
-    cm_explore_options explore;
-    /* As given; NULL: the default. */
-    const char *depths, *pools, *batch_norm, *dropouts, *widths, *schedules, *json;
-} explore_options;
+/* ---- Options ---- */
 
-#define MEMBER(name) offsetof(explore_options, name)
-static const cm_option option_table[] = {
-    {"depth", CM_OPTION_STRING, MEMBER(depths), "LIST", "numbers of convolutions (default: 3,8)", 0,
-     0},
-    {"pool", CM_OPTION_STRING, MEMBER(pools), "LIST",
-     "pooling periods P: behind convolutions 0, P, 2P ... (default: 1,3)", 0, 0},
-    {"batch-norm", CM_OPTION_STRING, MEMBER(batch_norm), "WHICH", "on, off or both (default: both)",
-     0, 0},
-    {"dropout", CM_OPTION_STRING, MEMBER(dropouts), "LIST",
-     "dropout before the output layer (default: 0.1)", 0, 0},
-    {"width", CM_OPTION_STRING, MEMBER(widths), "LIST",
-     "channels of each convolution (default: 32,64,128)", 0, 0},
-    {"schedule", CM_OPTION_STRING, MEMBER(schedules), "LIST",
-     "plateau, constant, step, cosine, one-cycle (default: plateau,one-cycle)", 0, 0},
-    {"lr", CM_OPTION_DOUBLE, MEMBER(explore.train.optimizer.learning_rate), "X",
-     "Adam's learning rate; of one-cycle the highest (default: 0.001)", 0, 1000},
-    {"seeds", CM_OPTION_INT, MEMBER(explore.seeds), "N",
-     "training runs of each point, seeds 0 to N - 1 (default: 1)", 1, CM_STUDY_MAX_SEEDS},
-    {"epochs", CM_OPTION_INT, MEMBER(explore.train.epochs), "N",
-     "epochs of a training run (protocol and default: 3)", 1, CM_MAX_EPOCHS},
-    {"steps", CM_OPTION_INT, MEMBER(explore.train.steps), "N",
-     "training batches an epoch (protocol: 100)", 1, CM_MAX_STEPS},
-    {"valid-steps", CM_OPTION_INT, MEMBER(explore.train.valid_steps), "N",
-     "validation batches after each epoch (protocol: 100)", 1, CM_MAX_STEPS},
-    {"batch", CM_OPTION_INT, MEMBER(explore.train.batch), "N", "images a batch (default: 64)", 1,
-     10000},
-    {"until-accuracy", CM_OPTION_DOUBLE, MEMBER(explore.until_accuracy), "X",
-     "tell what it took to reach it; runs go on to their end", 0, 1},
-    {"rounds", CM_OPTION_INT, MEMBER(explore.rounds), "N",
-     "samples of each network's images/s (default: 9)", 1, CM_STUDY_MAX_ROUNDS},
-    {"seconds", CM_OPTION_DOUBLE, MEMBER(explore.seconds), "X",
-     "length of a sample, at least (default: 0.25)", 0, 3600},
-    {"order-seed", CM_OPTION_SEED, MEMBER(explore.order_seed), "N",
-     "seed of the order in which a round measures (default: 0)", 0, 0},
-    {"allow-synthetic", CM_OPTION_TRUE, MEMBER(explore.study.allow_synthetic), NULL,
-     "accept generated pictures, to try it out", 0, 0},
-    {"output", CM_OPTION_STRING, MEMBER(explore.study.output), "DIR",
-     "folder of explore.json, .csv and .md (default: convmark-explore)", 0, 0},
-    {"json", CM_OPTION_STRING, MEMBER(json), "FILE",
-     "write explore.json here as well ('-': standard output)", 0, 0},
-    {"restart", CM_OPTION_TRUE, MEMBER(explore.study.restart), NULL,
-     "begin anew, not where explore.json in DIR ends", 0, 0},
-    {0}};
-#undef MEMBER
+static cm_status parse_depths(char *text, void *values, cm_error *error) {
+    cm_explore_options *explore = values;
+    const cm_int_list list = {explore->depths, &explore->depth_count, CM_STUDY_MAX_LIST, 1,
+                              CM_EXPLORE_MAX_DEPTH};
+    return cm_parse_int_list(text, &list, error);
+}
 
-/* ---- Lists ---- */
+static cm_status parse_pools(char *text, void *values, cm_error *error) {
+    cm_explore_options *explore = values;
+    const cm_int_list list = {explore->pools, &explore->pool_count, CM_STUDY_MAX_LIST, 1,
+                              CM_EXPLORE_MAX_DEPTH};
+    return cm_parse_int_list(text, &list, error);
+}
 
-static cm_status read_batch_norm(const char *text, cm_explore_options *explore, cm_error *error) {
+static cm_status parse_widths(char *text, void *values, cm_error *error) {
+    cm_explore_options *explore = values;
+    const cm_int_list list = {explore->widths, &explore->width_count, CM_STUDY_MAX_LIST, 1,
+                              CM_EXPLORE_MAX_WIDTH};
+    return cm_parse_int_list(text, &list, error);
+}
+
+static cm_status parse_batch_norm(char *text, void *values, cm_error *error) {
+    static const char *const names[] = {"on", "off", "both"};
     static const struct {
-        const char *name;
         bool values[2];
         int count;
-    } rows[] = {{"both", {false, true}, 2}, {"on", {true}, 1}, {"off", {false}, 1}};
-    for (size_t i = 0; text != NULL && i < sizeof rows / sizeof *rows; ++i) {
-        if (strcmp(rows[i].name, text) == 0) {
-            memcpy(explore->batch_norms, rows[i].values, sizeof explore->batch_norms);
-            explore->batch_norm_count = rows[i].count;
-            return CM_OK;
-        }
-    }
-    return text == NULL
-               ? CM_OK
-               : cm_fail(error, CM_USAGE, "--batch-norm '%s': choose on, off or both", text);
-}
-
-static cm_status take_dropout(const char *item, cm_explore_options *explore, cm_error *error) {
-    return cm_parse_double(item, &explore->dropouts[explore->dropout_count++])
-               ? CM_OK
-               : cm_fail(error, CM_USAGE,
-                         "--dropout: '%s' is no number; give numbers with single commas", item);
-}
-
-static cm_status take_schedule(const char *item, cm_explore_options *explore, cm_error *error) {
-    const cm_schedule_kind kind = cm_schedule_from_name(item);
-    explore->schedules[explore->schedule_count++] = kind;
-    return kind < CM_SCHEDULE_COUNT
-               ? CM_OK
-               : cm_fail(error, CM_USAGE,
-                         "--schedule: '%s' is no schedule; choose plateau, constant, step, cosine "
-                         "or one-cycle",
-                         item);
-}
-
-/* Hands the items of a list with commas to `take`; *count, which it moves, starts from 0. */
-static cm_status read_list(const char *option, const char *text, int limit, int *count,
-                           cm_status (*take)(const char *, cm_explore_options *, cm_error *),
-                           cm_explore_options *explore, cm_error *error) {
-    const char *items[CM_STUDY_MAX_LIST];
-    int item_count = 0;
-    char *list = NULL;
-    cm_status status = cm_split_list(option, text, &list, items, limit, &item_count, error);
-    *count = 0;
-    for (int i = 0; status == CM_OK && i < item_count; ++i) {
-        status = take(items[i], explore, error);
-    }
-    free(list);
+    } rows[] = {{{true}, 1}, {{false}, 1}, {{false, true}, 2}};
+    cm_explore_options *explore = values;
+    int choice = 0;
+    const cm_status status = cm_parse_choice(text, "a choice", names, 3, &choice, error);
+    memcpy(explore->batch_norms, rows[choice].values, sizeof explore->batch_norms);
+    explore->batch_norm_count = rows[choice].count;
     return status;
 }
 
-/* The options that are text. */
-static cm_status read_options(explore_options *options, cm_error *error) {
-    cm_explore_options *e = &options->explore;
-    const struct {
-        const char *option, *text;
-        int *values, *count;
-    } lists[] = {{"depth", options->depths, e->depths, &e->depth_count},
-                 {"pool", options->pools, e->pools, &e->pool_count},
-                 {"width", options->widths, e->widths, &e->width_count}};
-    cm_status status = read_batch_norm(options->batch_norm, e, error);
-    for (size_t i = 0; status == CM_OK && i < sizeof lists / sizeof *lists; ++i) {
-        if (lists[i].text != NULL) {
-            status = cm_parse_int_list(lists[i].option, lists[i].text, lists[i].values,
-                                       CM_STUDY_MAX_LIST, lists[i].count, error);
+static cm_status parse_dropouts(char *text, void *values, cm_error *error) {
+    cm_explore_options *explore = values;
+    const char *items[CM_STUDY_MAX_LIST];
+    cm_status status =
+        cm_parse_list(text, items, CM_STUDY_MAX_LIST, &explore->dropout_count, error);
+    for (int i = 0; status == CM_OK && i < explore->dropout_count; ++i) {
+        double *dropout = &explore->dropouts[i];
+        /* A network computes with floats. */
+        if (!cm_parse_double(items[i], dropout) || !(*dropout >= 0.0 && (float)*dropout < 1.0F)) {
+            status = cm_fail(error, CM_USAGE,
+                             "'%s' is not accepted; give decimal numbers from 0 to below 1, "
+                             "separated by commas",
+                             items[i]);
         }
     }
-    if (status == CM_OK && options->dropouts != NULL) {
-        status = read_list("dropout", options->dropouts, CM_STUDY_MAX_LIST, &e->dropout_count,
-                           take_dropout, e, error);
+    return status;
+}
+
+static cm_status parse_schedules(char *text, void *values, cm_error *error) {
+    cm_explore_options *explore = values;
+    const char *items[CM_SCHEDULE_COUNT];
+    cm_status status =
+        cm_parse_list(text, items, CM_SCHEDULE_COUNT, &explore->schedule_count, error);
+    for (int i = 0; status == CM_OK && i < explore->schedule_count; ++i) {
+        status = cm_parse_schedule(items[i], &explore->schedules[i], error);
+        for (int k = 0; status == CM_OK && k < i; ++k) {
+            if (explore->schedules[k] == explore->schedules[i]) {
+                status = cm_fail(error, CM_USAGE, "'%s' is given twice; give each schedule once",
+                                 items[i]);
+            }
+        }
     }
-    if (status == CM_OK && options->schedules != NULL) {
-        status = read_list("schedule", options->schedules, CM_SCHEDULE_COUNT, &e->schedule_count,
-                           take_schedule, e, error);
-    }
-    return status == CM_OK ? cm_check_output("json", options->json, true, error) : status;
+    return status;
+}
+
+#define MEMBER(name) offsetof(cm_explore_options, name)
+static const cm_option option_table[] = {
+    {"depth", CM_OPTION_PARSED, 0, "LIST", "Try these numbers of convolutions (default: 3,8)", 0, 0,
+     parse_depths},
+    {"pool", CM_OPTION_PARSED, 0, "LIST",
+     "Pool after convolutions 0, P, 2P ... for these P (default: 1,3)", 0, 0, parse_pools},
+    {"batch-norm", CM_OPTION_PARSED, 0, "WHICH",
+     "Try networks with batch norm (on), without (off), or both (default: both)", 0, 0,
+     parse_batch_norm},
+    {"dropout", CM_OPTION_PARSED, 0, "LIST",
+     "Try these dropout probabilities before the output layer (default: 0.1)", 0, 0,
+     parse_dropouts},
+    {"width", CM_OPTION_PARSED, 0, "LIST",
+     "Try these numbers of channels per convolution (default: 32,64,128)", 0, 0, parse_widths},
+    {"schedule", CM_OPTION_PARSED, 0, "LIST",
+     "Try plateau, constant, step, cosine, one-cycle (default: plateau,one-cycle)", 0, 0,
+     parse_schedules},
+    {"lr", CM_OPTION_DOUBLE, MEMBER(train.optimizer.learning_rate), "X",
+     "Set Adam's first learning rate, or one-cycle's highest (default: 0.001)", 0, 1000, NULL},
+    {"seeds", CM_OPTION_INT, MEMBER(seeds), "N",
+     "Train each point with seeds 0 to N - 1 (default: 1)", 1, CM_STUDY_MAX_SEEDS, NULL},
+    {"batch", CM_OPTION_INT, MEMBER(train.batch), "N", "Use N images per batch (default: 64)", 1,
+     CM_MAX_BATCH, NULL},
+    {"until-accuracy", CM_OPTION_DOUBLE, MEMBER(until_accuracy), "X",
+     "Report the cost of reaching accuracy X (0 to 1); runs are not cut short", 0, 1, NULL},
+    {"rounds", CM_OPTION_INT, MEMBER(rounds), "N",
+     "Take N samples of each network's images per second (default: 9)", 1, CM_STUDY_MAX_ROUNDS,
+     NULL},
+    {"seconds", CM_OPTION_DOUBLE, MEMBER(seconds), "X",
+     "Measure for at least X seconds per sample (default: 0.25)", 0, 3600, NULL},
+    {"order-seed", CM_OPTION_SEED, MEMBER(order_seed), "N",
+     "Seed the random order of measurements within a round (default: 0)", 0, 0, NULL},
+    {0}};
+#undef MEMBER
+
+static const cm_option study_option_table[] = {
+    CM_STUDY_OPTION_ROWS("explore", "explore.json, .csv and .md")};
+
+static cm_status check_explore(void *values, cm_error *error) {
+    return cm_check_training("explore", &((cm_explore_options *)values)->train, error);
 }
 
 /* ---- The command ---- */
 
-static cm_status show(const explore_options *options, const cm_explore *explore, FILE *text,
-                      cm_error *error) {
-    const cm_folder_output output = {.kind = "explore",
-                                     .folder = options->explore.study.output,
-                                     .json = options->json,
-                                     .complete = explore->study.complete,
-                                     .restart = options->explore.study.restart,
-                                     .rounds = explore->measurements.items[0].n,
-                                     .all_rounds = options->explore.rounds,
-                                     .text = text};
-    return cm_show_folder(&output,
-                          options->json != NULL ? cm_explore_to_json(explore, error) : NULL,
-                          text != NULL ? cm_explore_text(explore) : NULL, error);
-}
-
-static cm_status make(const explore_options *options, const cm_dataset *dataset,
-                      const cm_machine_options *machine, cm_error *error) {
-    FILE *text = machine->quiet ? NULL : cm_is_stdout(options->json) ? stderr : stdout;
+static cm_status make_explore(void *values, cm_study_run *run, cm_error *error) {
+    cm_explore_options *options = values;
+    cm_energy energy;
+    cm_energy_open("", &energy);
+    options->train.energy = &energy;
+    options->isa = run->machine.chosen_isa;
+    options->threads = run->machine.threads;
+    options->pinned = run->machine.pin;
+    options->study = cm_study_settings_of(run);
+    run->progress.machine = &run->machine;
     cm_explore explore;
-    cm_progress progress = cm_progress_start(text != NULL ? text : stdout, text == NULL);
-    progress.machine = machine;
-    const cm_study_control control = {cm_progress_observe_study, &progress, cm_interrupt_flag()};
-    cm_status status = cm_explore_make(&options->explore, dataset, &control, &explore, error);
-    cm_progress_end(&progress);
+    const cm_study_control control = {cm_progress_observe_study, &run->progress,
+                                      cm_interrupt_flag()};
+    cm_status status = cm_explore_make(options, run->dataset, &control, &explore, error);
+    run->step = explore.study.step;
+    cm_progress_end(&run->progress);
     if (status == CM_OK || status == CM_INTERRUPTED) {
-        status = show(options, &explore, text, error);
-    } else {
-        status = cm_explain_study(&explore.study, option_table, "--allow-synthetic to try it out",
-                                  status, error);
+        const cm_study_result result = {
+            .complete = explore.study.complete,
+            .done = explore.measurements.items[0].n,
+            .all = options->rounds,
+            .unit = "round",
+            .files = "explore.json, explore.csv, explore.md",
+            .json = run->options.json != NULL ? cm_explore_to_json(&explore, error) : NULL,
+            .tables = run->text != NULL ? cm_explore_text(&explore) : NULL};
+        status = cm_study_show(run, &result, error);
     }
     cm_explore_free(&explore);
     return status;
 }
 
-static cm_status run(explore_options *options, const char *data, cm_machine_options *machine,
-                     cm_error *error) {
-    cm_dataset *dataset = NULL;
-    cm_status status = read_options(options, error);
-    if (status == CM_OK) {
-        status = cm_machine_prepare(machine, error);
-    }
-    if (status == CM_OK) {
-        status = cm_dataset_open(data, &dataset, error);
-    }
-    if (status == CM_OK) {
-        cm_energy energy;
-        cm_energy_open("", &energy);
-        options->explore.train.energy = &energy;
-        options->explore.isa = machine->chosen_isa;
-        options->explore.threads = machine->threads;
-        options->explore.pinned = machine->pin;
-        options->explore.study.topology = machine->topology;
-        status = make(options, dataset, machine, error);
-    }
-    cm_dataset_close(dataset);
-    return status;
-}
-
 cm_status cm_command_explore(const cm_command *command, int argc, const char **argv,
                              cm_error *error) {
-    explore_options options = {.explore = cm_explore_options_default()};
-    options.explore.study.output = "convmark-explore";
-    options.explore.study.argc = argc;
-    options.explore.study.argv = argv;
-    cm_data_options data = {NULL};
-    cm_machine_options machine = cm_machine_options_default();
+    cm_explore_options options = cm_explore_options_default();
     const cm_option_group groups[] = {{option_table, &options},
-                                      {cm_data_option_table, &data},
-                                      {cm_machine_option_table, &machine}};
-    cm_arguments arguments;
-    cm_status status = cm_arguments_parse(command, argc, argv, groups, 3, 0, &arguments, error);
-    if (status == CM_OK && !arguments.help) {
-        status = run(&options, data.data, &machine, error);
-    }
-    cm_machine_release(&machine);
-    cm_arguments_free(&arguments);
-    return status;
+                                      {cm_protocol_option_table, &options.train}};
+    const cm_study_command study = {.values = &options,
+                                    .groups = groups,
+                                    .group_count = 2,
+                                    .study_options = study_option_table,
+                                    .machine_options = cm_machine_option_table,
+                                    .output = "convmark-explore",
+                                    .check = check_explore,
+                                    .without_real_data = "--allow-synthetic to try it out",
+                                    .make = make_explore};
+    return cm_study_command_run(&study, command, argc, argv, error);
 }

@@ -1,9 +1,8 @@
 /* convmark export: a file of measurements for spreadsheets, R, pandas, or a README. */
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cli/cli.h"
-#include "core/files/atomic_file.h"
 #include "core/statistics/samples.h"
 #include "harness/compare/results_file.h"
 #include "harness/record/text_table.h"
@@ -15,9 +14,9 @@ typedef struct export_options {
 #define MEMBER(name) offsetof(export_options, name)
 static const cm_option option_table[] = {
     {"csv", CM_OPTION_STRING, MEMBER(csv), "FILE",
-     "every sample as a line ('-': standard output; the default)", 0, 0},
+     "Write one line of CSV per sample to FILE (default: '-': standard output)", 0, 0, NULL},
     {"markdown", CM_OPTION_STRING, MEMBER(markdown), "FILE",
-     "a table of medians and their 95 % intervals ('-': standard output)", 0, 0},
+     "Write medians with 95 % confidence intervals to FILE ('-': standard output)", 0, 0, NULL},
     {0}};
 #undef MEMBER
 
@@ -53,23 +52,16 @@ static char *markdown_table(const cm_measurements *list) {
     return text;
 }
 
-static cm_status write_text(const char *path, char *text, cm_error *error) {
-    const cm_status status =
-        text == NULL ? cm_fail(error, CM_FAILED, "export: out of memory; close other programs")
-                     : cm_file_write(path, text, strlen(text), error);
-    free(text);
-    return status;
-}
-
 static cm_status run(const export_options *options, const char *path, cm_error *error) {
     cm_results_file file;
     cm_status status = cm_results_file_open(path, &file, error);
     const char *csv = options->csv != NULL || options->markdown != NULL ? options->csv : "-";
     if (status == CM_OK && csv != NULL) {
-        status = write_text(csv, cm_measurements_csv(&file.measurements), error);
+        status = cm_write_text("export", csv, cm_measurements_csv(&file.measurements), error);
     }
     if (status == CM_OK && options->markdown != NULL) {
-        status = write_text(options->markdown, markdown_table(&file.measurements), error);
+        status =
+            cm_write_text("export", options->markdown, markdown_table(&file.measurements), error);
     }
     cm_results_file_close(&file);
     return status;
@@ -80,7 +72,8 @@ cm_status cm_command_export(const cm_command *command, int argc, const char **ar
     export_options options = {NULL, NULL};
     const cm_option_group groups[] = {{option_table, &options}};
     cm_arguments arguments;
-    cm_status status = cm_arguments_parse(command, argc, argv, groups, 1, 1, &arguments, error);
+    cm_status status =
+        cm_arguments_parse(&command->usage, argc, argv, groups, 1, 1, &arguments, error);
     if (status == CM_OK && !arguments.help) {
         const cm_output outputs[] = {{"csv", options.csv, true},
                                      {"markdown", options.markdown, true}};

@@ -1,8 +1,9 @@
 /* convmark info: what this machine is, what this process may use of it, and what it can do. */
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cli/cli.h"
+#include "cli/machine.h"
 #include "core/files/json.h"
 #include "core/system/threads.h"
 #include "harness/measure/capability.h"
@@ -18,15 +19,15 @@ typedef struct info_options {
 #define MEMBER(name) offsetof(info_options, name)
 static const cm_option option_table[] = {
     {"no-measure", CM_OPTION_FALSE, MEMBER(measure), NULL,
-     "leave out the measurement of peak and bandwidth (two seconds)", 0, 0},
+     "Skip measuring peak and bandwidth, which takes about two seconds", 0, 0, NULL},
     {"json", CM_OPTION_STRING, MEMBER(json), "FILE",
-     "write all of it as JSON ('-': standard output)", 0, 0},
+     "Write all of it as JSON to FILE ('-': standard output)", 0, 0, NULL},
     {0}};
 #undef MEMBER
 
 enum { MAX_TEAMS = 2, BYTES = 32 };
 
-/* What was found out. */
+/* What the command shows. */
 typedef struct info {
     json_t *machine, *conditions;
     int team_count; /* one thread, and all of them */
@@ -114,7 +115,7 @@ static void print_machine(FILE *out, const cm_machine_options *machine, const in
     fprintf(out, "usable            %d physical, %d logical", topology->usable_cores,
             topology->usable_pus);
     if (topology->cpu_quota > 0) {
-        fprintf(out, ", the time of %.2f", topology->cpu_quota);
+        fprintf(out, ", CPU quota of %.2f", topology->cpu_quota);
     }
     fprintf(out, "; %d thread%s by default\n", topology->default_threads,
             topology->default_threads == 1 ? "" : "s");
@@ -171,7 +172,9 @@ static void print_capability(FILE *out, const info *found) {
 static void print_conditions(FILE *out, const info *found) {
     size_t i;
     json_t *item;
-    fputs(json_array_size(found->conditions) > 0 ? "\nWhat spoils measurements here:\n" : "", out);
+    fputs(json_array_size(found->conditions) > 0 ? "\nConditions that make timings unreliable:\n"
+                                                 : "",
+          out);
     json_array_foreach(found->conditions, i, item) {
         fprintf(out, "  %s\n", text_at(item, "message"));
     }
@@ -208,7 +211,8 @@ cm_status cm_command_info(const cm_command *command, int argc, const char **argv
     const cm_option_group groups[] = {{option_table, &options},
                                       {cm_machine_option_table, &machine}};
     cm_arguments arguments;
-    cm_status status = cm_arguments_parse(command, argc, argv, groups, 2, 0, &arguments, error);
+    cm_status status =
+        cm_arguments_parse(&command->usage, argc, argv, groups, 2, 0, &arguments, error);
     if (status == CM_OK && !arguments.help) {
         status = run(&options, &machine, error);
     }

@@ -1,8 +1,10 @@
 /* convmark predict: the class of one picture. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cli/cli.h"
 #include "cli/loaded_model.h"
+#include "cli/machine.h"
 #include "convmark/model.h"
 #include "convmark/stream.h"
 #include "core/data/png_image.h"
@@ -15,9 +17,9 @@ typedef struct predict_options {
 
 static const cm_option option_table[] = {
     {"network", CM_OPTION_STRING, offsetof(predict_options, network), "NAME|FILE",
-     "the network, for a model file that does not name it", 0, 0},
+     "Name the network, if the model file does not", 0, 0, NULL},
     {"invert", CM_OPTION_TRUE, offsetof(predict_options, invert), NULL,
-     "the picture is dark on light (the data set is light on dark)", 0, 0},
+     "Invert the picture: use for dark on light (the data set is light on dark)", 0, 0, NULL},
     {0}};
 
 /* The picture as the network's input: one grey channel, 0 .. 1. */
@@ -112,7 +114,8 @@ cm_status cm_command_predict(const cm_command *command, int argc, const char **a
     machine.pin = false;
     const cm_option_group groups[] = {{option_table, &options}, {cm_isa_option_table, &machine}};
     cm_arguments arguments;
-    cm_status status = cm_arguments_parse(command, argc, argv, groups, 2, 2, &arguments, error);
+    cm_status status =
+        cm_arguments_parse(&command->usage, argc, argv, groups, 2, 2, &arguments, error);
     if (status == CM_OK && !arguments.help) {
         status = cm_machine_prepare(&machine, error);
         if (status == CM_OK) {

@@ -1,38 +1,39 @@
 /* convmark profile: where the time of a step goes. */
-#include <string.h>
+#include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/machine.h"
+#include "cli/training_options.h"
 #include "core/files/json.h"
 #include "harness/measure/conditions.h"
 #include "harness/profile/profile.h"
 #include "harness/record/machine.h"
 #include "harness/record/train_json.h"
 
-enum { MAX_BATCH = 10000 };
-
 typedef struct profile_options {
     bool infer, memory, compare;
     int steps, batch;
-    const char *json, *trace, *flamegraph, *algorithm;
+    const char *json, *trace, *flamegraph;
+    cm_conv2d_algorithm algorithm;
 } profile_options;
 
 #define MEMBER(name) offsetof(profile_options, name)
 static const cm_option option_table[] = {
-    {"train", CM_OPTION_FALSE, MEMBER(infer), NULL, "profile training steps (default)", 0, 0},
-    {"infer", CM_OPTION_TRUE, MEMBER(infer), NULL, "profile inference steps", 0, 0},
+    {"train", CM_OPTION_FALSE, MEMBER(infer), NULL, "Profile training steps (default)", 0, 0, NULL},
+    {"infer", CM_OPTION_TRUE, MEMBER(infer), NULL, "Profile inference steps", 0, 0, NULL},
     {"steps", CM_OPTION_INT, MEMBER(steps), "N",
-     "traced steps, with as many untraced ones between (default: 30)", 1, CM_PROFILE_MAX_STEPS},
-    {"batch", CM_OPTION_INT, MEMBER(batch), "N", "images a batch (default: 64)", 1, MAX_BATCH},
-    {"conv-algorithm", CM_OPTION_STRING, MEMBER(algorithm), "NAME", CM_CONV_ALGORITHM_HELP, 0, 0},
+     "Trace N steps, in turn with N untraced steps (default: 30)", 1, CM_PROFILE_MAX_STEPS, NULL},
+    {"batch", CM_OPTION_INT, MEMBER(batch), "N", "Use N images per batch (default: 64)", 1,
+     CM_MAX_BATCH, NULL},
     {"compare", CM_OPTION_TRUE, MEMBER(compare), NULL,
-     "compare two profiles, given in place of the variant, part by part", 0, 0},
-    {"memory", CM_OPTION_TRUE, MEMBER(memory), NULL, "print the plan of the memory as well", 0, 0},
+     "Compare two profiles written by --json, given in place of the variant", 0, 0, NULL},
+    {"memory", CM_OPTION_TRUE, MEMBER(memory), NULL, "Print the memory plan as well", 0, 0, NULL},
     {"json", CM_OPTION_STRING, MEMBER(json), "FILE",
-     "write all of it as JSON ('-': standard output)", 0, 0},
+     "Write all of it as JSON to FILE ('-': standard output)", 0, 0, NULL},
     {"trace", CM_OPTION_STRING, MEMBER(trace), "FILE",
-     "write the last step as Chrome trace events, for Perfetto", 0, 0},
+     "Write the last step as Chrome trace events to FILE, for Perfetto", 0, 0, NULL},
     {"flamegraph", CM_OPTION_STRING, MEMBER(flamegraph), "FILE",
-     "write folded stacks, for flamegraph.pl or speedscope", 0, 0},
+     "Write folded stacks to FILE, for flamegraph.pl or speedscope", 0, 0, NULL},
     {0}};
 #undef MEMBER
 
@@ -82,14 +83,12 @@ static cm_status show(const profile_options *options, const cm_machine_options *
 
 static cm_status open_model(const profile_options *options, const cm_machine_options *machine,
                             const cm_network *network, cm_model **model, cm_error *error) {
-    cm_model_options wanted = {.batch = options->batch,
-                               .threads = machine->threads,
-                               .isa = machine->chosen_isa,
-                               .training = !options->infer};
-    cm_status status = cm_parse_conv_algorithm(options->algorithm, &wanted.conv_algorithm, error);
-    if (status == CM_OK) {
-        status = cm_model_create(network, &wanted, model, error);
-    }
+    const cm_model_options wanted = {.batch = options->batch,
+                                     .threads = machine->threads,
+                                     .isa = machine->chosen_isa,
+                                     .training = !options->infer,
+                                     .conv_algorithm = options->algorithm};
+    const cm_status status = cm_model_create(network, &wanted, model, error);
     if (status == CM_OK) {
         cm_model_initialize(*model, 0);
     }
@@ -136,24 +135,25 @@ static cm_status run(const profile_options *options, cm_machine_options *machine
 
 cm_status cm_command_profile(const cm_command *command, int argc, const char **argv,
                              cm_error *error) {
-    profile_options options = {.steps = 30, .batch = 64};
-    cm_data_options data = {NULL};
+    profile_options options = {.steps = 30, .batch = 64, .algorithm = CM_CONV2D_AUTO};
+    const char *data = NULL;
     cm_machine_options machine = cm_machine_options_default();
     const cm_option_group groups[] = {{option_table, &options},
+                                      {cm_conv_algorithm_option_table, &options.algorithm},
                                       {cm_data_option_table, &data},
                                       {cm_machine_option_table, &machine}};
     cm_arguments arguments;
     cm_status status =
-        cm_arguments_parse(command, argc, argv, groups, 3, CM_ANY_WORDS, &arguments, error);
+        cm_arguments_parse(&command->usage, argc, argv, groups, 4, CM_ANY_WORDS, &arguments, error);
     if (status == CM_OK && !arguments.help && options.compare) {
         status = cm_compare_paths(arguments.words, arguments.count, error);
     } else if (status == CM_OK && !arguments.help && arguments.count != 1) {
         status = cm_fail(error, CM_USAGE,
-                         "profile: %d arguments; usage: convmark profile VARIANT|FILE, or "
+                         "profile: %d arguments given; usage: convmark profile VARIANT|FILE, or "
                          "convmark profile --compare BEFORE.json NOW.json",
                          arguments.count);
     } else if (status == CM_OK && !arguments.help) {
-        status = run(&options, &machine, arguments.words[0], data.data, argc, argv, error);
+        status = run(&options, &machine, arguments.words[0], data, argc, argv, error);
     }
     cm_machine_release(&machine);
     cm_arguments_free(&arguments);

@@ -1,44 +1,41 @@
-/* convmark report: the published tables and claims beside ours. */
-#include <stdlib.h>
-#include <string.h>
-
-#include "cli/cli.h"
-#include "cli/progress.h"
-#include "core/files/json.h"
+/* convmark report: the published tables and claims beside our results. */
+#include "cli/study.h"
+#include "cli/training_options.h"
 #include "harness/studies/report/report_json.h"
 #include "harness/studies/report/report_study.h"
 #include "harness/studies/report/report_text.h"
 
 typedef struct report_options {
     cm_report_options report;
-    const char *variants; /* with commas; NULL: all of the table */
-    const char *json;
+    const char *variants[CM_STUDY_MAX_LIST];
 } report_options;
 
-#define MEMBER(name) offsetof(report_options, name)
+static cm_status parse_report_variants(char *text, void *values, cm_error *error) {
+    report_options *options = values;
+    options->report.variants = options->variants;
+    return cm_parse_list(text, options->variants, CM_STUDY_MAX_LIST, &options->report.variant_count,
+                         error);
+}
+
+#define MEMBER(name) offsetof(report_options, report.name)
 static const cm_option option_table[] = {
-    {"seeds", CM_OPTION_INT, MEMBER(report.seeds), "N", "runs of each variant (default: 3)", 1,
-     CM_STUDY_MAX_SEEDS},
-    {"variants", CM_OPTION_STRING, MEMBER(variants), "LIST",
-     "variants or network files, with commas (default: all eight)", 0, 0},
-    {"output", CM_OPTION_STRING, MEMBER(report.study.output), "DIR",
-     "folder of report.json and report.md (default: convmark-report)", 0, 0},
-    {"json", CM_OPTION_STRING, MEMBER(json), "FILE",
-     "write report.json here as well ('-': standard output)", 0, 0},
-    {"restart", CM_OPTION_TRUE, MEMBER(report.study.restart), NULL,
-     "begin anew, not where report.json in DIR ends", 0, 0},
-    {"allow-synthetic", CM_OPTION_TRUE, MEMBER(report.study.allow_synthetic), NULL,
-     "accept generated pictures, to try the report out", 0, 0},
-    {"epochs", CM_OPTION_INT, MEMBER(report.train.epochs), "N",
-     "epochs (published protocol and default: 3)", 1, CM_MAX_EPOCHS},
-    {"steps", CM_OPTION_INT, MEMBER(report.train.steps), "N",
-     "training batches an epoch (protocol: 100)", 1, CM_MAX_STEPS},
-    {"valid-steps", CM_OPTION_INT, MEMBER(report.train.valid_steps), "N",
-     "validation batches after each epoch (protocol: 100)", 1, CM_MAX_STEPS},
+    {"seeds", CM_OPTION_INT, MEMBER(seeds), "N",
+     "Train each variant with seeds 0 to N - 1 (default: 3)", 1, CM_STUDY_MAX_SEEDS, NULL},
+    {"variants", CM_OPTION_PARSED, 0, "LIST",
+     "Train these variants or network files (default: all eight)", 0, 0, parse_report_variants},
     {0}};
 #undef MEMBER
 
-/* What the observer is given: progress of which report. */
+static const cm_option study_option_table[] = {
+    CM_STUDY_OPTION_ROWS("report", "report.json and .md")};
+
+static cm_status check_report(void *values, cm_error *error) {
+    return cm_check_training("report", &((report_options *)values)->report.train, error);
+}
+
+/* ---- Progress ---- */
+
+/* The context of the observer. */
 typedef struct report_watch {
     cm_progress *progress;
     const cm_report *report;
@@ -70,7 +67,7 @@ static void show_run(const report_watch *watch, const cm_study_progress *at) {
     fflush(out);
 }
 
-static void observe(const cm_study_progress *at, void *context) {
+static void observe_report(const cm_study_progress *at, void *context) {
     const report_watch *watch = context;
     if (watch->progress->quiet) {
         return;
@@ -82,102 +79,50 @@ static void observe(const cm_study_progress *at, void *context) {
     }
 }
 
-/* What the command gives out besides the files of --output. */
-static cm_status show(const report_options *options, const cm_report *report, FILE *text,
-                      cm_error *error) {
-    cm_status status = CM_OK;
-    if (options->json != NULL) {
-        json_t *json = cm_report_to_json(report, error);
-        status = json == NULL ? CM_FAILED : cm_json_write(options->json, json, error);
-        json_decref(json);
-    }
-    char *tables = text != NULL ? cm_report_text(report) : NULL;
-    if (tables != NULL) {
-        fprintf(text, "\n%s\nwritten: %s/report.md, %s/report.json\n", tables,
-                options->report.study.output, options->report.study.output);
-    }
-    free(tables);
-    return status;
-}
+/* ---- The command ---- */
 
-/* Makes the report and shows it; `text`: for people, NULL when quiet. */
-static cm_status make_report(const report_options *options, const cm_dataset *dataset, FILE *text,
-                             cm_error *error) {
+static cm_status make_report(void *values, cm_study_run *run, cm_error *error) {
+    cm_report_options *options = &((report_options *)values)->report;
+    options->model.threads = run->machine.threads;
+    options->model.isa = run->machine.chosen_isa;
+    options->study = cm_study_settings_of(run);
     cm_report report;
-    cm_progress progress = cm_progress_start(text != NULL ? text : stdout, text == NULL);
-    report_watch watch = {&progress, &report};
-    const cm_study_control control = {observe, &watch, cm_interrupt_flag()};
-    const cm_status made = cm_report_make(&options->report, dataset, &control, &report, error);
-    cm_progress_end(&progress);
+    const report_watch watch = {&run->progress, &report};
+    const cm_study_control control = {observe_report, (void *)&watch, cm_interrupt_flag()};
+    const cm_status made = cm_report_make(options, run->dataset, &control, &report, error);
+    run->step = report.study.step;
+    cm_progress_end(&run->progress);
     cm_status status = made;
     if (made == CM_OK || made == CM_INTERRUPTED) {
-        const int runs = cm_report_run_count(&report);
-        status = runs > 0 ? show(options, &report, text, error) : CM_OK;
-        if (status == CM_OK && made == CM_INTERRUPTED) {
-            status = cm_fail(error, CM_INTERRUPTED, "interrupted after %d finished runs; %s%s%s",
-                             runs, runs > 0 ? "the same command" : "nothing is written",
-                             runs > 0 && options->report.study.restart ? " without --restart" : "",
-                             runs > 0 ? " goes on from there" : "");
-        }
-    } else {
-        status = cm_explain_study(&report.study, option_table,
-                                  "--allow-synthetic to try the report out", status, error);
+        const int done = cm_report_run_count(&report);
+        const cm_study_result result = {
+            .complete = made == CM_OK,
+            .done = done,
+            .all = report.variant_count * options->seeds,
+            .unit = "run",
+            .files = "report.json, report.md",
+            .json =
+                run->options.json != NULL && done > 0 ? cm_report_to_json(&report, error) : NULL,
+            .tables = run->text != NULL && done > 0 ? cm_report_text(&report) : NULL};
+        status = cm_study_show(run, &result, error);
     }
     cm_report_free(&report);
-    return status;
-}
-
-static cm_status run(report_options *options, const char *data, cm_machine_options *machine,
-                     cm_error *error) {
-    cm_dataset *dataset = NULL;
-    cm_status status = cm_train_options_check(&options->report.train, error);
-    if (status == CM_OK) {
-        status = cm_check_output("json", options->json, true, error);
-    }
-    if (status == CM_OK) {
-        status = cm_machine_prepare(machine, error);
-    }
-    if (status == CM_OK) {
-        status = cm_dataset_open(data, &dataset, error);
-    }
-    if (status == CM_OK) {
-        FILE *text = cm_is_stdout(options->json) ? stderr : stdout;
-        options->report.model.threads = machine->threads;
-        options->report.model.isa = machine->chosen_isa;
-        options->report.study.topology = machine->topology;
-        status = make_report(options, dataset, machine->quiet ? NULL : text, error);
-    }
-    cm_dataset_close(dataset);
     return status;
 }
 
 cm_status cm_command_report(const cm_command *command, int argc, const char **argv,
                             cm_error *error) {
     report_options options = {.report = cm_report_options_default()};
-    options.report.study.output = "convmark-report";
-    options.report.study.argc = argc;
-    options.report.study.argv = argv;
-    cm_data_options data = {NULL};
-    cm_machine_options machine = cm_machine_options_default();
     const cm_option_group groups[] = {{option_table, &options},
-                                      {cm_data_option_table, &data},
-                                      {cm_machine_option_table, &machine}};
-    cm_arguments arguments;
-    const char *names[CM_STUDY_MAX_LIST];
-    char *list = NULL;
-    cm_status status = cm_arguments_parse(command, argc, argv, groups, 3, 0, &arguments, error);
-    if (status == CM_OK && !arguments.help) {
-        if (options.variants != NULL) {
-            options.report.variants = names;
-            status = cm_split_list("variants", options.variants, &list, names, CM_STUDY_MAX_LIST,
-                                   &options.report.variant_count, error);
-        }
-        if (status == CM_OK) {
-            status = run(&options, data.data, &machine, error);
-        }
-    }
-    free(list);
-    cm_machine_release(&machine);
-    cm_arguments_free(&arguments);
-    return status;
+                                      {cm_protocol_option_table, &options.report.train}};
+    const cm_study_command study = {.values = &options,
+                                    .groups = groups,
+                                    .group_count = 2,
+                                    .study_options = study_option_table,
+                                    .machine_options = cm_machine_option_table,
+                                    .output = "convmark-report",
+                                    .check = check_report,
+                                    .without_real_data = "--allow-synthetic to try the report out",
+                                    .make = make_report};
+    return cm_study_command_run(&study, command, argc, argv, error);
 }

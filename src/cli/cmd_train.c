@@ -1,9 +1,10 @@
 /* convmark train: one training run. */
-#include <string.h>
+#include <stdio.h>
 
 #include "cli/cli.h"
-#include "cli/loaded_model.h"
+#include "cli/machine.h"
 #include "cli/progress.h"
+#include "cli/training_options.h"
 #include "convmark/model_file.h"
 #include "convmark/trainer.h"
 #include "core/files/json.h"
@@ -12,66 +13,69 @@
 #include "harness/record/train_json.h"
 #include "harness/record/training_run.h"
 
-enum { MAX_BATCH = 10000, DEFAULT_EVERY = 100 };
+enum { DEFAULT_EVERY = 100 }; /* batches between checkpoints */
 
 typedef struct train_options {
     cm_train_options train;
     const char *save, *load, *json;
-    const char *algorithm; /* of convolutions; NULL: auto */
+    cm_conv2d_algorithm algorithm;
+    cm_rate_options rate;
     cm_checkpoint_options checkpoint;
 } train_options;
 
 #define MEMBER(name) offsetof(train_options, name)
 static const cm_option option_table[] = {
     {"seed", CM_OPTION_SEED, MEMBER(train.seed), "N",
-     "seed of initial values, order of images and dropout (default: 0)", 0, 0},
-    {"epochs", CM_OPTION_INT, MEMBER(train.epochs), "N", "epochs (default: 3)", 0, CM_MAX_EPOCHS},
+     "Seed initial values, order of images and dropout (default: 0)", 0, 0, NULL},
+    {"epochs", CM_OPTION_INT, MEMBER(train.epochs), "N", "Train for N epochs (default: 3)", 0,
+     CM_MAX_EPOCHS, NULL},
     {"steps", CM_OPTION_INT, MEMBER(train.steps), "N",
-     "training batches an epoch; 0: only initial values (default: 100)", 0, CM_MAX_STEPS},
+     "Train on N batches per epoch; 0: keep the initial values (default: 100)", 0, CM_MAX_STEPS,
+     NULL},
     {"valid-steps", CM_OPTION_INT, MEMBER(train.valid_steps), "N",
-     "validation batches after each epoch (default: 100)", 0, CM_MAX_STEPS},
-    {"batch", CM_OPTION_INT, MEMBER(train.batch), "N", "images a batch (default: 64)", 1,
-     MAX_BATCH},
+     "Validate on N batches after each epoch (default: 100)", 0, CM_MAX_STEPS, NULL},
+    {"batch", CM_OPTION_INT, MEMBER(train.batch), "N", "Use N images per batch (default: 64)", 1,
+     CM_MAX_BATCH, NULL},
     {"weight-decay", CM_OPTION_DOUBLE, MEMBER(train.optimizer.weight_decay), "X",
-     "L2 penalty added to the gradient (default: 1e-05)", 0, 1000},
-    {"shuffle", CM_OPTION_TRUE, MEMBER(train.shuffle), NULL, "images in random order (default)", 0,
-     0},
-    {"no-shuffle", CM_OPTION_FALSE, MEMBER(train.shuffle), NULL, "images in the data set's order",
-     0, 0},
+     "Add an L2 penalty of X to the gradient (default: 1e-05)", 0, 1000, NULL},
+    {"shuffle", CM_OPTION_TRUE, MEMBER(train.shuffle), NULL,
+     "Take images in random order (default)", 0, 0, NULL},
+    {"no-shuffle", CM_OPTION_FALSE, MEMBER(train.shuffle), NULL,
+     "Take images in the order of the data set", 0, 0, NULL},
     {"until-accuracy", CM_OPTION_DOUBLE, MEMBER(train.until_accuracy), "X",
-     "end after the epoch whose validation reaches it; exit code 1 if none does", 0, 1},
-    {"conv-algorithm", CM_OPTION_STRING, MEMBER(algorithm), "NAME", CM_CONV_ALGORITHM_HELP, 0, 0},
-    {"save", CM_OPTION_STRING, MEMBER(save), "FILE", "write the model as safetensors", 0, 0},
+     "End after the epoch that reaches accuracy X (0 to 1); exit code 1 if none", 0, 1, NULL},
+    {"save", CM_OPTION_STRING, MEMBER(save), "FILE", "Write the model as safetensors to FILE", 0, 0,
+     NULL},
     {"load", CM_OPTION_STRING, MEMBER(load), "FILE",
-     "start from a safetensors file instead of random values", 0, 0},
+     "Start from the safetensors file FILE instead of random values", 0, 0, NULL},
     {"checkpoint", CM_OPTION_STRING, MEMBER(checkpoint.path), "FILE",
-     "write the whole state there, to go on from after an interruption", 0, 0},
+     "Save resumable state to FILE", 0, 0, NULL},
     {"every", CM_OPTION_INT, MEMBER(checkpoint.every), "N",
-     "training batches from one checkpoint to the next (default: 100)", 1, CM_MAX_TRAIN_STEPS},
+     "Save resumable state every N batches (default: 100)", 1, CM_MAX_TRAIN_STEPS, NULL},
     {"resume", CM_OPTION_STRING, MEMBER(checkpoint.resume), "FILE",
-     "go on from a checkpoint, to the same bits; other options as they were", 0, 0},
+     "Resume bit-identically from the checkpoint FILE; repeat the original options", 0, 0, NULL},
     {"json", CM_OPTION_STRING, MEMBER(json), "FILE",
-     "write the results as JSON ('-': standard output)", 0, 0},
+     "Write the results as JSON to FILE ('-': standard output)", 0, 0, NULL},
     {0}};
 #undef MEMBER
 
-/* A run's parts, freed together. */
-typedef struct train_run {
+/* What one call of the command opens, fills and frees. */
+typedef struct training {
     const train_options *options;
     const cm_machine_options *machine;
     cm_network *network;
-    cm_dataset *dataset; /* NULL where nothing is trained and no JSON wants it */
+    cm_dataset *dataset; /* NULL: nothing is trained, and no JSON describes it */
     cm_model *model;
     cm_train_result result;
     FILE *text; /* for people; NULL: quiet */
     bool complete;
-} train_run;
+} training;
 
 static bool trains(const train_options *options) {
     return options->train.steps > 0 && options->train.epochs > 0;
 }
 
-/* Where checkpoints are written; NULL: nowhere. */
+/* The file to which checkpoints are written; NULL: none. */
 static const char *checkpoint_path(const train_options *options) {
     return options->checkpoint.path != NULL ? options->checkpoint.path : options->checkpoint.resume;
 }
@@ -88,12 +92,12 @@ static cm_status check_checkpoint(train_options *options, cm_error *error) {
     cm_checkpoint_options *checkpoint = &options->checkpoint;
     if (checkpoint->every > 0 && checkpoint_path(options) == NULL) {
         return cm_fail(error, CM_USAGE,
-                       "train: --every says nothing without --checkpoint FILE or "
-                       "--resume FILE; give one of them");
+                       "train: --every needs --checkpoint FILE or --resume FILE; give one of "
+                       "them");
     }
     if (checkpoint_path(options) != NULL && !trains(options)) {
         return cm_fail(error, CM_USAGE,
-                       "train: without steps there is nothing to go on from; leave out --%s",
+                       "train: a run without steps has nothing to resume from; leave out --%s",
                        checkpoint->resume != NULL ? "resume" : "checkpoint");
     }
     checkpoint->every = checkpoint->every > 0 ? checkpoint->every : DEFAULT_EVERY;
@@ -105,20 +109,16 @@ static void warn_of_damage(const char *message, void *context) {
     cm_warn("%s", message);
 }
 
-/* Everything that can be wrong with the input is found here, before the first step. */
-static cm_status open_run(train_run *run, const char *network, const char *data, cm_error *error) {
+/* Opens and checks all inputs, so that no error in them can interrupt training. */
+static cm_status open_run(training *run, const char *network, const char *data, cm_error *error) {
     const train_options *options = run->options;
-    cm_conv2d_algorithm algorithm;
-    cm_status status = cm_parse_conv_algorithm(options->algorithm, &algorithm, error);
-    if (status == CM_OK) {
-        status = cm_network_open(network, &run->network, error);
-    }
+    cm_status status = cm_network_open(network, &run->network, error);
     if (status == CM_OK) {
         const cm_model_options model_options = {.batch = options->train.batch,
                                                 .threads = run->machine->threads,
                                                 .isa = run->machine->chosen_isa,
                                                 .training = true,
-                                                .conv_algorithm = algorithm};
+                                                .conv_algorithm = options->algorithm};
         status = cm_model_create(run->network, &model_options, &run->model, error);
     }
     if (status == CM_OK) {
@@ -135,7 +135,7 @@ static cm_status open_run(train_run *run, const char *network, const char *data,
     return status;
 }
 
-static void print_head(const train_run *run) {
+static void print_head(const training *run) {
     const cm_train_options *train = &run->options->train;
     fprintf(run->text, "%s: %lld parameters, seed %llu, %s, %d %s%s%s\n", run->network->name,
             (long long)cm_network_parameter_count(run->network), (unsigned long long)train->seed,
@@ -143,14 +143,14 @@ static void print_head(const train_run *run) {
             run->machine->threads == 1 ? "thread" : "threads", run->dataset != NULL ? ", " : "",
             run->dataset != NULL ? run->dataset->name : "");
     if (run->dataset != NULL && !run->dataset->real) {
-        fprintf(run->text, "generated pictures: losses and accuracy say nothing about the real "
+        fprintf(run->text, "generated pictures: losses and accuracy mean nothing for the real "
                            "data set\n");
     }
     fflush(run->text);
 }
 
-/* Trains, with progress. CM_INTERRUPTED is not a failure of the run: its results are valid. */
-static cm_status train(train_run *run, cm_error *error) {
+/* Trains and shows progress. After CM_INTERRUPTED the results so far are valid. */
+static cm_status train(training *run, cm_error *error) {
     const train_options *options = run->options;
     if (!trains(options)) {
         cm_model_sha256(run->model, run->result.sha256);
@@ -167,7 +167,7 @@ static cm_status train(train_run *run, cm_error *error) {
     return status;
 }
 
-static cm_status write_json(const train_run *run, const char *started, int argc, const char **argv,
+static cm_status write_json(const training *run, const char *started, int argc, const char **argv,
                             cm_error *error) {
     const cm_train_record record = {.model = run->model,
                                     .dataset = run->dataset,
@@ -189,7 +189,7 @@ static cm_status write_json(const train_run *run, const char *started, int argc,
     return status;
 }
 
-static void print_tail(const train_run *run) {
+static void print_tail(const training *run) {
     if (run->result.step_count > 0) {
         fprintf(run->text, "%d steps, %.0f images/s\n", run->result.step_count,
                 run->result.images_per_second);
@@ -206,13 +206,13 @@ static void print_tail(const train_run *run) {
         }
     }
     if (run->result.early_stopped) {
-        fprintf(run->text, "stopped early: the validation loss no longer fell\n");
+        fprintf(run->text, "stopped early: the validation loss no longer decreased\n");
     }
     fprintf(run->text, "sha256 %s\n", run->result.sha256);
 }
 
-/* Whether a run that is complete has what --until-accuracy asks for. */
-static cm_status check_accuracy(const train_run *run, cm_error *error) {
+/* Fails if a complete run did not reach the accuracy of --until-accuracy. */
+static cm_status check_accuracy(const training *run, cm_error *error) {
     const double until = run->options->train.until_accuracy;
     if (until <= 0.0 || run->result.reached_accuracy) {
         return CM_OK;
@@ -220,24 +220,24 @@ static cm_status check_accuracy(const train_run *run, cm_error *error) {
     return cm_fail(error, CM_FAILED, "accuracy %.2f %% was not reached in %d epochs; %s",
                    100 * until, run->result.epoch_count,
                    run->result.early_stopped
-                       ? "the validation loss no longer fell: try another --lr or --schedule"
-                       : "give more with --epochs");
+                       ? "the validation loss no longer decreased: try another --lr or --schedule"
+                       : "train longer with --epochs");
 }
 
-static cm_status fail_interrupted(const train_run *run, cm_error *error) {
+static cm_status fail_interrupted(const training *run, cm_error *error) {
     const train_options *options = run->options;
     const char *checkpoint = checkpoint_path(options);
     const bool written = options->save != NULL || options->json != NULL;
     return cm_fail(error, CM_INTERRUPTED, "interrupted after %d steps; %s%s",
                    run->result.step_count,
-                   checkpoint != NULL ? "the same command goes on with --resume "
-                   : written          ? "what was complete is written"
+                   checkpoint != NULL ? "the same command resumes with --resume "
+                   : written          ? "the results so far are written"
                                       : "nothing is written",
                    checkpoint != NULL ? checkpoint : "");
 }
 
-static cm_status run_all(train_run *run, const char *network, const char *data, int argc,
-                         const char **argv, cm_error *error) {
+static cm_status run_training(training *run, const char *network, const char *data, int argc,
+                              const char **argv, cm_error *error) {
     char started[24];
     cm_clock_utc(started);
     cm_status status = open_run(run, network, data, error);
@@ -270,27 +270,30 @@ static cm_status run_all(train_run *run, const char *network, const char *data, 
 cm_status cm_command_train(const cm_command *command, int argc, const char **argv,
                            cm_error *error) {
     train_options options = {.train = cm_train_options_default(),
+                             .algorithm = CM_CONV2D_AUTO,
+                             .rate = cm_rate_options_default(),
                              .checkpoint.notice = warn_of_damage};
-    cm_data_options data = {NULL};
+    const char *data = NULL;
     cm_machine_options machine = cm_machine_options_default();
-    cm_rate_options rate = cm_rate_options_default();
     cm_energy energy;
     const cm_option_group groups[] = {{option_table, &options},
-                                      {cm_rate_option_table, &rate},
+                                      {cm_rate_option_table, &options.rate},
+                                      {cm_conv_algorithm_option_table, &options.algorithm},
                                       {cm_data_option_table, &data},
                                       {cm_machine_option_table, &machine}};
     cm_arguments arguments;
-    cm_status status = cm_arguments_parse(command, argc, argv, groups, 4, 1, &arguments, error);
+    cm_status status =
+        cm_arguments_parse(&command->usage, argc, argv, groups, 5, 1, &arguments, error);
     if (status == CM_OK && !arguments.help) {
-        train_run run = {.options = &options, .machine = &machine};
+        training run = {.options = &options, .machine = &machine};
         if (!machine.quiet) {
             run.text = cm_is_stdout(options.json) ? stderr : stdout;
         }
         cm_energy_open("", &energy);
         options.train.energy = &energy;
-        status = cm_rate_options_apply(&rate, &options.train, error);
+        status = cm_rate_options_apply("train", &options.rate, &options.train, error);
         if (status == CM_OK) {
-            status = cm_train_options_check(&options.train, error);
+            status = cm_check_training("train", &options.train, error);
         }
         if (status == CM_OK) {
             status = check_checkpoint(&options, error);
@@ -302,7 +305,7 @@ cm_status cm_command_train(const cm_command *command, int argc, const char **arg
             status = cm_machine_prepare(&machine, error);
         }
         if (status == CM_OK) {
-            status = run_all(&run, arguments.words[0], data.data, argc, argv, error);
+            status = run_training(&run, arguments.words[0], data, argc, argv, error);
         }
         cm_train_result_free(&run.result);
         cm_model_free(run.model);

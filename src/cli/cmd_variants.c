@@ -1,5 +1,8 @@
 /* convmark variants: the table of the report's variants. */
+#include <stdio.h>
+
 #include "cli/cli.h"
+#include "convmark/network.h"
 #include "core/files/json.h"
 #include "harness/studies/report/published.h"
 #include "harness/studies/report/variants_table.h"
@@ -10,7 +13,7 @@ typedef struct variants_options {
 
 static const cm_option option_table[] = {
     {"json", CM_OPTION_STRING, offsetof(variants_options, json), "FILE",
-     "write JSON instead of the table ('-': standard output)", 0, 0},
+     "Write JSON to FILE instead of printing the table ('-': standard output)", 0, 0, NULL},
     {0}};
 
 static json_t *variant_json(const cm_variant *variant, const cm_network *network, cm_error *error) {
@@ -58,7 +61,8 @@ cm_status cm_command_variants(const cm_command *command, int argc, const char **
     variants_options options = {NULL};
     const cm_option_group groups[] = {{option_table, &options}};
     cm_arguments arguments;
-    cm_status status = cm_arguments_parse(command, argc, argv, groups, 1, 0, &arguments, error);
+    cm_status status =
+        cm_arguments_parse(&command->usage, argc, argv, groups, 1, 0, &arguments, error);
     if (status == CM_OK && !arguments.help) {
         status = cm_check_output("json", options.json, true, error);
         if (status == CM_OK) {

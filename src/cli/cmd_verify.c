@@ -1,12 +1,15 @@
-/* convmark verify: the same bits on every instruction set and number of threads of this machine,
- * and the bits that are recorded. */
+/* convmark verify: whether every instruction set and number of threads of this machine computes the
+ * same bits, and whether these are the recorded ones. */
+#include <stdio.h>
+
 #include "cli/cli.h"
+#include "cli/machine.h"
 #include "core/system/clock.h"
 #include "core/system/threads.h"
 #include "harness/verify/kernel_checks.h"
 #include "harness/verify/verify.h"
 
-/* Teams that divide nothing evenly, larger than small machines too. */
+/* Teams that do not divide work evenly; the largest exceeds the cores of small machines. */
 #ifdef _OPENMP
 static const int team_sizes[] = {1, 2, 3, 7};
 #else
@@ -20,14 +23,14 @@ typedef struct verify_options {
     uint64_t seed;
 } verify_options;
 
-static const cm_option option_table[] = {{"cases", CM_OPTION_INT, offsetof(verify_options, cases),
-                                          "N", "shapes tried of each kernel (default: 20)", 1,
-                                          1000000},
-                                         {"seed", CM_OPTION_SEED, offsetof(verify_options, seed),
-                                          "N", "seed of shapes and data (default: 0)", 0, 0},
-                                         {0}};
+static const cm_option option_table[] = {
+    {"cases", CM_OPTION_INT, offsetof(verify_options, cases), "N",
+     "Try N shapes of each kernel (default: 20)", 1, 1000000, NULL},
+    {"seed", CM_OPTION_SEED, offsetof(verify_options, seed), "N",
+     "Seed the shapes and the data (default: 0)", 0, 0, NULL},
+    {0}};
 
-/* What has been found so far. */
+/* Results so far. */
 typedef struct verify_run {
     const verify_options *options;
     const cm_machine_options *machine;
@@ -61,8 +64,8 @@ static void check_kernels(verify_run *run, const cm_kernels *kernels, int thread
     }
 }
 
-/* A short training run of one variant: every instruction set on the largest team, the best one on
- * all of them, which is what a minute has room for. */
+/* Short training runs of one variant. To take about a minute in total, only the best instruction
+ * set runs on all teams; the others run on the largest. */
 static void check_golden(verify_run *run, const cm_golden *golden) {
     const int checks = run->checks, failed = run->failed;
     const int64_t begin = cm_clock_ns();
@@ -87,7 +90,7 @@ static void check_golden(verify_run *run, const cm_golden *golden) {
 static cm_status verify(const verify_options *options, const cm_machine_options *machine,
                         cm_error *error) {
     verify_run run = {.options = options, .machine = machine, .first = {""}};
-    /* No work for nobody: once a line is lost, main() says so. */
+    /* Stop once standard output is lost: main() reports it. */
     for (cm_isa isa = 0; isa < CM_ISA_COUNT; ++isa) {
         const cm_kernels *kernels = cm_kernels_of(isa);
         for (int i = 0; kernels != NULL && i < TEAM_SIZES && !ferror(stdout); ++i) {
@@ -100,7 +103,7 @@ static cm_status verify(const verify_options *options, const cm_machine_options 
         check_golden(&run, &goldens[i]);
     }
     if (run.failed > 0) {
-        return cm_fail(error, CM_FAILED, "verify: %d of %d checks failed, the first: %s",
+        return cm_fail(error, CM_FAILED, "verify: %d of %d checks failed; the first: %s",
                        run.failed, run.checks, run.first.message);
     }
     if (!machine->quiet) {
@@ -114,15 +117,16 @@ cm_status cm_command_verify(const cm_command *command, int argc, const char **ar
     verify_options options = {.cases = DEFAULT_CASES};
     bool quiet = false;
     static const cm_option quiet_table[] = {
-        {"quiet", CM_OPTION_TRUE, 0, NULL, "print errors only", 0, 0}, {0}};
+        {"quiet", CM_OPTION_TRUE, 0, NULL, "Print errors only", 0, 0, NULL}, {0}};
     const cm_option_group groups[] = {{option_table, &options}, {quiet_table, &quiet}};
     cm_arguments arguments;
-    cm_status status = cm_arguments_parse(command, argc, argv, groups, 2, 0, &arguments, error);
+    cm_status status =
+        cm_arguments_parse(&command->usage, argc, argv, groups, 2, 0, &arguments, error);
     if (status == CM_OK && !arguments.help) {
         cm_machine_options machine = cm_machine_options_default();
         machine.threads = team_sizes[TEAM_SIZES - 1];
         machine.pin = false;
-        machine.quiet = true; /* more threads than cores are meant here */
+        machine.quiet = true; /* no warning: more threads than cores are intended */
         status = cm_machine_prepare(&machine, error);
         machine.quiet = quiet;
         if (status == CM_OK) {

@@ -1,10 +1,9 @@
-/* SIGINT and SIGTERM. Both mean the same: stop; the exit code says which it was, as a shell's does.
- */
+/* SIGINT and SIGTERM both stop the program; the exit code tells which, as in a shell. */
 #include <unistd.h>
 
 #include "cli/cli.h"
 
-static volatile sig_atomic_t wait_for_step; /* the command looks at `interrupted` */
+static volatile sig_atomic_t wait_for_step; /* the command reads `interrupted` */
 static volatile sig_atomic_t interrupted;   /* the signal's number */
 
 enum { SIGNAL_EXIT_CODE = 128 };
@@ -17,8 +16,8 @@ static void on_signal(int number) {
 }
 
 void cm_interrupt_install(void) {
-    /* Installed even where the parent ignores SIGINT, as a shell does for the background jobs of a
-     * script: who sends the signal to this process wants it to stop. */
+    /* A shell makes the background jobs of a script ignore SIGINT. Whoever sends the signal to this
+     * process wants it to stop, so it is installed even then. */
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);

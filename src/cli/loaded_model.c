@@ -2,24 +2,18 @@
 
 #include <stdio.h>
 
+#include "cli/cli.h"
 #include "convmark/dataset.h"
 #include "convmark/model_file.h"
-
-/* The network that a file names; the library asks for one by value, here it is an option. */
-static cm_status network_of_file(const char *path, cm_network **network, cm_error *error) {
-    cm_error reason = {""};
-    const cm_status status = cm_model_file_network(path, network, &reason);
-    return status != CM_BAD_INPUT
-               ? cm_fail(error, status, "%s", reason.message)
-               : cm_fail(error, status, "%.900s (--network NAME_OR_FILE)", reason.message);
-}
 
 cm_status cm_loaded_model_open(const char *path, const char *network,
                                const cm_model_options *options, cm_loaded_model *loaded,
                                cm_error *error) {
     *loaded = (cm_loaded_model){NULL, NULL};
-    cm_status status = network != NULL ? cm_network_open(network, &loaded->network, error)
-                                       : network_of_file(path, &loaded->network, error);
+    cm_status status = network != NULL
+                           ? cm_network_open(network, &loaded->network, error)
+                           : cm_name_options(cm_model_file_network(path, &loaded->network, error),
+                                             "--network", error);
     if (status == CM_OK) {
         status = cm_model_create(loaded->network, options, &loaded->model, error);
     }

@@ -1,5 +1,5 @@
 /**
- * Models from files, as the commands use them, and labels in words.
+ * Models loaded from files, and labels as words.
  */
 #ifndef CM_CLI_LOADED_MODEL_H
 #define CM_CLI_LOADED_MODEL_H
@@ -12,14 +12,14 @@ typedef struct cm_loaded_model {
     cm_model *model;
 } cm_loaded_model;
 
-/** Loads `path`. `network`: name or file of its network; NULL: what the file says. Close *loaded
- * with cm_loaded_model_close(), whatever the status. */
+/** Loads `path`. `network`: name or file of its network; NULL: the one that the file names. Close
+ * *loaded with cm_loaded_model_close(), whatever the status. */
 cm_status cm_loaded_model_open(const char *path, const char *network,
                                const cm_model_options *options, cm_loaded_model *loaded,
                                cm_error *error);
 void cm_loaded_model_close(cm_loaded_model *loaded);
 
-/** A label in words: Fashion-MNIST's name where there are ten classes, else "class N". The result
+/** A label as words: Fashion-MNIST's name if there are ten classes, otherwise "class N". The result
  * may be `text`. */
 const char *cm_label_text(int label, int classes, char *text, size_t size);
 

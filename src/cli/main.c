@@ -1,38 +1,42 @@
-/* convmark: finds the command, prints its error, and turns its status into the exit code. */
+/* convmark: runs a command, prints its error, and returns its status as the exit code. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "convmark/convmark.h"
-#include "core/name_suggestion.h"
 #include "core/system/threads.h"
 
-#define COMMAND_ROW(name, arguments, summary) {#name, arguments, summary, cm_command_##name},
+#define COMMAND_ROW(name, arguments, summary) \
+    {{"convmark", #name, arguments, summary}, cm_command_##name},
 static const cm_command commands[] = {CM_COMMAND_LIST(COMMAND_ROW)};
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
 static void print_help(void) {
-    printf("Usage: convmark COMMAND [ARGUMENT]... [OPTION]...\n\n"
-           "Trains convolutional networks on CPUs, with the same bits on every machine.\n\n"
-           "Commands:\n");
+    printf(
+        "Usage: convmark COMMAND [ARGUMENT]... [OPTION]...\n\n"
+        "Train convolutional networks on CPUs, with the same bits on every machine, and measure\n"
+        "how fast the machine does it.\n\n"
+        "Commands:\n");
     for (int i = 0; i < COMMAND_COUNT; ++i) {
-        printf("  %-10s%s\n", commands[i].name, commands[i].summary);
+        printf("  %-10s%s\n", commands[i].usage.command, commands[i].usage.summary);
     }
-    printf("\nOptions:\n"
-           "  --help    print this and exit\n"
-           "  --version print the version and exit\n\n"
-           "'convmark COMMAND --help' lists a command's options; convmark(1) says more.\n"
-           "Exit codes: 0 success, 1 failed, 2 wrong usage, 3 bad input file,\n"
-           "130 interrupted by SIGINT, 143 by SIGTERM.\n");
+    printf(
+        "\nOptions:\n"
+        "  --help    Print this help and exit\n"
+        "  --version Print the version and exit\n\n"
+        "'convmark COMMAND --help' lists the options of a command; see convmark(1) for details.\n"
+        "Exit codes: 0 success, 1 failed, 2 wrong usage, 3 bad input file,\n"
+        "130 interrupted by SIGINT, 143 by SIGTERM.\n");
 }
 
 static const cm_command *find_command(const char *name) {
     for (int i = 0; i < COMMAND_COUNT; ++i) {
-        if (strcmp(commands[i].name, name) == 0) {
+        if (strcmp(commands[i].usage.command, name) == 0) {
             return &commands[i];
         }
     }
@@ -42,14 +46,15 @@ static const cm_command *find_command(const char *name) {
 static cm_status unknown_command(const char *name, cm_error *error) {
     const char *names[COMMAND_COUNT + 2];
     for (int i = 0; i < COMMAND_COUNT; ++i) {
-        names[i] = commands[i].name;
+        names[i] = commands[i].usage.command;
     }
     names[COMMAND_COUNT] = "--help";
     names[COMMAND_COUNT + 1] = "--version";
     const char *kind = name[0] == '-' ? "option" : "command";
-    const char *nearest = cm_suggest_name(name, names, COMMAND_COUNT + 2);
-    if (nearest != NULL) {
-        return cm_fail(error, CM_USAGE, "unknown %s '%s'; did you mean %s?", kind, name, nearest);
+    const char *suggestion = cm_suggest_word(name, names, COMMAND_COUNT + 2);
+    if (suggestion != NULL) {
+        return cm_fail(error, CM_USAGE, "unknown %s '%s'; did you mean %s?", kind, name,
+                       suggestion);
     }
     return cm_fail(error, CM_USAGE, "unknown %s '%s'; 'convmark --help' lists the commands", kind,
                    name);
@@ -80,8 +85,8 @@ static cm_status run(int argc, const char **argv, cm_error *error) {
     return command->run(command, argc - 1, argv + 1, error);
 }
 
-/* A standard stream that the parent closed would be the number of the next file that is opened, and
- * text would be printed into it. Opened for the wrong direction instead, it fails when used. */
+/* Where the parent closed a standard stream, the next file that is opened would get its number, and
+ * text would be printed into that file. The wrong direction of /dev/null fails when it is used. */
 static void fill_standard_streams(void) {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
         if (fcntl(fd, F_GETFD) == -1 && errno == EBADF) {
@@ -92,12 +97,11 @@ static void fill_standard_streams(void) {
 
 int main(int argc, char **argv) {
     fill_standard_streams();
-    /* A reader that goes away must not end a training run before its files are written. */
+    /* A closed pipe must not end a training run before its files are written. */
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a file above the limit is an error like a full disk */
+    signal(SIGXFSZ, SIG_IGN); /* a file above the size limit is an error like a full disk */
     cm_interrupt_install();
-    /* --threads decides. LLVM's runtime, which reads this when it is first used, aborts the process
-     * where the value is empty or huge. */
+    /* --threads decides. LLVM's runtime aborts the process if this is empty or huge. */
     unsetenv("OMP_NUM_THREADS");
 
     cm_error error = {""};

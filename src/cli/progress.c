@@ -8,7 +8,7 @@
 #include "core/system/clock.h"
 
 enum {
-    LINES_AN_EPOCH = 4,             /* when redirected, besides the epoch's own */
+    LINES_PER_EPOCH = 4,            /* when redirected, besides the one at its end */
     REFRESH_NS = 100 * 1000 * 1000, /* on a terminal */
     LINE_SIZE = 160,
     BAR = 30
@@ -28,7 +28,7 @@ void cm_progress_end(cm_progress *progress) {
     }
 }
 
-/* A line as wide as the terminal would wrap, and '\r' would not come back to its start. */
+/* One less than the width: a full line would wrap, and '\r' would not return to its start. */
 static int terminal_columns(FILE *out) {
     struct winsize size;
     const bool known = ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
@@ -71,9 +71,9 @@ static void format_step(const cm_train_progress *at, char *text, size_t size) {
     }
 }
 
-/* True at the step that completes another of LINES_AN_EPOCH equal parts. */
+/* Whether this step completes another of LINES_PER_EPOCH equal parts. */
 static bool completes_part(int step, int steps) {
-    return (int64_t)step * LINES_AN_EPOCH / steps != (int64_t)(step - 1) * LINES_AN_EPOCH / steps;
+    return (int64_t)step * LINES_PER_EPOCH / steps != (int64_t)(step - 1) * LINES_PER_EPOCH / steps;
 }
 
 void cm_progress_observe(const cm_train_progress *at, const cm_epoch_result *epoch, void *context) {
@@ -86,7 +86,7 @@ void cm_progress_observe(const cm_train_progress *at, const cm_epoch_result *epo
         cm_progress_end(progress);
         fprintf(progress->out, "epoch %d/%d  train loss %.4f  ", at->epoch + 1, at->epochs,
                 epoch->train_loss);
-        if (at->steps > 0) { /* without a validation there is nothing to say of it */
+        if (at->steps > 0) { /* there was a validation */
             fprintf(progress->out, "test loss %.4f  accuracy %.4f  ", epoch->test_loss,
                     epoch->accuracy);
         }

@@ -101,7 +101,7 @@ class Checkpoints(CliTest):
                 if process.returncode != 0: # it may have been faster than the signal
                     self.assertEqual(process.returncode, 128 + number)
                     self.assertRegex(error, r"\Aconvmark: interrupted after \d+ steps; the same "
-                                            rf"command goes on with --resume c{number}\n\Z")
+                                            rf"command resumes with --resume c{number}\n\Z")
                 self.succeed(*self.WORDS, "--resume", f"c{number}", "--json", "r.json", "--save",
                              "r")
                 self.assertEqual(self.compared("r"), whole)
@@ -129,7 +129,7 @@ class Checkpoints(CliTest):
                  "another convolution algorithm"),
                 (2, ("--checkpoint", "c"), "already; resume from it"),
                 (3, ("--resume", "missing"), "missing: cannot open: no such file"),
-                (2, ("--every", "5"), "--every says nothing without"),
+                (2, ("--every", "5"), "--every needs --checkpoint"),
                 (2, ("--checkpoint", "-"), "standard output"),
                 (2, ("--checkpoint", "n", "--every", "0"), "--every"),
                 (2, ("--checkpoint", "n", "--json", "n"), "are both 'n'"),
@@ -137,7 +137,7 @@ class Checkpoints(CliTest):
                 (2, ("--checkpoint", "n", "--save", os.path.join(self.folder, "n")),
                  "--save and --checkpoint are both 'n'"),
                 (2, ("--resume", "c", "--save", ".//c"), "--save and --resume are both 'c'"),
-                (2, ("--checkpoint", "n", "--steps", "0"), "nothing to go on from"),
+                (2, ("--checkpoint", "n", "--steps", "0"), "nothing to resume from"),
                 (2, ("--checkpoint", "no/folder"), "--checkpoint: no/folder")):
             with self.subTest(words):
                 self.assertRegex(self.fails(code, *self.WORDS, *words), says)

@@ -119,7 +119,7 @@ class ExploreTest(CliTest):
             if os.path.exists(self.path("convmark-explore/explore.json")):
                 done = sum(len(p["runs"]) for p in self.results()["points"])
         process.send_signal(signal.SIGINT)
-        self.assertIn(b"the same command goes on", process.communicate(timeout=60)[1])
+        self.assertIn(b"the same command resumes", process.communicate(timeout=60)[1])
         self.assertEqual(process.returncode, 130)
         first = self.results()
         self.assertFalse(first["complete"])

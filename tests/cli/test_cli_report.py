@@ -90,7 +90,7 @@ class ReportTest(CliTest):
         text, error = program.communicate()
         self.assertEqual(program.returncode, 130, error)
         self.assertRegex(error.decode(),
-                         r"\Aconvmark: interrupted after \d+ finished runs[^\n]*\n\Z")
+                         r"\Aconvmark: interrupted after \d+ of 1000 runs[^\n]*\n\Z")
         report = self.read_json("out/report.json")
         self.assertFalse(report["complete"])
         runs = len(report["variants"][0]["seeds"])

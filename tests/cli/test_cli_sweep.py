@@ -83,7 +83,7 @@ class SweepTest(CliTest):
     def test_goes_on_where_it_was_interrupted(self):
         words = ["--rounds", "60", "--seconds", "0.02"]
         self.assertRegex(self.interrupt("convmark-sweep/sweep.json", *words),
-                         r"after \d+ of 60 rounds; the same command goes on from "
+                         r"after \d+ of 60 rounds; the same command resumes from "
                          r"convmark-sweep/sweep\.json\n\Z")
         first = self.read_json("convmark-sweep/sweep.json")
         self.assertFalse(first["complete"])
@@ -96,12 +96,12 @@ class SweepTest(CliTest):
             self.assertEqual(after["n"], 60)
 
     def test_what_an_interruption_says(self):
-        # With --restart the same command would begin anew.
-        self.assertIn("the same command without --restart goes on",
+        # With --restart the same command would start over.
+        self.assertIn("the same command without --restart resumes",
                       self.interrupt("convmark-sweep/sweep.json", "--restart", "--rounds", "60",
                                      "--seconds", "0.02"))
         # In the first round, of sixteen seconds, there is only what another call left.
-        self.assertIn("nothing to go on from",
+        self.assertIn("nothing to resume from",
                       self.interrupt("new", "--restart", "--output", "new", "--seconds", "1",
                                      "--batch", "1,2,3,4,5,6,7,8"))
 

@@ -80,13 +80,14 @@ class Results(CliTest):
         # More epochs are no way out where the run ends by itself.
         line = self.fails(1, *words, "--until-accuracy", "1", "--quiet", "--epochs", "100", "--lr",
                           "0")
-        self.assertRegex(line, r"in \d\d epochs; the validation loss no longer fell: try another")
+        self.assertRegex(line, r"in \d\d epochs; the validation loss no longer decreased: "
+                               r"try another")
         self.succeed(*words, "--quiet")
         self.assertIsNone(self.read_json("out.json")["reached_accuracy"])
         self.fails(2, *words, "--until-accuracy", "1.5")
         for without in ("--epochs", "--steps", "--valid-steps"):
             line = self.fails(2, *words, without, "0", "--until-accuracy", "0.5")
-            self.assertIn("an accuracy to stop at needs training and validation", line)
+            self.assertIn("--until-accuracy needs training and validation", line)
 
     def test_schedules(self):
         hashes = {self.train("--epochs", "3")["sha256"]}
@@ -310,9 +311,9 @@ class Interrupts(CliTest):
 
     def test_what_is_complete_is_written(self):
         for number, outputs, says in (
-                (signal.SIGINT, ["--save", "m"], "what was complete is written"),
+                (signal.SIGINT, ["--save", "m"], "the results so far are written"),
                 (signal.SIGINT, [], "nothing is written"),
-                (signal.SIGTERM, ["--save", "m", "--json", "j"], "what was complete is written")):
+                (signal.SIGTERM, ["--save", "m", "--json", "j"], "the results so far are written")):
             process = self.start(self.network, "--epochs", "100000", "--steps", "8",
                                  "--valid-steps", "1", *outputs)
             while "epoch 3/" not in process.stdout.readline():

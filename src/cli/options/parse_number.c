@@ -1,12 +1,13 @@
-/* Strict numbers. The program never calls setlocale(), so strtod()'s decimal point is '.'; the
- * check of characters below also keeps out what strtod() takes beyond decimal numbers. */
+/* Numbers. The program never calls setlocale(), so strtod()'s decimal point is '.'. strtod() also
+ * accepts hexadecimal numbers, infinity and leading spaces: the check of characters excludes them.
+ */
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/options/options.h"
 
 static bool all_in(const char *text, const char *characters) {
     return text[0] != '\0' && text[strspn(text, characters)] == '\0';

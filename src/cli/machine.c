@@ -1,5 +1,6 @@
-/* What every command sets up before it works: instruction set, threads, output paths. */
-#include <stdarg.h>
+#include "cli/machine.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #ifdef _OPENMP
@@ -7,25 +8,20 @@
 #endif
 
 #include "cli/cli.h"
-#include "core/files/atomic_file.h"
-#include "core/files/json.h"
 #include "core/system/threads.h"
 #include "harness/measure/conditions.h"
 
-/* More than any machine has; the OpenMP runtime ends the process when it cannot start a thread. */
-enum { MAX_THREADS = 1024 };
-
-/* "scalar, neon, ... (default: ...)", made by cm_machine_options_default(). */
+/* "Use scalar, neon, ... (default: ...)", made by cm_machine_options_default(). */
 enum { ISA_NAMES_SIZE = 64 };
 static char isa_help[ISA_NAMES_SIZE + 48];
 
 #define ISA_OPTION \
-    { "isa", CM_OPTION_STRING, offsetof(cm_machine_options, isa), "NAME", isa_help, 0, 0 }
+    { "isa", CM_OPTION_STRING, offsetof(cm_machine_options, isa), "NAME", isa_help, 0, 0, NULL }
 
 #define QUIET_OPTION                                                                             \
     {                                                                                            \
-        "quiet", CM_OPTION_TRUE, offsetof(cm_machine_options, quiet), NULL, "print errors only", \
-            0, 0                                                                                 \
+        "quiet", CM_OPTION_TRUE, offsetof(cm_machine_options, quiet), NULL, "Print errors only", \
+            0, 0, NULL                                                                           \
     }
 
 const cm_option cm_isa_option_table[] = {ISA_OPTION, {0}};
@@ -33,18 +29,13 @@ const cm_option cm_isa_quiet_option_table[] = {ISA_OPTION, QUIET_OPTION, {0}};
 
 const cm_option cm_machine_option_table[] = {
     {"threads", CM_OPTION_INT, offsetof(cm_machine_options, threads), "N",
-     "threads (default: one a usable core)", 1, MAX_THREADS},
+     "Use N threads (default: one per usable core)", 1, CM_MAX_THREADS, NULL},
     ISA_OPTION,
     {"pin", CM_OPTION_TRUE, offsetof(cm_machine_options, pin), NULL,
-     "bind each thread to a core (default)", 0, 0},
+     "Bind each thread to a core (default)", 0, 0, NULL},
     {"no-pin", CM_OPTION_FALSE, offsetof(cm_machine_options, pin), NULL,
-     "leave the threads to the system's scheduler", 0, 0},
+     "Let the system move threads between cores", 0, 0, NULL},
     QUIET_OPTION,
-    {0}};
-
-const cm_option cm_data_option_table[] = {
-    {"data", CM_OPTION_STRING, offsetof(cm_data_options, data), "DIR|synthetic",
-     "folder of the IDX files, or generated pictures (default: search)", 0, 0},
     {0}};
 
 static bool any_isa(cm_isa isa) {
@@ -56,7 +47,7 @@ static bool usable_isa(cm_isa isa) {
     return cm_kernels_of(isa) != NULL;
 }
 
-/* The names of those that `wanted` picks, with commas. */
+/* The names of the instruction sets that `wanted` accepts, with commas between them. */
 static const char *isa_names(bool (*wanted)(cm_isa), char *text, size_t size) {
     size_t used = 0;
     text[0] = '\0';
@@ -72,18 +63,9 @@ static const char *isa_names(bool (*wanted)(cm_isa), char *text, size_t size) {
 
 cm_machine_options cm_machine_options_default(void) {
     char names[ISA_NAMES_SIZE];
-    snprintf(isa_help, sizeof isa_help, "%s (default: $CONVMARK_ISA, or the best)",
+    snprintf(isa_help, sizeof isa_help, "Use %s (default: $CONVMARK_ISA, or the best)",
              isa_names(any_isa, names, sizeof names));
     return (cm_machine_options){.threads = 0, .pin = true, .chosen_isa = CM_ISA_BEST};
-}
-
-void cm_warn(const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    fputs("convmark: warning: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-    va_end(arguments);
 }
 
 void cm_warn_of_conditions(const cm_machine_options *options) {
@@ -92,36 +74,6 @@ void cm_warn_of_conditions(const cm_machine_options *options) {
     for (int i = 0; i < count; ++i) {
         cm_warn("%s", found[i].message);
     }
-}
-
-bool cm_is_stdout(const char *path) {
-    return path != NULL && strcmp(path, "-") == 0;
-}
-
-cm_status cm_check_output(const char *option, const char *path, bool allow_stdout,
-                          cm_error *error) {
-    cm_error cause;
-    if (path == NULL || cm_path_check_writable(path, allow_stdout, &cause) == CM_OK) {
-        return CM_OK;
-    }
-    return cm_fail(error, CM_USAGE, "--%s: %s", option, cause.message);
-}
-
-cm_status cm_check_outputs(const char *command, const cm_output *outputs, int count,
-                           cm_error *error) {
-    cm_status status = CM_OK;
-    for (int i = 0; status == CM_OK && i < count; ++i) {
-        const cm_output *a = &outputs[i];
-        status = cm_check_output(a->option, a->path, a->allow_stdout, error);
-        for (int k = 0; status == CM_OK && a->path != NULL && k < i; ++k) {
-            const cm_output *b = &outputs[k];
-            if (b->path != NULL && cm_path_same(a->path, b->path)) {
-                status = cm_fail(error, CM_USAGE, "%s: --%s and --%s are both '%s'; give two files",
-                                 command, b->option, a->option, a->path);
-            }
-        }
-    }
-    return status;
 }
 
 /* ---- Instruction set ---- */
@@ -190,8 +142,9 @@ static cm_status prepare_threads(cm_machine_options *options, cm_error *error) {
         return status;
     }
     if (options->threads > topology->usable_cores && !options->quiet) {
-        cm_warn("--threads %d is more than the %d cores this process may use; it will be slower",
-                options->threads, topology->usable_cores);
+        cm_warn(
+            "--threads %d is more than the %d cores this process may use; expect it to be slower",
+            options->threads, topology->usable_cores);
     }
 #ifdef _OPENMP
     omp_set_dynamic(0); /* OMP_DYNAMIC would change the team with the machine's load */
@@ -239,84 +192,4 @@ cm_status cm_machine_prepare(cm_machine_options *options, cm_error *error) {
 void cm_machine_release(cm_machine_options *options) {
     cm_topology_free(options->topology);
     options->topology = NULL;
-}
-
-/* ---- Folders ---- */
-
-static cm_status interrupted(const cm_folder_output *output, cm_error *error) {
-    if (output->rounds == 0) {
-        return cm_fail(error, CM_INTERRUPTED,
-                       "interrupted in the first round; there is nothing to go on from");
-    }
-    return cm_fail(error, CM_INTERRUPTED,
-                   "interrupted after %d of %d rounds; the same command%s goes on from %s/%s.json",
-                   output->rounds, output->all_rounds, output->restart ? " without --restart" : "",
-                   output->folder, output->kind);
-}
-
-cm_status cm_show_folder(const cm_folder_output *output, json_t *json, char *tables,
-                         cm_error *error) {
-    cm_status status = CM_OK;
-    if (output->json != NULL) {
-        status = json == NULL ? CM_FAILED : cm_json_write(output->json, json, error);
-    }
-    if (output->text != NULL && tables != NULL) {
-        fprintf(output->text, "\n%s", tables);
-        if (output->complete) {
-            fprintf(output->text, "\nwritten: %s/%s.json, %s.csv, %s.md\n", output->folder,
-                    output->kind, output->kind, output->kind);
-        }
-    }
-    json_decref(json);
-    free(tables);
-    return status == CM_OK && !output->complete ? interrupted(output, error) : status;
-}
-
-/* Whether the message is about the value of one of the options: "NAME: ...". */
-static bool is_about_option(const cm_option *options, const char *message) {
-    bool found = false;
-    for (const cm_option *option = options; option->name != NULL; ++option) {
-        const size_t length = strlen(option->name);
-        found = found || (strncmp(message, option->name, length) == 0 && message[length] == ':');
-    }
-    return found;
-}
-
-cm_status cm_explain_study(const cm_study *study, const cm_option *options,
-                           const char *without_real_data, cm_status status, cm_error *error) {
-    const cm_error cause = *error;
-    if (study->step == CM_STUDY_DATA && status == CM_USAGE) {
-        return cm_fail(error, status, "%s, or give %s", cause.message, without_real_data);
-    }
-    if (study->step == CM_STUDY_PLAN && is_about_option(options, cause.message)) {
-        return cm_fail(error, status, "--%s", cause.message);
-    }
-    if (study->step == CM_STUDY_FOLDER && status == CM_USAGE) {
-        return cm_fail(error, status, "--output: %s", cause.message);
-    }
-    if (study->step == CM_STUDY_RESUME && status == CM_BAD_INPUT) {
-        return cm_fail(error, status,
-                       "%s; give --restart to start over, or another folder with --output",
-                       cause.message);
-    }
-    return status;
-}
-
-cm_status cm_parse_conv_algorithm(const char *name, cm_conv2d_algorithm *algorithm,
-                                  cm_error *error) {
-    *algorithm = name == NULL ? CM_CONV2D_AUTO : cm_conv2d_algorithm_from_name(name);
-    if (*algorithm != CM_CONV2D_ALGORITHM_COUNT) {
-        return CM_OK;
-    }
-    char names[160] = "";
-    for (cm_conv2d_algorithm a = 0; a < CM_CONV2D_ALGORITHM_COUNT; ++a) {
-        const size_t length = strlen(names);
-        snprintf(names + length, sizeof names - length, "%s%s",
-                 a == 0                               ? ""
-                 : a == CM_CONV2D_ALGORITHM_COUNT - 1 ? " or "
-                                                      : ", ",
-                 cm_conv2d_algorithm_name(a));
-    }
-    return cm_fail(error, CM_USAGE, "--conv-algorithm '%s' is not an algorithm; choose %s", name,
-                   names);
 }
