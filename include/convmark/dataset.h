@@ -14,7 +14,8 @@
 extern "C" {
 #endif
 
-/** Images as bytes, [count][height][width], and one label an image. */
+/** Images as bytes, [count][height][width], and one label per image. The data set owns both arrays.
+ */
 typedef struct cm_images {
     int count, height, width;
     uint8_t *pixels;

@@ -42,10 +42,11 @@ typedef struct cm_batch_result {
     int correct;
 } cm_batch_result;
 
-/** Plans and allocates; parameters are zero until initialised or loaded. `network` must outlive the
- * model. */
+/** Plans and allocates; parameters are zero until initialised or loaded. The model keeps a pointer
+ * to `network`, which stays the caller's: free it after the model. *model is NULL on failure. */
 cm_status cm_model_create(const cm_network *network, const cm_model_options *options,
                           cm_model **model, cm_error *error);
+/** Frees the model, not its network. NULL is allowed. */
 void cm_model_free(cm_model *model);
 
 const cm_network *cm_model_network(const cm_model *model);
@@ -63,7 +64,7 @@ void cm_model_reset_optimizer(cm_model *model);
 
 /**
  * One training step: forward in training mode, backward, Adam. `images`: [batch][height][width]
- * [channels] floats; labels: one byte an image. `seed` and the model's step count key dropout. The
+ * [channels] floats; labels: one byte per image. `seed` and the model's step count key dropout. The
  * model is one for training, `batch` (here and below) 1 to the model's, and labels are below the
  * network's classes.
  */
@@ -95,8 +96,8 @@ struct cm_plan;
 /** The plan of training, or of inference (plan.h); training: of a model that can train. */
 const struct cm_plan *cm_model_plan(const cm_model *model, bool training);
 
-/** Steps from now on put down marks in `trace` (include/convmark/trace.h; NULL: none), which is for
- * the model's threads. A task is pass << 16 | stage. */
+/** Records the phases of later steps in `trace` (include/convmark/trace.h; NULL: none), which is
+ * for the model's threads. A task is pass << 16 | stage. */
 void cm_model_set_trace(cm_model *model, cm_trace *trace);
 
 /** The name of the first layer whose output is not finite, of those whose outputs are kept: in the

@@ -58,7 +58,7 @@ typedef struct cm_network {
     cm_layer_shape input;
     int classes; /* outputs of the last layer */
     int layer_count;
-    cm_layer *layers;
+    cm_layer *layers; /* [layer_count]; the network owns them */
 } cm_network;
 
 /** A learnable parameter or buffer of a layer, in PyTorch's terms. */

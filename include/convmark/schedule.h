@@ -48,7 +48,7 @@ typedef struct cm_schedule {
     double base;               /* the first rate; of one-cycle the highest */
     double rate;               /* of the last batch */
     int64_t step, total_steps; /* batches so far; of the whole run */
-    int epoch_steps;           /* batches an epoch */
+    int epoch_steps;           /* batches per epoch */
     int step_epochs;           /* STEP: epochs between reductions */
     double step_factor;        /* STEP: what a reduction multiplies by */
     cm_plateau plateau;        /* follows the validation loss under every schedule */

@@ -36,7 +36,7 @@ typedef struct cm_stream_cursor {
 } cm_stream_cursor;
 
 cm_stream_cursor cm_stream_tell(const cm_stream *stream);
-/** Makes the stream go on from there; false, without a change, when no stream over these images
+/** Moves the stream there; false, without a change, when no stream over these images
  * can be there. */
 bool cm_stream_seek(cm_stream *stream, cm_stream_cursor cursor);
 

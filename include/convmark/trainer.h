@@ -25,8 +25,8 @@ struct cm_energy;
 typedef struct cm_train_options {
     uint64_t seed;
     int epochs;      /* 3 */
-    int steps;       /* training batches an epoch: 100 */
-    int valid_steps; /* validation batches an epoch: 100 */
+    int steps;       /* training batches per epoch: 100 */
+    int valid_steps; /* validation batches per epoch: 100 */
     int batch;       /* 64 */
     bool shuffle;
     cm_optimizer optimizer;      /* Adam 1e-3, 0.9, 0.999, 1e-8, weight decay 1e-5 */
@@ -55,6 +55,7 @@ typedef struct cm_epoch_result {
     double joules; /* of the packages while it trained; NAN: not known */
 } cm_epoch_result;
 
+/** The caller owns the arrays: cm_train_result_free() frees them. */
 typedef struct cm_train_result {
     int step_count;      /* steps done in all */
     double *step_losses; /* [epochs * steps] */
@@ -105,14 +106,14 @@ cm_status cm_train(cm_model *model, const cm_dataset *dataset, const cm_train_op
                    const volatile sig_atomic_t *stop, cm_train_result *result, cm_error *error);
 void cm_train_result_free(cm_train_result *result);
 
-/** Where a run keeps its checkpoints (docs/guide/checkpoints.md), and whether it goes on from one.
+/** Where a run keeps its checkpoints (docs/guide/checkpoints.md), and whether it resumes from one.
  */
 typedef struct cm_checkpoint_options {
-    const char *path;   /* written here; FILE.previous is the one before. NULL: to `resume` */
-    const char *resume; /* go on from here; NULL: begin anew, where no checkpoint is yet */
+    const char *path;   /* written here; FILE.previous is the previous one. NULL: to `resume` */
+    const char *resume; /* read from here; NULL: start over, where there is none */
     int every;          /* training steps from one to the next; also at the end, and at a stop */
-    /** Told, in one line, when the newest checkpoint is damaged or missing and the one before is
-     * used. May be NULL. */
+    /** Told, in one line, when the newest checkpoint is damaged or missing and the previous one
+     * is used. May be NULL. */
     void (*notice)(const char *message, void *context);
     void *notice_context;
 } cm_checkpoint_options;
@@ -122,7 +123,7 @@ typedef struct cm_checkpoint_options {
  * same network, data, options and initial values in `model`, ends with the same bits as a run
  * without interruption, also with other threads and on another instruction set. CM_USAGE: the
  * checkpoint is of another run, the message says what differs; or there is one where a run is to
- * begin anew. CM_BAD_INPUT: the newest checkpoint and the one before are damaged or missing.
+ * start over. CM_BAD_INPUT: the newest checkpoint and the previous one are damaged or missing.
  * CM_FAILED: another process trains there, or one cannot be written; the last one is then kept.
  */
 cm_status cm_train_with_checkpoints(cm_model *model, const cm_dataset *dataset,
@@ -132,7 +133,8 @@ cm_status cm_train_with_checkpoints(cm_model *model, const cm_dataset *dataset,
                                     const volatile sig_atomic_t *stop, cm_train_result *result,
                                     cm_error *error);
 
-/** Loss, accuracy and confusion matrix over a whole set of images. */
+/** Loss, accuracy and confusion matrix over a whole set of images. cm_evaluation_free() frees the
+ * matrix, whatever the status of cm_evaluate() was. */
 typedef struct cm_evaluation {
     int64_t images;
     double loss, accuracy;

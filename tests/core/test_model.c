@@ -38,7 +38,7 @@ static int destroy(void **state) {
 
 /* ---- order of elements ---- */
 
-/* A convolution and a linear layer behind a flatten, as PyTorch defines them, on whole numbers, so
+/* A convolution and a linear layer after a flatten, as PyTorch defines them, on whole numbers, so
  * that every order of summation is exact. No side or number of channels equals another. */
 enum {
     IN_C = 2,

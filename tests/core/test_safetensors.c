@@ -519,7 +519,7 @@ static void test_model_of_wrong_types_and_values(void **state) {
     assert_int_equal(cm_model_load(model, path, &error), CM_OK);
     cm_network *none = NULL;
     assert_int_equal(cm_model_file_network(path, &none, &error), CM_BAD_INPUT);
-    assert_mentions(&error, "--network");
+    assert_mentions(&error, "name the network");
     assert_null(none);
     cm_model_free(model);
     cm_network_free(network);

@@ -25,7 +25,7 @@ typedef enum cm_synthetic_part {
  * Writes the first `count` images of a part: `pixels` [count][28][28] and `labels` [count] in 0 ..
  * 9. A class is a fixed smooth pattern; an image shows its class's pattern moved by up to 3 pixels
  * each way, at a random contrast, under a weaker pattern of another class and noise. A network must
- * learn to tell them apart, and can. Image i depends on (part, i) only.
+ * learn to distinguish them, and can. Image i depends on (part, i) only.
  */
 void cm_synthetic_images(cm_synthetic_part part, int count, uint8_t *pixels, uint8_t *labels);
 

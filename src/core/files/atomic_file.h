@@ -45,7 +45,7 @@ cm_status cm_path_check_writable(const char *path, bool allow_stdout, cm_error *
 bool cm_path_same(const char *a, const char *b);
 
 /**
- * Reads a regular file of at most `limit` bytes. *data has a NUL behind its `size` bytes (which may
+ * Reads a regular file of at most `limit` bytes. *data has a NUL after its `size` bytes (which may
  * contain others); free() it. A missing, unreadable or larger file, a folder, pipe or device is
  * CM_BAD_INPUT; *data is then NULL. `size` may be NULL.
  */

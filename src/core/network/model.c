@@ -204,7 +204,7 @@ static size_t tensor_offset(const cm_model *model, const cm_tensor_spec *spec) {
     return 0;
 }
 
-/* Shape in front of the flatten whose output the linear layer `layer` reads; 1x1 maps if none. */
+/* Shape before the flatten whose output the linear layer `layer` reads; 1x1 maps if none. */
 static cm_layer_shape flattened_shape(const cm_network *network, int layer) {
     for (int i = layer - 1; i >= 0 && network->layers[i].kind != CM_LAYER_LINEAR; --i) {
         if (network->layers[i].kind == CM_LAYER_FLATTEN) {

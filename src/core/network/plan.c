@@ -157,7 +157,7 @@ static void plan_pool_arrays(cm_planner *planner, const cm_layer *layer, cm_stag
     }
 }
 
-/* Makes the stage that begins with the convolution at `layer` take the pool behind it too, if that
+/* Makes the stage that begins with the convolution at `layer` take the pool after it too, if that
  * pays, and what lies between them; returns the layers it then takes, or else 0. Only at the front
  * of a network, where nobody asks for the gradient of the images. */
 static int take_pool(cm_planner *planner, int layer, cm_stage *stage) {
@@ -182,8 +182,8 @@ static int take_pool(cm_planner *planner, int layer, cm_stage *stage) {
     return next + 1 - layer;
 }
 
-/* Whether there is a max pool at `layer`, or behind the ReLU there: both are cheaper in the pool,
- * on fewer elements, as is a batch norm in front of them. */
+/* Whether there is a max pool at `layer`, or after the ReLU there: both are cheaper in the pool,
+ * on fewer elements, as is a batch norm before them. */
 static bool pool_follows(const cm_planner *planner, int layer) {
     const int relu = is_kind(planner, layer, CM_LAYER_RELU) ? 1 : 0;
     return is_kind(planner, layer + relu, CM_LAYER_MAX_POOL2D);
@@ -339,8 +339,8 @@ static cm_status plan_memory(cm_planner *planner, cm_error *error) {
 }
 
 /* Images of a chunk in inference: enough for the rows of all tiles, few enough that the planes of a
- * 9x9 layer, 124 KB an image with 128 channels, stay in the last cache; and, where there are many
- * threads, some images for each. */
+ * 9x9 layer, 124 KB an image with 128 channels, stay in the last-level cache; and, where there are
+ * many threads, some images for each. */
 static int inference_chunk(const cm_model_options *options) {
     enum { IMAGES = 64, IMAGES_PER_THREAD = 8 };
     const int threads = options->threads < INT_MAX / IMAGES_PER_THREAD

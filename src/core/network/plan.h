@@ -46,7 +46,7 @@ typedef struct cm_stage {
     size_t kept;     /* training: what conv2d_forward keeps for conv2d_backward */
     size_t out;      /* activations; CM_NO_ARRAY: in place */
     size_t argmax;   /* max pool, training: uint16_t */
-    size_t x_at_max; /* max pool behind a batch norm, training */
+    size_t x_at_max; /* max pool after a batch norm, training */
     size_t
         moments; /* of the patches, doubles: CM_STAGE_CONV2D_MAX_POOL2D with batch norm, training */
 } cm_stage;
@@ -63,10 +63,10 @@ typedef struct cm_plan {
 } cm_plan;
 
 /** Plans training, or inference, of `network` for batches up to options->batch. Parameters and
- * statistics have the same offsets in both plans. In inference a batch norm behind a convolution is
+ * statistics have the same offsets in both plans. In inference a batch norm after a convolution is
  * folded into it, what depends on the parameters only has a place of its own (scale, shift,
  * packed), and a large batch goes through the stages in chunks, so that their arrays stay in the
- * cache. Free with cm_plan_free(). */
+ * cache. Free with cm_plan_free(); on failure *plan is empty. */
 cm_status cm_plan_create(const cm_network *network, const cm_model_options *options, bool training,
                          cm_plan *plan, cm_error *error);
 void cm_plan_free(cm_plan *plan);

@@ -94,7 +94,7 @@ static cm_status header_length(const char *bytes, size_t size, uint64_t file_siz
 static cm_status check_metadata(const json_t *header, const char *name, cm_error *error) {
     json_t *metadata = json_object_get(header, METADATA_KEY);
     if (metadata != NULL && !json_is_object(metadata)) {
-        return cm_fail(error, CM_BAD_INPUT, "%s: __metadata__ is not an object; write it anew",
+        return cm_fail(error, CM_BAD_INPUT, "%s: __metadata__ is not an object; write it again",
                        name);
     }
     const char *key = NULL;
@@ -102,7 +102,7 @@ static cm_status check_metadata(const json_t *header, const char *name, cm_error
     json_object_foreach(metadata, key, value) {
         if (!json_is_string(value)) {
             return cm_fail(error, CM_BAD_INPUT,
-                           "%s: __metadata__: \"%.100s\" is not text; write the file anew", name,
+                           "%s: __metadata__: \"%.100s\" is not text; write the file again", name,
                            key);
         }
     }

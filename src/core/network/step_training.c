@@ -1,5 +1,5 @@
 /* How a training step walks its plan: every thread of the team runs this code, with a barrier
- * behind each stage. */
+ * after each stage. */
 #include "core/network/step.h"
 
 static cm_random_key dropout_key(const cm_step *step, const cm_stage *stage) {
@@ -13,7 +13,7 @@ static cm_random_key dropout_key(const cm_step *step, const cm_stage *stage) {
 static const float batch_norm_momentum = 0.1F;
 
 /* Scale and shift of the stage's batch norm from the batch. `x` is what the batch norm reads, or
- * what the convolution in front of it reads where that is fused. */
+ * what the convolution before it reads where that is fused. */
 static void forward_coefficients(const cm_team *team, const cm_step *step, const cm_stage *stage,
                                  const float *x) {
     const cm_model *model = step->model;
@@ -53,7 +53,7 @@ static void forward_coefficients(const cm_team *team, const cm_step *step, const
     cm_team_barrier(team);
 }
 
-/* Max pool, with what is fused in front of it. */
+/* Max pool, with what is fused before it. */
 static void forward_max_pool2d(const cm_team *team, const cm_step *step, const cm_stage *stage,
                                const float *x, float *out) {
     const cm_model *model = step->model;

@@ -15,7 +15,7 @@ enum { CM_ENERGY_MAX_PACKAGES = 64, CM_ENERGY_NOTE_SIZE = 600 };
 
 typedef struct cm_energy_package {
     char folder[256];
-    double last, range; /* microjoules: at the last reading; the counter begins anew above it */
+    double last, range; /* microjoules: at the last reading; the counter wraps to 0 above it */
 } cm_energy_package;
 
 typedef struct cm_energy {
@@ -33,7 +33,7 @@ void cm_energy_open(const char *root, cm_energy *energy);
 /** Joules since cm_energy_open(); NAN where they cannot be read (any more). */
 double cm_energy_read(cm_energy *energy);
 
-/** Reads if that was last done a minute ago: a counter that began anew twice between two readings
+/** Reads if that was last done a minute ago: a counter that wrapped twice between two readings
  * would lose energy, and the smallest ones last for some minutes. `energy` may be NULL. */
 void cm_energy_keep_up(cm_energy *energy);
 

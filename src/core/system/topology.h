@@ -46,7 +46,7 @@ typedef enum cm_pin { CM_PIN_COMPACT, CM_PIN_SCATTER, CM_PIN_NONE, CM_PIN_COUNT 
 const char *cm_pin_name(cm_pin pin);
 
 /** Writes the PUs of topology->pu_order in the order of `pin` to order[usable_pus]; second PUs of a
- * core always come behind all first ones. CM_FAILED: no memory. */
+ * core always come after all first ones. CM_FAILED: no memory. */
 cm_status cm_topology_order(const cm_topology *topology, cm_pin pin, int *order, cm_error *error);
 
 /** Reads the topology. The affinity mask is the one of the moment: load it before threads are

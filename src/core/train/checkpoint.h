@@ -1,6 +1,6 @@
 /**
  * A training run under way as bytes: everything that its rest depends on, and what decides the run,
- * so that nothing else can go on from it. docs/guide/checkpoints.md describes the format.
+ * so that only the same run resumes from it. docs/guide/checkpoints.md describes the format.
  */
 #ifndef CM_CORE_TRAIN_CHECKPOINT_H
 #define CM_CORE_TRAIN_CHECKPOINT_H
@@ -28,7 +28,7 @@ typedef struct cm_train_state {
     bool early_stopped, reached_accuracy;
 } cm_train_state;
 
-/** What decides a run: another one cannot go on from its checkpoints. */
+/** What decides a run: another one cannot resume from its checkpoints. */
 typedef struct cm_run_identity {
     const cm_train_options *options;
     char *network_text;                       /* cm_network_to_text() */

@@ -1,6 +1,6 @@
 /**
- * The structures that a checkpoint holds as tables: a row a member, each an 8-byte value behind its
- * name. Internal to train/.
+ * The structures that a checkpoint holds as tables: one row per member, each an 8-byte value after
+ * its name. Internal to train/.
  */
 #ifndef CM_CORE_TRAIN_CHECKPOINT_VALUES_H
 #define CM_CORE_TRAIN_CHECKPOINT_VALUES_H

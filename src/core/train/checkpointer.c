@@ -33,7 +33,8 @@ static bool exists(const char *path) {
     return lstat(path, &info) == 0;
 }
 
-/* The newest and the one before are renamed, so a link would end somewhere else than it pointed. */
+/* The newest and the previous one are renamed, so a link would end somewhere else than it pointed.
+ */
 static cm_status check_path(const cm_checkpointer *to, cm_error *error) {
     struct stat info;
     if (lstat(to->path, &info) == 0 && S_ISLNK(info.st_mode)) {
@@ -70,7 +71,7 @@ static cm_status load(const cm_checkpointer *to, const char *path, cm_error *err
     return status;
 }
 
-/* The newest one, or where that is damaged or missing the one before. */
+/* The newest one, or where that is damaged or missing the previous one. */
 static cm_status resume(cm_checkpointer *to, cm_error *error) {
     const char *path = to->options->resume;
     cm_error newest = {""}, before = {""};

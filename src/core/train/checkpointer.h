@@ -1,5 +1,5 @@
 /**
- * The checkpoints of one run on the disk: the newest, the one before, and the lock.
+ * The checkpoints of one run on the disk: the newest, the previous one, and the lock.
  */
 #ifndef CM_CORE_TRAIN_CHECKPOINTER_H
 #define CM_CORE_TRAIN_CHECKPOINTER_H
@@ -13,7 +13,7 @@ typedef struct cm_checkpointer {
     cm_checkpoint run;
     cm_run_identity identity;
     const char *path; /* of the newest */
-    char *previous;   /* of the one before */
+    char *previous;   /* of the previous one */
     cm_lock_file lock;
     uint8_t *bytes; /* room for a checkpoint */
     bool damaged;   /* what is at `path` is not worth keeping */

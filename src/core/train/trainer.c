@@ -11,7 +11,7 @@
 #include "core/train/checkpointer.h"
 
 /* A run under way. */
-typedef struct train_run {
+typedef struct trainer_run {
     cm_model *model;
     const cm_train_options *options;
     cm_train_observer *observer;
@@ -29,21 +29,21 @@ typedef struct train_run {
     const cm_checkpoint_options *checkpoint_options; /* NULL: none are written */
     cm_checkpointer checkpointer;
     cm_train_state written; /* where the last checkpoint is */
-} train_run;
+} trainer_run;
 
-static bool stopped(const train_run *run) {
+static bool stopped(const trainer_run *run) {
     return run->stop != NULL && *run->stop != 0;
 }
 
 /* Batches done of both kinds. */
-static double batches_done(const train_run *run) {
+static double batches_done(const trainer_run *run) {
     const cm_train_options *options = run->options;
     const cm_train_state *state = &run->state;
     return (double)state->epoch * (options->steps + options->valid_steps) + state->step +
            state->valid_step;
 }
 
-static void observe(const train_run *run, bool validating, double loss,
+static void observe(const trainer_run *run, bool validating, double loss,
                     const cm_epoch_result *finished) {
     if (run->observer == NULL) {
         return;
@@ -68,7 +68,7 @@ static void observe(const train_run *run, bool validating, double loss,
     run->observer(&progress, finished, run->observer_context);
 }
 
-static cm_status not_finite(train_run *run, bool validating, double loss, cm_error *error) {
+static cm_status not_finite(trainer_run *run, bool validating, double loss, cm_error *error) {
     const cm_train_state *state = &run->state;
     const char *kind = "output that is not finite is that of layer";
     const char *name =
@@ -85,12 +85,12 @@ static cm_status not_finite(train_run *run, bool validating, double loss, cm_err
                    name != NULL ? name : "unknown");
 }
 
-static double joules_now(const train_run *run) {
+static double joules_now(const trainer_run *run) {
     return run->options->energy != NULL ? cm_energy_read(run->options->energy) : (double)NAN;
 }
 
 /* Training batches follow one another under one count of joules. */
-static void begin_counting_joules(train_run *run) {
+static void begin_counting_joules(trainer_run *run) {
     if (!run->counts_joules) {
         run->counts_joules = true;
         run->joules = joules_now(run);
@@ -98,7 +98,7 @@ static void begin_counting_joules(train_run *run) {
 }
 
 /* Ends the count: something else than training comes next. */
-static void settle_joules(train_run *run) {
+static void settle_joules(trainer_run *run) {
     if (run->counts_joules) {
         run->counts_joules = false;
         run->state.current.joules += joules_now(run) - run->joules;
@@ -106,7 +106,7 @@ static void settle_joules(train_run *run) {
 }
 
 /* A checkpoint of the run as it is, unless that is there already. */
-static cm_status write_checkpoint(train_run *run, cm_error *error) {
+static cm_status write_checkpoint(trainer_run *run, cm_error *error) {
     const cm_train_state *now = &run->state, *last = &run->written;
     if (run->checkpoint_options == NULL || (now->epoch == last->epoch && now->step == last->step &&
                                             now->valid_step == last->valid_step)) {
@@ -120,7 +120,7 @@ static cm_status write_checkpoint(train_run *run, cm_error *error) {
     return status;
 }
 
-static cm_status stop_here(train_run *run, cm_error *error) {
+static cm_status stop_here(trainer_run *run, cm_error *error) {
     const cm_train_state *state = &run->state;
     const bool validating = state->valid_step > 0;
     const cm_status status = write_checkpoint(run, error);
@@ -131,7 +131,7 @@ static cm_status stop_here(train_run *run, cm_error *error) {
                          validating ? state->valid_step : state->step);
 }
 
-static cm_status train_step(train_run *run, cm_error *error) {
+static cm_status train_step(trainer_run *run, cm_error *error) {
     const cm_train_options *options = run->options;
     cm_train_state *state = &run->state;
     cm_optimizer optimizer = options->optimizer;
@@ -162,7 +162,7 @@ static cm_status train_step(train_run *run, cm_error *error) {
     return due ? write_checkpoint(run, error) : CM_OK;
 }
 
-static cm_status valid_step(train_run *run, cm_error *error) {
+static cm_status valid_step(trainer_run *run, cm_error *error) {
     const cm_train_options *options = run->options;
     cm_train_state *state = &run->state;
     settle_joules(run);
@@ -185,13 +185,13 @@ static cm_status valid_step(train_run *run, cm_error *error) {
 }
 
 /* Whether the run has come to its end in one of the ways that there are. */
-static bool finished(const train_run *run) {
+static bool finished(const trainer_run *run) {
     const cm_train_state *state = &run->state;
     return state->epoch == run->options->epochs || state->early_stopped || state->reached_accuracy;
 }
 
 /* The epoch's result, and what follows from it: the next rate, or the end of the run. */
-static void end_epoch(train_run *run) {
+static void end_epoch(trainer_run *run) {
     const cm_train_options *options = run->options;
     cm_train_state *state = &run->state;
     settle_joules(run);
@@ -216,7 +216,7 @@ static void end_epoch(train_run *run) {
 }
 
 /* From where the state is to the end. */
-static cm_status run_epochs(train_run *run, cm_error *error) {
+static cm_status run_epochs(trainer_run *run, cm_error *error) {
     const cm_train_options *options = run->options;
     const cm_train_state *state = &run->state;
     while (!finished(run)) {
@@ -239,7 +239,7 @@ static cm_status run_epochs(train_run *run, cm_error *error) {
     return write_checkpoint(run, error);
 }
 
-static cm_status prepare(train_run *run, const cm_dataset *dataset, cm_error *error) {
+static cm_status prepare(trainer_run *run, const cm_dataset *dataset, cm_error *error) {
     const cm_train_options *options = run->options;
     const cm_images *train = &dataset->train;
     cm_status status = cm_train_options_check(options, error);
@@ -277,7 +277,7 @@ static cm_status prepare(train_run *run, const cm_dataset *dataset, cm_error *er
 }
 
 /* Opens the checkpoints, if there are to be any; the run may then be somewhere else. */
-static cm_status open_checkpoints(train_run *run, const cm_dataset *dataset, cm_error *error) {
+static cm_status open_checkpoints(trainer_run *run, const cm_dataset *dataset, cm_error *error) {
     if (run->checkpoint_options == NULL) {
         return CM_OK;
     }
@@ -296,7 +296,7 @@ static cm_status open_checkpoints(train_run *run, const cm_dataset *dataset, cm_
     return status;
 }
 
-static cm_status run_all(train_run *run, cm_error *error) {
+static cm_status run_and_summarize(trainer_run *run, cm_error *error) {
     cm_train_result *result = run->result;
     run->done_before = batches_done(run);
     const cm_status status = run_epochs(run, error);
@@ -316,7 +316,7 @@ cm_status cm_train_with_checkpoints(cm_model *model, const cm_dataset *dataset,
                                     const volatile sig_atomic_t *stop, cm_train_result *result,
                                     cm_error *error) {
     *result = (cm_train_result){0};
-    train_run run = {
+    trainer_run run = {
         .model = model,
         .options = options,
         .observer = observer,
@@ -333,7 +333,7 @@ cm_status cm_train_with_checkpoints(cm_model *model, const cm_dataset *dataset,
         status = open_checkpoints(&run, dataset, error);
     }
     if (status == CM_OK) {
-        status = run_all(&run, error);
+        status = run_and_summarize(&run, error);
     }
     cm_checkpointer_close(&run.checkpointer);
     cm_stream_free(run.train_stream);
