@@ -118,19 +118,25 @@ typedef struct cm_checkpoint_options {
     void *notice_context;
 } cm_checkpoint_options;
 
+/** Who watches a run: as the arguments of cm_train(); all may be NULL. */
+typedef struct cm_train_watch {
+    cm_train_observer *observer;
+    void *observer_context;
+    const volatile sig_atomic_t *stop;
+} cm_train_watch;
+
 /**
- * cm_train() with checkpoints: whenever it ends, or is killed, a call with `resume`, and with the
- * same network, data, options and initial values in `model`, ends with the same bits as a run
- * without interruption, also with other threads and on another instruction set. CM_USAGE: the
- * checkpoint is of another run, the message says what differs; or there is one where a run is to
- * start over. CM_BAD_INPUT: the newest checkpoint and the previous one are damaged or missing.
+ * cm_train() with checkpoints (NULL: none): whenever it ends, or is killed, a call with `resume`,
+ * and with the same network, data, options and initial values in `model`, ends with the same bits
+ * as a run without interruption, also with other threads and on another instruction set. CM_USAGE:
+ * the checkpoint is of another run, the message says what differs; or there is one where a run is
+ * to start over. CM_BAD_INPUT: the newest checkpoint and the previous one are damaged or missing.
  * CM_FAILED: another process trains there, or one cannot be written; the last one is then kept.
  */
 cm_status cm_train_with_checkpoints(cm_model *model, const cm_dataset *dataset,
                                     const cm_train_options *options,
                                     const cm_checkpoint_options *checkpoints,
-                                    cm_train_observer *observer, void *observer_context,
-                                    const volatile sig_atomic_t *stop, cm_train_result *result,
+                                    const cm_train_watch *watch, cm_train_result *result,
                                     cm_error *error);
 
 /** Loss, accuracy and confusion matrix over a whole set of images. cm_evaluation_free() frees the

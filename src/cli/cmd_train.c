@@ -159,10 +159,11 @@ static cm_status train(training *run, cm_error *error) {
     const volatile sig_atomic_t *stop = cm_interrupt_flag();
     cm_progress progress =
         cm_progress_start(run->text != NULL ? run->text : stdout, run->text == NULL);
+    const cm_train_watch watch = {cm_progress_observe, &progress, stop};
     const cm_status status =
         cm_train_with_checkpoints(run->model, run->dataset, &options->train,
                                   checkpoint_path(options) != NULL ? &options->checkpoint : NULL,
-                                  cm_progress_observe, &progress, stop, &run->result, error);
+                                  &watch, &run->result, error);
     cm_progress_end(&progress);
     return status;
 }

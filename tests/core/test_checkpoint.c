@@ -113,9 +113,10 @@ static void run(trial *it) {
     it->checkpoints.notice = notice;
     it->checkpoints.notice_context = it;
     const bool with = it->checkpoints.path != NULL || it->checkpoints.resume != NULL;
+    const cm_train_watch watch = {observe, it, &it->stop};
     it->status =
         cm_train_with_checkpoints(it->model, &dataset, &it->options, with ? &it->checkpoints : NULL,
-                                  observe, it, &it->stop, &it->result, &it->error);
+                                  &watch, &it->result, &it->error);
 }
 
 static void end(trial *it) {

@@ -201,8 +201,9 @@ static void test_an_interruption_is_not_counted(void **state) {
             use(100);
             cm_energy_open(temporary_folder, &energy);
             stop = 0;
-            status = cm_train_with_checkpoints(model, &dataset, &options, &checkpoints, use_energy,
-                                               &left, &stop, &result, NULL);
+            const cm_train_watch watch = {use_energy, &left, &stop};
+            status = cm_train_with_checkpoints(model, &dataset, &options, &checkpoints, &watch,
+                                               &result, NULL);
             cm_model_free(model);
             checkpoints = (cm_checkpoint_options){.resume = path, .every = 3};
         }

@@ -14,9 +14,7 @@
 typedef struct trainer_run {
     cm_model *model;
     const cm_train_options *options;
-    cm_train_observer *observer;
-    void *observer_context;
-    const volatile sig_atomic_t *stop;
+    cm_train_watch watch;
     cm_stream *train_stream, *valid_stream;
     float *images;
     uint8_t *labels;
@@ -32,7 +30,7 @@ typedef struct trainer_run {
 } trainer_run;
 
 static bool stopped(const trainer_run *run) {
-    return run->stop != NULL && *run->stop != 0;
+    return run->watch.stop != NULL && *run->watch.stop != 0;
 }
 
 /* Batches done of both kinds. */
@@ -45,7 +43,7 @@ static double batches_done(const trainer_run *run) {
 
 static void observe(const trainer_run *run, bool validating, double loss,
                     const cm_epoch_result *finished) {
-    if (run->observer == NULL) {
+    if (run->watch.observer == NULL) {
         return;
     }
     const cm_train_options *options = run->options;
@@ -65,7 +63,7 @@ static void observe(const trainer_run *run, bool validating, double loss,
         .images_per_second = state->train_seconds > 0.0 ? trained / state->train_seconds : 0.0,
         .eta_seconds = here > 0.0 ? elapsed / here * (all - done) : 0.0,
     };
-    run->observer(&progress, finished, run->observer_context);
+    run->watch.observer(&progress, finished, run->watch.observer_context);
 }
 
 static cm_status not_finite(trainer_run *run, bool validating, double loss, cm_error *error) {
@@ -312,16 +310,13 @@ static cm_status run_and_summarize(trainer_run *run, cm_error *error) {
 cm_status cm_train_with_checkpoints(cm_model *model, const cm_dataset *dataset,
                                     const cm_train_options *options,
                                     const cm_checkpoint_options *checkpoints,
-                                    cm_train_observer *observer, void *observer_context,
-                                    const volatile sig_atomic_t *stop, cm_train_result *result,
+                                    const cm_train_watch *watch, cm_train_result *result,
                                     cm_error *error) {
     *result = (cm_train_result){0};
     trainer_run run = {
         .model = model,
         .options = options,
-        .observer = observer,
-        .observer_context = observer_context,
-        .stop = stop,
+        .watch = *watch,
         .state = {.current.learning_rate = options->optimizer.learning_rate,
                   .schedule = cm_schedule_init(options)},
         .result = result,
@@ -346,8 +341,8 @@ cm_status cm_train_with_checkpoints(cm_model *model, const cm_dataset *dataset,
 cm_status cm_train(cm_model *model, const cm_dataset *dataset, const cm_train_options *options,
                    cm_train_observer *observer, void *observer_context,
                    const volatile sig_atomic_t *stop, cm_train_result *result, cm_error *error) {
-    return cm_train_with_checkpoints(model, dataset, options, NULL, observer, observer_context,
-                                     stop, result, error);
+    const cm_train_watch watch = {observer, observer_context, stop};
+    return cm_train_with_checkpoints(model, dataset, options, NULL, &watch, result, error);
 }
 
 cm_train_cost cm_train_cost_of(const cm_train_result *result, const cm_train_options *options,
