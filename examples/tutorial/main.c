@@ -91,7 +91,7 @@ static double peak_of(job *j, int threads) {
     return rate;
 }
 
-/* Times a step, prints its row and returns whether its result is right: the same bits as
+/* Measures a step, prints its row and returns whether its result is right: the same bits as
  * `expected`, or an error below 1e-4 of the root mean square where `exact` is false. */
 static bool run(job *j, const char *name, int threads, double flops, double peak,
                 const float *expected, bool exact) {
