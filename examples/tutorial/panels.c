@@ -37,7 +37,7 @@ void step_panels(const cm_team *team, const conv *s, const float *x, const float
             for (int k = 0; k < s->out_channels; k += TILE_COLUMNS) {
                 const tile from = {.b = panels + (ptrdiff_t)k * elements * s->in_channels,
                                    .b_depth = TILE_COLUMNS};
-                run_row(s, &from, (ptrdiff_t)s->in_channels * TILE_COLUMNS,
+                run_row(s, &from, (ptrdiff_t)s->in_channels * TILE_COLUMNS, 0,
                         taps_at(p, s->height, s->size), p, image, y + k);
             }
         }
@@ -62,10 +62,9 @@ static void run_group(const conv *s, cm_range images, int k, int r, const float 
             }
             float *out = y + (n * s->height + p) * s->width * s->out_channels + k;
             for (int j = 0; j < GROUP_COLUMNS; j += TILE_COLUMNS) {
-                const tile from = {.b = panels + j * depth - r * s->size * b_tap,
-                                   .b_depth = TILE_COLUMNS,
-                                   .continues = true};
-                run_row(s, &from, b_tap, (taps){r, r + 1}, p, image, out + j);
+                const tile from = {
+                    .b = panels + j * depth, .b_depth = TILE_COLUMNS, .continues = true};
+                run_row(s, &from, b_tap, r, (taps){r, r + 1}, p, image, out + j);
             }
         }
     }

@@ -38,9 +38,9 @@ typedef struct tile {
 void run_tile(int rows, const tile *t);
 
 /* Row p of an output map, TILE_COLUMNS channels of it, from the filter rows `rows`; y is its first
- * output. `from` has b, b_depth and continues; the weights of a filter element begin b_tap floats
- * after those of the previous one. */
-void run_row(const conv *s, const tile *from, ptrdiff_t b_tap, taps rows, int p, const float *image,
-             float *y);
+ * output. `from` has b, b_depth and continues; b begins with filter row b_first, and the weights of
+ * a filter element begin b_tap floats after those of the previous one. */
+void run_row(const conv *s, const tile *from, ptrdiff_t b_tap, int b_first, taps rows, int p,
+             const float *image, float *y);
 
 #endif

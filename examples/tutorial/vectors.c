@@ -101,8 +101,8 @@ void run_tile(int rows, const tile *t) {
 /* the row */
 enum { LARGEST_FILTER = 49 };
 
-void run_row(const conv *s, const tile *from, ptrdiff_t b_tap, taps rows, int p, const float *image,
-             float *y) {
+void run_row(const conv *s, const tile *from, ptrdiff_t b_tap, int b_first, taps rows, int p,
+             const float *image, float *y) {
     const int padding = s->size / 2;
     for (int q = 0, end; q < s->width; q = end) {
         /* Outputs that read nothing of the padding have the same taps: they are the rows of tiles.
@@ -115,7 +115,7 @@ void run_row(const conv *s, const tile *from, ptrdiff_t b_tap, taps rows, int p,
             for (int t = columns.begin; t < columns.end; ++t) {
                 list[count++] =
                     (tap){((ptrdiff_t)(r - padding) * s->width + t - padding) * s->in_channels,
-                          ((ptrdiff_t)r * s->size + t) * b_tap};
+                          ((ptrdiff_t)(r - b_first) * s->size + t) * b_tap};
             }
         }
         /* 26 outputs in tiles of at most 14 rows are 13 + 13, not 14 + 12. */
@@ -147,7 +147,7 @@ void step_tile(const cm_team *team, const conv *s, const float *x, const float *
         for (int p = 0; p < s->height; ++p, y += (ptrdiff_t)s->width * s->out_channels) {
             for (int k = 0; k < s->out_channels; k += TILE_COLUMNS) {
                 const tile from = {.b = weight + k, .b_depth = s->out_channels};
-                run_row(s, &from, (ptrdiff_t)s->in_channels * s->out_channels,
+                run_row(s, &from, (ptrdiff_t)s->in_channels * s->out_channels, 0,
                         taps_at(p, s->height, s->size), p, image, y + k);
             }
         }
