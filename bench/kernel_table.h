@@ -9,7 +9,7 @@
 typedef enum bench_flops {
     BENCH_NO_FLOPS,
     BENCH_ONE_PASS,     /* of the convolution */
-    BENCH_TWO_PASSES,   /* backward: by data and by weights */
+    BENCH_TWO_PASSES,   /* backward-data and backward-weights */
     BENCH_FIRST_LAYER,  /* every output of the windows */
     BENCH_FOURTEEN_EACH /* Adam: operations a parameter, as profile counts them */
 } bench_flops;

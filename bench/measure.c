@@ -79,8 +79,8 @@ static const cm_capability *capability_of(cm_isa isa, int threads) {
     return &m->capability;
 }
 
-/* Twice what the last caches of the team hold: when a copy of the operands is used again, as many
- * bytes have been read since. */
+/* Twice the size of the team's last-level caches: that many bytes are read before a copy of the
+ * operands is used again. */
 static size_t more_than_caches(int threads) {
     size_t most = (size_t)32 << 20;
     for (int i = 0; i < all.topology->cache_count; ++i) {

@@ -47,7 +47,7 @@ static cm_status take_isa(const char *item, bench_options *options, cm_error *er
     const cm_isa isa = cm_isa_from_name(item);
     if (isa == CM_ISA_COUNT || cm_kernels_of(isa) == NULL) {
         return cm_fail(error, CM_USAGE, "--isa: '%s' %s; 'convmark info' lists those usable", item,
-                       isa == CM_ISA_COUNT ? "is no instruction set" : "cannot run here");
+                       isa == CM_ISA_COUNT ? "is not an instruction set" : "cannot run here");
     }
     options->isas[isa] = true;
     return CM_OK;
@@ -63,7 +63,7 @@ static cm_status take_team(const char *item, bench_options *options, cm_error *e
     const long threads = strtol(item, &end, 10);
     if (item[0] < '0' || item[0] > '9' || *end != '\0' || threads < 1 ||
         threads > BENCH_MAX_THREADS) {
-        return cm_fail(error, CM_USAGE, "--threads: '%s' is no whole number from 1 to %d", item,
+        return cm_fail(error, CM_USAGE, "--threads: '%s' is not a whole number from 1 to %d", item,
                        (int)BENCH_MAX_THREADS);
     }
 #ifndef _OPENMP
@@ -95,18 +95,21 @@ static cm_status take_caches(const char *value, bench_options *options, cm_error
     options->cold = both || strcmp(value, "cold") == 0;
     return options->warm || options->cold
                ? CM_OK
-               : cm_fail(error, CM_USAGE, "--caches: '%s' is none of warm, cold, both", value);
+               : cm_fail(error, CM_USAGE,
+                         "--caches: '%s' is not accepted; choose warm, cold or both", value);
 }
 
 static const struct option {
     const char *name, *value, *help;
     cm_status (*take)(const char *value, bench_options *options, cm_error *error);
 } own[] = {
-    {"--shapes", "FILE", "shapes to measure, a file or one of the lists; may be repeated (report)",
-     take_shapes},
-    {"--isa", "LIST", "instruction sets (all usable)", take_isas},
-    {"--threads", "LIST", "team sizes (1, 2, 4 ... all usable cores)", take_teams},
-    {"--caches", "warm|cold|both", "operands of kernels in the caches, or not (both)", take_caches},
+    {"--shapes", "FILE",
+     "Measure the shapes of this file or list; may be repeated (default: report)", take_shapes},
+    {"--isa", "LIST", "Measure these instruction sets (default: all usable)", take_isas},
+    {"--threads", "LIST",
+     "Measure with these numbers of threads (default: 1, 2, 4 ... all usable cores)", take_teams},
+    {"--caches", "warm|cold|both",
+     "Measure kernels with operands in the caches, or not (default: both)", take_caches},
 };
 
 /* For suggestions; Google Benchmark parses them. */
@@ -130,7 +133,7 @@ static const char *const others[] = {"--help",
 
 enum { OWN_COUNT = sizeof own / sizeof *own, OTHER_COUNT = sizeof others / sizeof *others };
 
-/* The option that an argument names; *value is behind its '=', or NULL. */
+/* The option that an argument names; *value is the text after its '=', or NULL. */
 static const struct option *find(const char *argument, const char **value) {
     for (int i = 0; i < OWN_COUNT; ++i) {
         const size_t length = strlen(own[i].name);
@@ -190,7 +193,7 @@ cm_status bench_options_unknown(const char *argument, cm_error *error) {
     const char *kind = argument[0] == '-' ? "unknown option" : "unexpected argument";
     const char *nearest = cm_suggest_name(word, names, OWN_COUNT + OTHER_COUNT);
     return cm_fail(error, CM_USAGE, "%s '%s'; %s%s%s", kind, argument,
-                   nearest != NULL ? "did you mean " : "'convmark-bench --help' lists them",
+                   nearest != NULL ? "did you mean " : "'convmark-bench --help' lists the options",
                    nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
 }
 
@@ -205,17 +208,17 @@ void bench_options_default_teams(bench_options *options, int all) {
 void bench_options_help(void) {
     printf(
         "Usage: convmark-bench [OPTION]...\n\n"
-        "Measures each kernel on each shape, instruction set and number of threads, and whole\n"
+        "Measure each kernel on each shape, instruction set and number of threads, and whole\n"
         "steps of the report's variants, with Google Benchmark. Each result is checked first.\n\n"
         "Options:\n");
     for (int i = 0; i < OWN_COUNT; ++i) {
         printf("  %s %s\n        %s\n", own[i].name, own[i].value, own[i].help);
     }
-    printf("  --help, --version\n\nOf Google Benchmark (its user guide says more):\n");
+    printf("  --help, --version\n\nOptions of Google Benchmark (see its user guide):\n");
     for (int i = 2; i < OTHER_COUNT; ++i) {
         printf("  %s\n", others[i]);
     }
-    printf("\ndocs/bench.md says what the names mean and what is counted.\n"
+    printf("\ndocs/guide/bench.md explains the names and what is counted.\n"
            "Exit codes: 0 success, 1 failed (a wrong result too), 2 wrong usage, 3 bad input "
            "file.\n");
 }

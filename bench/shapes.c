@@ -140,7 +140,7 @@ static cm_status find_operation(const char *word, bench_operation *operation, cm
                    nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
 }
 
-/* "n64": letter and value; *end is behind it. */
+/* "n64": letter and value; *end is after it. */
 static cm_status parse_field(const struct operation *operation, const char *text, const char **end,
                              fields *f, cm_error *error) {
     const char letter = *text;
@@ -159,11 +159,11 @@ static cm_status parse_field(const struct operation *operation, const char *text
     const int least = letter == 'p' ? 0 : 1;
     if (digit == text + 1 || value < least || value > MAX_VALUE) {
         return cm_fail(error, CM_BAD_INPUT,
-                       "field '%c' needs a whole number from %d to %d behind it", letter, least,
+                       "field '%c' needs a whole number from %d to %d after it", letter, least,
                        (int)MAX_VALUE);
     }
     if (*digit != '\0' && *digit != '_') {
-        return cm_fail(error, CM_BAD_INPUT, "'%.1s' behind field '%c'; fields are joined by '_'",
+        return cm_fail(error, CM_BAD_INPUT, "'%.1s' after field '%c'; fields are joined by '_'",
                        digit, letter);
     }
     f->of[letter - 'a'] = value;
@@ -215,10 +215,11 @@ static cm_status parse_shape(const char *name, const char *word, bench_shape *sh
     shape->batch = get_or(&f, 'n', 0);
     snprintf(shape->text, sizeof shape->text, "%s", word);
     if (!operations[shape->operation].set(&f, shape)) {
-        return cm_fail(error, CM_BAD_INPUT,
-                       "'%s' is no shape of %s: its kernel or window is larger than the map, or an "
-                       "array would be too large; use smaller sizes",
-                       word, name);
+        return cm_fail(
+            error, CM_BAD_INPUT,
+            "'%s' is not a shape of %s: its kernel or window is larger than the map, or an "
+            "array would be too large; use smaller sizes",
+            word, name);
     }
     return CM_OK;
 }
@@ -264,9 +265,10 @@ static cm_status parse_line(const char *line, size_t length, bench_shapes *shape
                             cm_error *error) {
     char words[2][MAX_WORD + 1];
     if (length > MAX_LINE || memchr(line, '\0', length) != NULL) {
-        return cm_fail(error, CM_BAD_INPUT,
-                       "a line of more than %d bytes, or with a zero byte; write a shape a line",
-                       (int)MAX_LINE);
+        return cm_fail(
+            error, CM_BAD_INPUT,
+            "a line of more than %d bytes, or with a zero byte; write one shape per line",
+            (int)MAX_LINE);
     }
     const int count = split(line, length, words);
     if (count == 0) {

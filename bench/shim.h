@@ -26,9 +26,9 @@ void bench_register(const char *name, bench_function *function, void *context);
 int bench_run(void);
 void bench_shutdown(void);
 
-/** for (; bench_keep_running(state);): one turn an iteration. */
+/** for (; bench_keep_running(state);): one turn per iteration. */
 bool bench_keep_running(bench_state *state);
-/** `amount` of something each iteration, reported as a rate a second. */
+/** `amount` of something each iteration, reported as a rate per second. */
 void bench_rate(bench_state *state, const char *name, double amount);
 /** A figure that is reported as it is. */
 void bench_value(bench_state *state, const char *name, double value);

@@ -119,9 +119,14 @@ static cm_status run(const profile_options *options, cm_machine_options *machine
     }
     if (status == CM_OK) {
         cm_warn_of_conditions(machine);
-        status = cm_profile_make(model, options->infer ? CM_MODE_INFER : CM_MODE_TRAIN, dataset,
-                                 options->batch, options->steps, machine->topology,
-                                 &cm_counter_kernel, cm_interrupt_flag(), &profile, error);
+        const cm_profile_args args = {.model = model,
+                                      .mode = options->infer ? CM_MODE_INFER : CM_MODE_TRAIN,
+                                      .dataset = dataset,
+                                      .batch = options->batch,
+                                      .steps = options->steps,
+                                      .topology = machine->topology,
+                                      .counters = &cm_counter_kernel};
+        status = cm_profile_make(&args, cm_interrupt_flag(), &profile, error);
     }
     if (status == CM_OK) {
         status = show(options, machine, &profile, argc, argv, error);

@@ -114,7 +114,7 @@ static void test_sizes_that_do_not_fit(void **state) {
         if (bench_shapes_parse(lines[i], strlen(lines[i]), "f", &shapes, &error) != CM_BAD_INPUT) {
             fail_msg("%s is taken", lines[i]);
         }
-        assert_message(error.message, "f:1: ", "is no shape of");
+        assert_message(error.message, "f:1: ", "is not a shape of");
         bench_shapes_free(&shapes);
     }
 }

@@ -249,12 +249,17 @@ static void test_profile_with_counters(void **state) {
     assert_int_equal(cm_dataset_open("synthetic", &dataset, &error), CM_OK);
     assert_int_equal(cm_topology_load(&topology, &error), CM_OK);
     cm_model *model = model_of(network, 4, 1, CM_ISA_BEST, true);
+    cm_profile_args args = {.model = model,
+                            .mode = CM_MODE_TRAIN,
+                            .dataset = dataset,
+                            .batch = 4,
+                            .steps = 3,
+                            .topology = topology,
+                            .counters = &fake};
     for (int granted = 0; granted < 2; ++granted) {
         cm_profile profile;
         refuse_with = granted == 1 ? 0 : ENOENT;
-        assert_int_equal(cm_profile_make(model, CM_MODE_TRAIN, dataset, 4, 3, topology, &fake, NULL,
-                                         &profile, &error),
-                         CM_OK);
+        assert_int_equal(cm_profile_make(&args, NULL, &profile, &error), CM_OK);
         assert_int_equal(profile.counted, granted);
         assert_int_equal(profile.no_counters[0] == '\0', granted);
         assert_true(profile.row_count > 5);
@@ -264,6 +269,12 @@ static void test_profile_with_counters(void **state) {
         json_decref(json);
         cm_profile_free(&profile);
     }
+    /* A trace that is too small is reported as that, not as a lack of memory. */
+    cm_profile small;
+    args.max_marks = 2;
+    assert_int_equal(cm_profile_make(&args, NULL, &small, &error), CM_FAILED);
+    assert_non_null(strstr(error.message, "the trace of thread 0 is full after 2 marks"));
+    cm_profile_free(&small);
     cm_topology_free(topology);
     cm_dataset_close(dataset);
     cm_model_free(model);

@@ -8,8 +8,8 @@
 #include "core/statistics/samples.h"
 #include "core/system/clock.h"
 
-/* More than any step puts down; a full trace is an error. */
-enum { MAX_MARKS = 1 << 16, DENSE_LIMIT = 1 << 20 };
+/* Marks per thread; a step of the report's variants makes far fewer. */
+enum { DEFAULT_MARKS = 1 << 16 };
 
 /* Rows are found by a dense number while steps are added up. */
 typedef struct collector {
@@ -22,6 +22,13 @@ typedef struct collector {
 
 static cm_status out_of_memory(cm_error *error) {
     return cm_fail(error, CM_FAILED, "profile: out of memory; use fewer steps");
+}
+
+static cm_status trace_full(const cm_trace_thread *thread, int index, cm_error *error) {
+    return cm_fail(error, CM_FAILED,
+                   "profile: the trace of thread %d is full after %zu marks in one step; profile a "
+                   "network with fewer layers",
+                   index, thread->count);
 }
 
 static size_t dense_count(const collector *c) {
@@ -47,28 +54,28 @@ static cm_profile_row *row_at(collector *c, int32_t task, int32_t phase) {
 
 /* Adds up the marks of one step: each phase lasts until the next mark, the last one until the
  * step's end. */
-static bool add_step(collector *c, int step, int64_t end_ns) {
+static cm_status add_step(collector *c, int step, int64_t end_ns, cm_error *error) {
     cm_profile *profile = c->profile;
     for (int t = 0; t < profile->threads; ++t) {
         const cm_trace_thread *thread = &profile->trace->thread[t];
+        if (thread->full) {
+            return trace_full(thread, t, error);
+        }
         for (size_t i = 0; i < thread->count; ++i) {
             const cm_trace_mark *mark = &thread->marks[i];
             const int64_t until = i + 1 < thread->count ? thread->marks[i + 1].ns : end_ns;
             const double ns = (double)(until - mark->ns);
             cm_profile_row *row = row_at(c, mark->task, mark->phase);
             if (row == NULL) {
-                return false;
+                return out_of_memory(error);
             }
             const size_t index = (size_t)(row - profile->rows);
             row->samples[step] += ns * 1e-9 / profile->threads;
             row->calls += 1.0 / profile->threads;
             c->by_thread[index * (size_t)profile->threads + (size_t)t] += ns;
         }
-        if (thread->full) {
-            return false;
-        }
     }
-    return true;
+    return CM_OK;
 }
 
 /* ---- Steps ---- */
@@ -96,7 +103,7 @@ static double run_step(driver *d) {
     return (double)(read - start) * 1e-9;
 }
 
-/* What the counters moved on by, added to the profile's. */
+/* Adds to the profile what the counters counted since `before`. */
 static bool add_counts(const cm_counters *counters, const double before[CM_COUNTER_COUNT],
                        cm_profile *profile) {
     double now[CM_COUNTER_COUNT];
@@ -136,8 +143,9 @@ static cm_status run_steps(driver *d, collector *c, const cm_counters *counters,
         profile->wall[step] = (double)(end - start) * 1e-9;
         profile->trace_start_ns = start;
         profile->trace_end_ns = end;
-        if (!add_step(c, step, end)) {
-            return out_of_memory(error);
+        const cm_status status = add_step(c, step, end, error);
+        if (status != CM_OK) {
+            return status;
         }
     }
     return CM_OK;
@@ -220,9 +228,9 @@ static void finish(collector *c) {
 
 /* ---- All of it ---- */
 
-static cm_status prepare(driver *d, collector *c, const cm_dataset *dataset, cm_error *error) {
+static cm_status prepare(driver *d, collector *c, const cm_profile_args *args, cm_error *error) {
     cm_profile *profile = c->profile;
-    const cm_images *images = &dataset->train;
+    const cm_images *images = &args->dataset->train;
     const size_t steps = (size_t)profile->steps;
     c->stages = profile->plan->stage_count;
     const size_t dense = dense_count(c);
@@ -232,7 +240,8 @@ static cm_status prepare(driver *d, collector *c, const cm_dataset *dataset, cm_
     profile->wall = calloc(steps, sizeof(double));
     profile->untraced = calloc(steps, sizeof(double));
     profile->data = calloc(steps, sizeof(double));
-    profile->trace = cm_trace_create(profile->threads, MAX_MARKS);
+    profile->trace =
+        cm_trace_create(profile->threads, args->max_marks > 0 ? args->max_marks : DEFAULT_MARKS);
     d->images = malloc((size_t)d->batch * (size_t)images->height * (size_t)images->width *
                        sizeof *d->images);
     d->labels = malloc((size_t)d->batch);
@@ -247,25 +256,25 @@ static cm_status prepare(driver *d, collector *c, const cm_dataset *dataset, cm_
     return cm_stream_create(images, d->batch, true, 0, CM_RANDOM_TRAIN_ORDER, &d->stream, error);
 }
 
-cm_status cm_profile_make(cm_model *model, cm_mode mode, const cm_dataset *dataset, int batch,
-                          int steps, const cm_topology *topology, const cm_counter_system *system,
-                          const volatile sig_atomic_t *stop, cm_profile *profile, cm_error *error) {
+cm_status cm_profile_make(const cm_profile_args *args, const volatile sig_atomic_t *stop,
+                          cm_profile *profile, cm_error *error) {
+    cm_model *model = args->model;
     *profile = (cm_profile){.model = model,
-                            .plan = cm_model_plan(model, mode == CM_MODE_TRAIN),
-                            .mode = mode,
+                            .plan = cm_model_plan(model, args->mode == CM_MODE_TRAIN),
+                            .mode = args->mode,
                             .threads = cm_model_threads(model),
-                            .batch = batch,
-                            .steps = steps};
-    driver d = {.model = model, .mode = mode, .batch = batch};
+                            .batch = args->batch,
+                            .steps = args->steps};
+    driver d = {.model = model, .mode = args->mode, .batch = args->batch};
     collector c = {.profile = profile};
-    cm_status status = cm_capability_measure(topology, profile->threads, cm_model_isa(model),
+    cm_status status = cm_capability_measure(args->topology, profile->threads, cm_model_isa(model),
                                              &profile->capability, error);
     if (status == CM_OK) {
-        status = prepare(&d, &c, dataset, error);
+        status = prepare(&d, &c, args, error);
     }
     if (status == CM_OK) {
         cm_counters counters;
-        cm_counters_open(&counters, profile->threads, system);
+        cm_counters_open(&counters, profile->threads, args->counters);
         profile->counted = counters.available;
         snprintf(profile->no_counters, sizeof profile->no_counters, "%s", counters.reason);
         status = run_steps(&d, &c, &counters, stop, error);

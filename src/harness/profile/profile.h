@@ -72,15 +72,25 @@ typedef struct cm_profile {
     double counts[CM_COUNTER_COUNT]; /* of a traced step, all threads together */
 } cm_profile;
 
+/** What to profile. All pointers are borrowed. */
+typedef struct cm_profile_args {
+    cm_model *model; /* the caller has pinned its threads */
+    cm_mode mode;
+    const cm_dataset *dataset;
+    int batch, steps;
+    const cm_topology *topology;
+    const cm_counter_system *counters; /* &cm_counter_kernel */
+    size_t max_marks;                  /* trace marks per thread and step; 0: 65536 */
+} cm_profile_args;
+
 /**
- * Profiles `steps` steps of `model` on batches of `dataset`, in turn with as many that are not
- * traced (their difference is the overhead). `system`: &cm_counter_kernel. The caller has pinned
- * the model's threads. CM_INTERRUPTED when `stop` (NULL: never) is not 0 before enough steps. Free
- * with cm_profile_free(), whatever the status.
+ * Profiles `args->steps` steps, in turn with as many that are not traced (their difference is the
+ * overhead of tracing). CM_FAILED: a step has more than max_marks marks, or out of memory.
+ * CM_INTERRUPTED: `stop` (NULL: never) became non-zero before all steps were done. Free with
+ * cm_profile_free(), whatever the status.
  */
-cm_status cm_profile_make(cm_model *model, cm_mode mode, const cm_dataset *dataset, int batch,
-                          int steps, const cm_topology *topology, const cm_counter_system *system,
-                          const volatile sig_atomic_t *stop, cm_profile *profile, cm_error *error);
+cm_status cm_profile_make(const cm_profile_args *args, const volatile sig_atomic_t *stop,
+                          cm_profile *profile, cm_error *error);
 void cm_profile_free(cm_profile *profile);
 
 /** "conv.4 conv2d" ...: the layer that a row belongs to, or "loss", "adam". */
@@ -103,8 +113,8 @@ void cm_profile_print(const cm_profile *profile, FILE *out);
 json_t *cm_profile_json(const cm_profile *profile, json_t *machine, json_t *conditions,
                         json_t *command, cm_error *error);
 
-/** The last step as Chrome trace events (one row a thread), and all of it as folded stacks, a line
- * a part with its nanoseconds. */
+/** The last step as Chrome trace events (one row per thread), and all of it as folded stacks, a
+ * line a part with its nanoseconds. */
 cm_status cm_profile_write_trace(const cm_profile *profile, const char *path, cm_error *error);
 cm_status cm_profile_write_folded(const cm_profile *profile, const char *path, cm_error *error);
 

@@ -150,8 +150,8 @@ static void print_counters(const cm_profile *profile, FILE *out) {
         return;
     }
     fprintf(out,
-            "Hardware counters, a step: %.4g cycles, %.4g instructions (%.2f a cycle), %.4g last "
-            "cache misses of %.4g (%.1f GB/s from memory).\n",
+            "Hardware counters per step: %.4g cycles, %.4g instructions (%.2f per cycle), %.4g "
+            "last-level cache misses of %.4g (%.1f GB/s from memory).\n",
             counts[CM_COUNTER_CYCLES], counts[CM_COUNTER_INSTRUCTIONS],
             counts[CM_COUNTER_INSTRUCTIONS] / counts[CM_COUNTER_CYCLES],
             counts[CM_COUNTER_CACHE_MISSES], counts[CM_COUNTER_CACHE_REFERENCES],

@@ -60,7 +60,7 @@ static cm_work conv2d_work(const cm_stage *stage, cm_pass pass, cm_phase phase, 
         work.flops = y;
         work.bytes = y;
         break;
-    case CM_PHASE_WORK: /* of backward: ReLU's gradient in front of the passes */
+    case CM_PHASE_WORK: /* of backward: ReLU's gradient before the passes */
         work.bytes = back && stage->relu ? 3 * y : 0;
         break;
     case CM_PHASE_BARRIER:
@@ -71,8 +71,9 @@ static cm_work conv2d_work(const cm_stage *stage, cm_pass pass, cm_phase phase, 
     return work;
 }
 
-/* The first layer: every output of the windows, and with a batch norm in training the products of
- * the patches' numbers; backward only at the maxima. */
+/* The first layer computes every output of its windows. With a batch norm in training it also sums
+ * the moments of the patches: each pair of a patch's values, multiplied. Backward visits only the
+ * maxima. */
 static cm_work first_layer_work(const cm_stage *stage, cm_pass pass, int batch) {
     const cm_conv2d_shape *conv = &stage->conv.shape;
     const cm_max_pool2d_shape *pool = &stage->pool;
