@@ -58,6 +58,20 @@ class Readme(unittest.TestCase):
         self.check("python3 examples/ctypes/train.py")
 
 
+class Pages(unittest.TestCase):
+    def test_files_that_the_guides_name_exist(self):
+        """All but those of the operation that the walk-through adds."""
+        for page in ("add-an-operation", "tutorial-convolution"):
+            text = (ROOT / f"docs/guide/{page}.md").read_text(encoding="utf-8")
+            files = set(re.findall(
+                r"[`(](?:\.\./\.\./)?((?:src|tests|kernels|include|bench|cmake|examples)/[\w./-]+)[`)]",
+                text))
+            self.assertGreater(len(files), 5, page)
+            for name in files:
+                if "avg_pool2d" not in name:
+                    self.assertTrue((ROOT / name).exists(), f"{page}: {name}")
+
+
 class Errors(unittest.TestCase):
     """A status becomes the exit code, and the library's message one line."""
 
