@@ -201,8 +201,8 @@ require() {
     exit 1
 }
 
-# build PRESET FOLDER [OPTION...] [-- TARGET...]: configures and builds everything, or these targets;
-# with a compiler cache where ccache is installed.
+# build PRESET FOLDER [OPTION...] [-- TARGET...]: configures, then builds everything or these
+# targets, with a compiler cache where ccache is installed.
 build() {
     local preset=$1 folder=$2 cmake
     local -a options=() targets=()

@@ -7,8 +7,9 @@
 #                   Runtime and OpenVINO) and onednn, or of the named ones; repeatable
 #   speed           images/s of all, in turn in one run (speed --help: options)
 #   check           whether each peer computes what convmark computes (check --help: options)
-#   golden          computes tests/oracles/pytorch_golden.json again (after a change of initial values or
-#                   of the numeric contract); some minutes. --variants ID,...: these rows only
+#   golden          computes tests/oracles/pytorch_golden.json again (after a change of initial
+#                   values or of the numeric contract); some minutes. --variants ID,...: these rows
+#                   only
 #   test            the parity test, with PyTorch itself where setup was done
 #
 # The environments are $XDG_CACHE_HOME/convmark/peers* (or ~/.cache/...). pip takes the packages

@@ -35,8 +35,9 @@ check() {
     say "$name: $((SECONDS - start)) s"
 }
 
-# build_and_test PRESET LABEL: the tests with this label (tests/CMakeLists.txt). With --all every test
-# but those labelled `outside`; the thread sanitizer has nothing to find in most of them.
+# build_and_test PRESET LABEL: the tests with this label (tests/CMakeLists.txt). With --all it runs
+# every test that is not labelled `outside`, except under the thread sanitizer, which has nothing to
+# find where threads share no data.
 build_and_test() {
     local preset=$1 label=$2 folder=$ROOT/build/test/$1 start=$SECONDS counts
     local -a targets=() tests=(-LE '^outside$')

@@ -19,7 +19,7 @@ case ${1:-} in
     ;;
 esac
 sources=tests/fuzz
-# name and further folders of inputs, from the list of targets: "network_text data/networks/good ..."
+# name and more folders of inputs, from the list of targets: "network_text data/networks/good ..."
 rows=$(sed -n 's/^cm_add_fuzz_target(\(.*\))$/\1/p' $sources/CMakeLists.txt |
     sed 's/ WHOLE//; s/ FOLDERS//')
 targets=$(awk '{ print $1 }' <<<"$rows")

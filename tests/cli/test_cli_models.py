@@ -29,9 +29,16 @@ def png(pixels):
 class Saved(CliTest):
     """Tests of a model that was trained a little."""
 
+    prepared = None # the model and its JSON, by the first test
+
     def setUp(self):
         super().setUp()
-        self.trained = self.train("--lr", "0.05", "--steps", "30", "--save", "model")
+        if Saved.prepared is None:
+            trained = self.train("--lr", "0.05", "--steps", "30", "--save", "model")
+            with open(self.path("model"), "rb") as file:
+                Saved.prepared = file.read(), trained
+        self.write("model", Saved.prepared[0])
+        self.trained = Saved.prepared[1]
 
 
 class Evaluate(Saved):

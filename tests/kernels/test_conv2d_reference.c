@@ -42,6 +42,11 @@ static const cm_conv2d_shape conv_shapes[] = {
     {70, 65, 1, 1, 10, 1, 1, 1, 1, 0, 0, CM_CONV2D_AUTO, 0, 0},
 };
 
+/* Programs run many times slower. */
+static bool quick(void) {
+    return getenv("CONVMARK_CHECK_CASES") != NULL;
+}
+
 /* The longest chain here has 7,200 terms: that many roundings of 2^-24 would be 4e-4 at worst, and
  * are not, as their signs differ. Direct convolution of small integers is exact; the transforms
  * have constants that are not. */
@@ -140,7 +145,9 @@ static void conv2d_algorithms_of(cm_conv2d_shape s, bool relu, bool bias, data_k
         s.algorithm = a;
         assert_int_equal(cm_conv2d_shape_init(&s), cm_conv2d_algorithm_fits(a, &s));
         if (cm_conv2d_algorithm_fits(a, &s)) {
-            conv2d_passes(cm_kernels_of(CM_ISA_SCALAR), &s, &arrays, relu, bias, kind);
+            if (!quick()) { /* kernels_bits compares the two */
+                conv2d_passes(cm_kernels_of(CM_ISA_SCALAR), &s, &arrays, relu, bias, kind);
+            }
             conv2d_passes(cm_kernels_best(), &s, &arrays, relu, bias, kind);
         }
     }
@@ -152,8 +159,13 @@ static void conv2d(void **state) {
     for (size_t i = 0; i < CM_COUNT(conv_shapes); ++i) {
         const bool even = i % 2 == 0;
         for (data_kind kind = INTEGERS; kind <= REALS; ++kind) {
-            conv2d_algorithms_of(conv_shapes[i], even, true, kind);
-            conv2d_algorithms_of(conv_shapes[i], !even, false, kind);
+            /* Under an emulator or a sanitizer each shape has one of the four cases. */
+            if (!quick() || i % 4 == (size_t)kind) {
+                conv2d_algorithms_of(conv_shapes[i], even, true, kind);
+            }
+            if (!quick() || i % 4 == 2 + (size_t)kind) {
+                conv2d_algorithms_of(conv_shapes[i], !even, false, kind);
+            }
         }
     }
 }
