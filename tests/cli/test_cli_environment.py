@@ -149,7 +149,7 @@ class Threads(EnvironmentTest):
             self.skipTest(f"no control group can be made here: {error}")
         enter = ("sh", "-c", f'echo $$ >{group}/cgroup.procs && exec "$@"', "sh", PROGRAM)
         text = self.run_in("info", "--no-measure", program=enter).stdout.decode()
-        self.assertIn("the time of 1.50; 1 thread by default", text)
+        self.assertIn("CPU quota of 1.50; 1 thread by default", text)
         self.assertEqual(self.hash_of(program=enter), self.hash_of())
 
     @needs_teams
