@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define VF_LANES 8
+
+/* Tuning (simd.h): none of these numbers changes a bit. */
 #define VF_TILE_ROWS 6
 #define VF_PLANE_STRIP 16
 #define VF_SUM_VECTORS 8

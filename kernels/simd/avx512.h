@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 #define VF_LANES 16
+
+/* Tuning (simd.h): none of these numbers changes a bit. */
 #define VF_TILE_ROWS 14
 #define VF_PLANE_STRIP 0
 #define VF_SUM_VECTORS 4

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define VF_LANES 4
+
+/* Tuning (simd.h): none of these numbers changes a bit. */
 #define VF_TILE_ROWS 12
 #define VF_PLANE_STRIP 0
 #define VF_SUM_VECTORS 4

@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #define VF_LANES 1
+
+/* Tuning (simd.h): none of these numbers changes a bit. */
 #define VF_TILE_ROWS 4
 #define VF_PLANE_STRIP 0
 #define VF_SUM_VECTORS 4

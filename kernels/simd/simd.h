@@ -1,11 +1,16 @@
 /**
- * Vectors of the instruction set that this source is being compiled for. Each header defines the
- * same small set; no other kernel contains an intrinsic.
+ * Vectors of the instruction set that this source is compiled for, and its tuning. Each header in
+ * this folder defines the same small set; no other source of kernels/ contains an intrinsic.
  *
- *   VF_LANES                float32 lanes of a vector
+ * Tuning of an instruction set, which changes speed and no bit:
+ *
  *   VF_TILE_ROWS            rows of the GEMM micro-kernel's register tile, of two vectors each
  *   VF_PLANE_STRIP          channels of a strip of a domain's planes (transform/job.h); 0: all
- *   VF_SUM_VECTORS          vectors of channels that are summed up side by side over positions
+ *   VF_SUM_VECTORS          vectors of channels that are summed side by side over positions
+ *
+ * Vectors:
+ *
+ *   VF_LANES                float32 lanes of a vector
  *   vf, vm                  a vector of floats; a mask of lanes
  *   vf_zero, vf_set1        all lanes 0; all lanes x
  *   vf_load, vf_store       VF_LANES floats, unaligned
