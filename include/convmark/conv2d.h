@@ -19,12 +19,12 @@ extern "C" {
  * table, the same on every machine, because it decides the bits of the result.
  */
 typedef enum cm_conv2d_algorithm {
-    CM_CONV2D_AUTO,      /* what the table says */
-    CM_CONV2D_DIRECT,    /* any shape: padding is skipped */
-    CM_CONV2D_T4,        /* 3x3 maps: 16 products instead of 49 */
-    CM_CONV2D_DFT10,     /* 9x9 maps: 148 products instead of 625 */
-    CM_CONV2D_WINOGRAD3, /* tiles of 3x3 outputs: 25 products instead of 81 */
-    CM_CONV2D_WINOGRAD4, /* tiles of 4x4 outputs: 36 products instead of 144 */
+    CM_CONV2D_AUTO,      /* the table's choice */
+    CM_CONV2D_DIRECT,    /* any shape; taps outside the map are left out */
+    CM_CONV2D_T4,        /* 3x3 maps: 16 multiplications instead of 49 */
+    CM_CONV2D_DFT10,     /* 9x9 maps: 148 multiplications instead of 625 */
+    CM_CONV2D_WINOGRAD3, /* patches of 3x3 outputs: 25 multiplications instead of 81 */
+    CM_CONV2D_WINOGRAD4, /* patches of 4x4 outputs: 36 multiplications instead of 144 */
     CM_CONV2D_ALGORITHM_COUNT
 } cm_conv2d_algorithm;
 
@@ -41,11 +41,11 @@ typedef struct cm_conv2d_shape {
     int out_height, out_width;     /* derived: set by cm_conv2d_shape_init() */
 } cm_conv2d_shape;
 
-/** Checks the sizes, derives the output size. False if a size is < 1 (padding: < 0), the kernel is
- * larger than the padded map or has more than 4096 elements, or an array would have more than
- * 2^31 - 1. */
+/** Checks the sizes and derives the output size. False if a size is < 1 (padding: < 0), the kernel
+ * is larger than the padded map, kernel_h * kernel_w is more than 4096, an array would have more
+ * than 2^31 - 1 elements, or the algorithm does not fit the shape. */
 bool cm_conv2d_shape_init(cm_conv2d_shape *shape);
-/** The 1x1 convolution that a linear layer is. */
+/** The 1x1 convolution of a 1x1 map that a linear layer is. */
 cm_conv2d_shape cm_linear_shape(int batch, int in_features, int out_features);
 
 /** Whether `algorithm` can compute the shape. AUTO and DIRECT always can. */
@@ -55,15 +55,43 @@ const char *cm_conv2d_algorithm_name(cm_conv2d_algorithm algorithm);
 /** The algorithm called `name`; CM_CONV2D_ALGORITHM_COUNT if there is none. */
 cm_conv2d_algorithm cm_conv2d_algorithm_from_name(const char *name);
 
-/** What one pass of a convolution costs, by its algorithm. */
+/** What one pass of a convolution costs with its algorithm. */
 typedef struct cm_conv2d_cost {
-    double multiply_adds;   /* of the whole batch; those that padding would add are not there */
-    double planes, results; /* domains: planes of a transformed map, and of a result; else 0 */
-    double kernel_floats;   /* of the weights as they are multiplied: panels, or columns */
-    double sum_floats;      /* domains: sums that the weights' gradient is made of; else 0 */
+    double multiply_adds;   /* of the whole batch, without those of taps outside the map */
+    double planes, results; /* transforms, per map: planes of it, and of a result; else 0 */
+    double filter_floats;   /* of the filters as they are multiplied */
+    double sum_floats;      /* transforms: sums that dweight is made of; else 0 */
 } cm_conv2d_cost;
 
 cm_conv2d_cost cm_conv2d_cost_of(const cm_conv2d_shape *shape);
+
+/** For the kernels of CM_CONV2D_DIRECT: offsets and sizes in the workspace, in floats. */
+typedef struct cm_conv2d_direct_plan {
+    bool few_channels;             /* images and patches are copied: kernels/conv2d/contract.h */
+    size_t panels, thread_panels;  /* packed filters, of the first thread; of one thread */
+    size_t rows, thread_rows, row; /* backward-data, few channels: transposed rows of dy, of the
+                                      first thread; of one thread, 0: none; of one channel */
+    size_t copies;                 /* images in frames of zeros, or what backward-weights packs */
+    size_t patch_row;              /* few channels: patches of a row of outputs */
+    int chunk_rows, chunk_copies;  /* backward-weights: rows of outputs per chunk, copies of them */
+    size_t chunk_x, chunk_dy;      /* floats of one copy of x and of dy */
+    size_t chunk;                  /* floats of all copies of a chunk */
+} cm_conv2d_direct_plan;
+
+/** For the kernels of transform domains. Maps are cut into patches of patch_side x patch_side
+ * positions, fewer at the right and lower edge; a whole map may be one patch. The patches of all
+ * images, in order, are processed in blocks. Offsets and sizes are in floats. */
+typedef struct cm_conv2d_transform_plan {
+    int patch_side, patches_across;       /* across: patches of a row */
+    ptrdiff_t image_patches, patches;     /* of an image, of the batch */
+    ptrdiff_t blocks;                     /* in equal parts */
+    size_t x_plane, y_plane;              /* from one plane to the next, of x and of y or dy */
+    size_t x_planes, dy_planes, results;  /* planes */
+    size_t filters;                       /* half-transformed filters */
+    size_t filter_planes, thread_filters; /* planes of one panel of filters, of the first thread;
+                                             of one thread */
+    size_t sums;                          /* what dweight is made of */
+} cm_conv2d_transform_plan;
 
 /**
  * A convolution, planned: its shape, the memory that it needs, and what its algorithm derives from
@@ -76,6 +104,10 @@ typedef struct cm_conv2d_plan {
     size_t workspace; /* bytes of scratch memory that all passes share; grows with the batch */
     size_t packed;    /* bytes that conv2d_pack() writes; the same for every batch */
     size_t kept;      /* bytes that conv2d_forward() can keep for conv2d_backward(); 0: none */
+    /* For kernels; what is below has no meaning outside the library. */
+    size_t bias_sums; /* where the sums of dy per image are that dbias is made of */
+    cm_conv2d_direct_plan direct;
+    cm_conv2d_transform_plan transform;
 } cm_conv2d_plan;
 
 /** Plans a shape that cm_conv2d_shape_init() has accepted, for teams of up to `threads` >= 1. */

@@ -1,43 +1,33 @@
-/* Convolution's kernels: each call goes to the algorithm of its shape. */
+/* The kernels of convolutions: each call goes to the functions of its algorithm. */
+#include "kernels/isa.h"
+
 #include "convmark/trace.h"
 #include "kernels/conv2d/algorithms.h"
-#include "kernels/conv2d/internal.h"
+#include "kernels/conv2d/functions.h"
+#include "kernels/conv2d/transform/domain.h"
 #include "kernels/simd/vectors.h"
+#include "kernels/sizes.h"
 
-static void direct_backward(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
-                            const float *dy, const float *weight, float *dx, float *dweight,
-                            const float *kept, void *workspace) {
-    (void)kept; /* it keeps nothing */
-    float *scratch = workspace;
-    if (dweight != NULL) {
-        cm_trace_phase(team, CM_PHASE_WEIGHTS);
-        cm_direct_backward_weights(team, shape, x, dy, dweight, scratch);
-    }
-    if (dx != NULL) {
-        if (dweight != NULL) {
-            cm_team_barrier(team); /* they share the memory of the panels */
-        }
-        cm_trace_phase(team, CM_PHASE_KERNELS);
-        cm_direct_backward_data(team, shape, dy, weight, dx, scratch);
-    }
+typedef struct algorithm_functions {
+    cm_conv2d_pack_pass *pack;
+    cm_conv2d_forward_pass *forward;
+    cm_conv2d_backward_pass *backward;
+    const cm_domain *domain;
+} algorithm_functions;
+
+/* The columns of algorithms.h that depend on the instruction set. */
+#define CM_DOMAIN_direct(name) NULL
+#define CM_DOMAIN_transform(name) &cm_##name##_domain
+#define CM_CONV2D_ROW(id, name, kind, map, patch, freqs, planes, results, halves, rows, sums) \
+    [CM_CONV2D_##id] = {cm_##kind##_pack, cm_##kind##_forward, cm_##kind##_backward,          \
+                        CM_DOMAIN_##kind(name)},
+
+static const algorithm_functions functions[CM_CONV2D_ALGORITHM_COUNT] = {
+    CM_CONV2D_ALGORITHM_LIST(CM_CONV2D_ROW)};
+
+static const algorithm_functions *functions_of(const cm_conv2d_plan *plan) {
+    return &functions[plan->shape.algorithm];
 }
-
-typedef struct algorithm {
-    void (*pack)(const cm_team *team, const cm_conv2d_shape *shape, const float *weight,
-                 float *packed);
-    cm_conv2d_run_fn *forward;
-    void (*backward)(const cm_team *team, const cm_conv2d_shape *shape, const float *x,
-                     const float *dy, const float *weight, float *dx, float *dweight,
-                     const float *kept, void *workspace);
-} algorithm;
-
-static const algorithm algorithms[CM_CONV2D_ALGORITHM_COUNT] = {
-    [CM_CONV2D_DIRECT] = {cm_direct_pack, cm_direct_forward, direct_backward},
-    [CM_CONV2D_T4] = {cm_transform_pack, cm_transform_forward, cm_transform_backward},
-    [CM_CONV2D_DFT10] = {cm_transform_pack, cm_transform_forward, cm_transform_backward},
-    [CM_CONV2D_WINOGRAD3] = {cm_transform_pack, cm_transform_forward, cm_transform_backward},
-    [CM_CONV2D_WINOGRAD4] = {cm_transform_pack, cm_transform_forward, cm_transform_backward},
-};
 
 /* Sums of one image's dy over its positions: `vectors` vectors of channels, the last of n lanes. */
 CM_ALWAYS_INLINE void sum_channels(const float *dy, ptrdiff_t positions, ptrdiff_t channels,
@@ -89,35 +79,50 @@ static void join_sums(const cm_team *team, const cm_conv2d_shape *shape, const f
 }
 
 void cm_conv2d_forward(const cm_team *team, const cm_conv2d_forward_args *args) {
-    const cm_conv2d_epilogue epilogue = {.bias = args->bias, .relu = args->relu};
-    const cm_conv2d_shape *shape = &args->plan->shape;
-    algorithms[shape->algorithm].forward(team, shape, args->x, args->weight, NULL, &epilogue,
-                                         args->y, args->kept, args->workspace);
+    const algorithm_functions *algorithm = functions_of(args->plan);
+    const cm_conv2d_forward_call call = {
+        .plan = args->plan,
+        .domain = algorithm->domain,
+        .x = args->x,
+        .weight = args->weight,
+        .epilogue = {.bias = args->bias, .relu = args->relu},
+        .y = args->y,
+        .kept = args->kept,
+        .workspace = args->workspace,
+    };
+    algorithm->forward(team, &call);
 }
 
 void cm_conv2d_pack(const cm_team *team, const cm_conv2d_plan *plan, const float *weight,
                     float *packed) {
-    algorithms[plan->shape.algorithm].pack(team, &plan->shape, weight, packed);
+    const algorithm_functions *algorithm = functions_of(plan);
+    algorithm->pack(team, plan, algorithm->domain, weight, packed);
 }
 
 void cm_conv2d_inference(const cm_team *team, const cm_conv2d_inference_args *args) {
-    const cm_conv2d_epilogue epilogue = {args->bias, args->scale, args->shift, args->relu};
-    const cm_conv2d_shape *shape = &args->plan->shape;
-    algorithms[shape->algorithm].forward(team, shape, args->x, NULL, args->packed, &epilogue,
-                                         args->y, NULL, args->workspace);
+    const algorithm_functions *algorithm = functions_of(args->plan);
+    const cm_conv2d_forward_call call = {
+        .plan = args->plan,
+        .domain = algorithm->domain,
+        .x = args->x,
+        .packed = args->packed,
+        .epilogue = {args->bias, args->scale, args->shift, args->relu},
+        .y = args->y,
+        .workspace = args->workspace,
+    };
+    algorithm->forward(team, &call);
 }
 
 void cm_conv2d_backward(const cm_team *team, const cm_conv2d_backward_args *args) {
-    const cm_conv2d_shape *shape = &args->plan->shape;
+    const algorithm_functions *algorithm = functions_of(args->plan);
     if (args->dbias != NULL) {
-        float *sums = (float *)args->workspace + cm_conv2d_layout_of(shape, 1).image_sums;
+        float *sums = (float *)args->workspace + args->plan->bias_sums;
         cm_trace_phase(team, CM_PHASE_BIAS);
-        sum_images(team, shape, args->dy, sums);
+        sum_images(team, &args->plan->shape, args->dy, sums);
         cm_team_barrier(team);
-        join_sums(team, shape, sums, args->dbias);
+        join_sums(team, &args->plan->shape, sums, args->dbias);
     }
-    algorithms[shape->algorithm].backward(team, shape, args->x, args->dy, args->weight, args->dx,
-                                          args->dweight, args->kept, args->workspace);
+    algorithm->backward(team, algorithm->domain, args);
 }
 
 void cm_conv2d_backward_data(const cm_team *team, const cm_conv2d_backward_args *args) {

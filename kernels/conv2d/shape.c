@@ -1,5 +1,6 @@
 #include "convmark/kernels.h"
-#include "kernels/conv2d/internal.h"
+#include "kernels/conv2d/algorithms.h"
+#include "kernels/conv2d/contract.h"
 #include "kernels/shape_checks.h"
 
 bool cm_conv2d_shape_init(cm_conv2d_shape *shape) {

@@ -6,8 +6,12 @@
 #ifndef CM_KERNELS_PATCHES_H
 #define CM_KERNELS_PATCHES_H
 
-#include "kernels/conv2d/internal.h"
+#include <string.h>
+
 #include "kernels/isa.h"
+
+#include "kernels/conv2d/direct/padding.h"
+#include "kernels/first_layer/layout.h"
 #include "kernels/simd/vectors.h"
 
 /* All counts and offsets are in floats. */

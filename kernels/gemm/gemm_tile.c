@@ -2,40 +2,36 @@
 
 #include <assert.h>
 
-#include "kernels/conv2d/internal.h"
+#include "kernels/gemm/limits.h"
 
 _Static_assert(VF_TILE_ROWS <= CM_MAX_TILE_ROWS, "CM_TILE_EACH_ROW has no more rows");
 _Static_assert(CM_TILE_COLUMNS <= CM_MAX_TILE_COLUMNS, "workspaces have no wider panels");
+_Static_assert(CM_A_PANEL_ROWS <= CM_MAX_A_PANEL_ROWS, "workspaces have no wider panels of A");
 
-/* Rows of A are addressed from one pointer for every five of them, with the multiples 0 to 4 of the
- * stride; for every three where steps of the depth are written out. From one pointer for all, a
- * compiler keeps a register for each multiple and spills half of them: every step of the loop then
- * loads addresses as well (AVX-512, 13 rows: 107 GFLOP/s of a peak of 118, so 114). The compiler
- * must not see how the pointers are related. */
+/* Every five rows of A are addressed from a pointer of their own, with the multiples 0 to 4 of the
+ * stride; every three where steps of the depth are unrolled. With one pointer for all rows a
+ * compiler keeps a register for each multiple and spills half of them, so that every step of the
+ * loop loads addresses too (AVX-512, 13 rows, peak 118 GFLOP/s: 107 GFLOP/s instead of 114). The
+ * compiler must not see how the pointers are related. */
 enum { CM_ROW_GROUP = 5, CM_FIXED_ROW_GROUP = 3 };
 #define CM_HIDE(pointer) __asm__("" : "+r"(pointer))
 
 CM_ALWAYS_INLINE vf cm_tile_load(const float *p, bool partial, int columns, int v) {
-    return partial ? vf_load_n(p + v * VF_LANES, cm_tile_lanes(columns, v))
-                   : vf_load(p + v * VF_LANES);
+    return cm_load_lanes(p + v * VF_LANES, partial, cm_tile_lanes(columns, v));
 }
 
 CM_ALWAYS_INLINE void cm_tile_store(float *p, vf value, bool partial, int columns, int v) {
-    if (partial) {
-        vf_store_n(p + v * VF_LANES, value, cm_tile_lanes(columns, v));
-    } else {
-        vf_store(p + v * VF_LANES, value);
-    }
+    cm_store_lanes(p + v * VF_LANES, value, partial, cm_tile_lanes(columns, v));
 }
 
-/* What the end of a chain needs, by value: a store of a vector may change what any pointer points
- * to, so that from the tile all of it would be loaded again for each vector. */
+/* What the end of a chain needs, by value: to a compiler, a store of a vector may change what any
+ * pointer points to, so that it would load all of this from the tile again for each vector. */
 typedef struct cm_tile_end {
     float *c;
     const float *base;
     ptrdiff_t c_row, base_row;
     int columns;
-    cm_conv2d_epilogue epilogue;
+    cm_epilogue epilogue;
 } cm_tile_end;
 
 /* The end of the chains of one vector, vector v of row `row`. */
@@ -47,59 +43,51 @@ CM_ALWAYS_INLINE void cm_tile_finish(const cm_tile_end *end, const cm_gemm_mode 
     } else if (mode == CM_GEMM_SUBTRACT) {
         value = vf_sub(cm_tile_load(end->base + row * end->base_row, partial, columns, v), value);
     } else if (mode == CM_GEMM_STORE) {
-        const cm_conv2d_epilogue *epilogue = &end->epilogue;
-        if (epilogue->bias != NULL) {
-            value = vf_add(value, cm_tile_load(epilogue->bias, partial, columns, v));
-        }
-        if (epilogue->scale != NULL) {
-            value = vf_fma(value, cm_tile_load(epilogue->scale, partial, columns, v),
-                           cm_tile_load(epilogue->shift, partial, columns, v));
-        }
-        if (epilogue->relu) {
-            value = vf_max(vf_zero(), value);
-        }
+        const cm_epilogue_vectors e =
+            cm_epilogue_load(&end->epilogue, v * VF_LANES, partial, cm_tile_lanes(columns, v));
+        value = cm_epilogue_apply(&end->epilogue, &e, value);
     }
     cm_tile_store(end->c + row * end->c_row, value, partial, columns, v);
 }
 
 /* Repeats a statement for each row of the tallest tile. Accumulators are named variables, because
- * neither gcc 12 nor clang 14 keeps an array of vectors in registers here (9x9 maps, AVX-512: 159
- * and 61 GFLOP/s with an array, 179 and 161 with names, of a peak of 228). */
+ * neither gcc 12 nor clang 14 keeps an array of vectors in registers here (9x9 maps, AVX-512, peak
+ * 228 GFLOP/s: 159 and 61 GFLOP/s with an array, 179 and 161 with named variables). */
 #define CM_TILE_EACH_ROW(ROW) \
     ROW(0)                    \
     ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6) ROW(7) ROW(8) ROW(9) ROW(10) ROW(11) ROW(12) ROW(13)
 
-/* What a tile's code is made for, besides its rows. */
+/* What a tile's code is compiled for, besides its number of rows. */
 typedef enum tile_kind {
     TILE_PARTIAL, /* fewer columns */
     TILE_FAR,     /* next_a and next_b are prefetched */
-    TILE_NEAR,    /* any distances */
-    TILE_ROWS,    /* the depth of A lies in a row, B in a panel */
-    TILE_STRIP    /* the rows of A are neighbours in a strip, B lies in a panel */
+    TILE_NEAR,    /* any strides */
+    TILE_A_ROWS,  /* the depth of A is contiguous, B is a panel */
+    TILE_A_PANEL  /* A and B are panels */
 } tile_kind;
 
-/* Steps of the depth that are written out where all distances along it are constants. Addresses
- * then take no instruction: 21 a step instead of 26 on AVX2 (6 rows). That is faster where the
- * processor's other thread is busy, whose instructions take turns with these (Zen 3: 72 to 81 % of
- * the peak with 64 steps, 74 to 88 % with 512); with other distances it is not. */
+/* Steps of the depth that are unrolled where all strides along it are constants. Addresses then
+ * take no instruction: 21 instructions per step instead of 26 on AVX2 (6 rows). That is faster
+ * where the core's other hardware thread is busy, with which this one shares the front end (Zen 3:
+ * 72 to 81 % of the peak with 64 steps, 74 to 88 % with 512); with other strides it is not. */
 enum { CM_TILE_STEPS = 4 };
 
-/* `rows` and `kind` are constants at every call: a row beyond them leaves no code behind.
+/* `rows` and `kind` are constants at every call: rows beyond `rows` generate no code.
  *
- * Far: the planes of a domain come from the last cache or from memory, and without prefetching the
- * next tile's operands into the second cache the tiles of a training step run at 60 to 70 % of the
- * peak (with it a step of bn-16 is 1.06 times as fast on AVX-512, 1.13 times on AVX2; prefetching
- * into the first cache: 1.02). Near operands would pay for it: direct convolution is 4 to 20 %
- * slower. */
+ * Far: the planes of a transform domain come from the last-level cache or from memory. Without
+ * prefetching the next tile's operands into the L2 cache the tiles of a training step run at 60 to
+ * 70 % of the peak. With it a step of bn-16 is 1.06 times as fast on AVX-512 and 1.13 times on AVX2
+ * (prefetching into the L1 cache: 1.02 times). Near operands would pay for the instructions:
+ * direct convolution would be 4 to 20 % slower. */
 CM_ALWAYS_INLINE void cm_gemm_tile_body(const int rows, const tile_kind kind,
                                         const cm_gemm_tile *tile) {
     const bool partial = kind == TILE_PARTIAL, far = kind == TILE_FAR;
-    const bool fixed = kind == TILE_ROWS || kind == TILE_STRIP;
+    const bool fixed = kind == TILE_A_ROWS || kind == TILE_A_PANEL;
     const int columns = tile->columns;
-    const ptrdiff_t a_row = kind == TILE_STRIP ? 1 : tile->a_row;
-    const ptrdiff_t a_depth = kind == TILE_ROWS    ? 1
-                              : kind == TILE_STRIP ? CM_TILE_STRIP
-                                                   : tile->a_depth;
+    const ptrdiff_t a_row = kind == TILE_A_PANEL ? 1 : tile->a_row;
+    const ptrdiff_t a_depth = kind == TILE_A_ROWS    ? 1
+                              : kind == TILE_A_PANEL ? CM_A_PANEL_ROWS
+                                                     : tile->a_depth;
     const int group = fixed ? CM_FIXED_ROW_GROUP : CM_ROW_GROUP;
     const ptrdiff_t b_depth = fixed ? CM_TILE_COLUMNS : tile->b_depth;
 #define CM_TILE_ROW(i)                                                           \
@@ -112,9 +100,9 @@ CM_ALWAYS_INLINE void cm_gemm_tile_body(const int rows, const tile_kind kind,
 #undef CM_TILE_ROW
     const float *next_a = tile->next_a, *next_b = tile->next_b;
     const ptrdiff_t next_a_step = tile->next_a_step, next_b_step = tile->next_b_step;
-    for (int t = 0; t < tile->taps; ++t) {
-        const float *a = tile->a + tile->tap[t].a;
-        const float *b = tile->b + tile->tap[t].b;
+    for (int t = 0; t < tile->terms; ++t) {
+        const float *a = tile->a + tile->term[t].a;
+        const float *b = tile->b + tile->term[t].b;
 #define CM_TILE_GROUP(n)                                                \
     const float *a##n = a + (rows > (n)*group ? (n)*group * a_row : 0); \
     CM_HIDE(a##n);
@@ -166,7 +154,7 @@ CM_ALWAYS_INLINE void cm_gemm_tile_body(const int rows, const tile_kind kind,
         for (; d < tile->depth; ++d) {
             if (far) {
                 __builtin_prefetch(next_a, 0, CM_PREFETCH_L2);
-                /* Where the rows are neighbours, they may straddle two lines. */
+                /* Adjacent rows may straddle two lines. */
                 __builtin_prefetch(next_a + rows - 1, 0, CM_PREFETCH_L2);
                 __builtin_prefetch(next_b, 0, CM_PREFETCH_L2);
                 if (CM_TILE_COLUMNS > CM_LINE_FLOATS) {
@@ -206,7 +194,7 @@ CM_ALWAYS_INLINE void cm_gemm_tile_body(const int rows, const tile_kind kind,
     }
 #undef CM_TILE_ROW
 #define CM_TILE_ROW(i) CM_TILE_ROW_AS(i, CM_GEMM_STORE)
-    if (end.epilogue.bias != NULL || end.epilogue.scale != NULL || end.epilogue.relu) {
+    if (cm_epilogue_any(&end.epilogue)) {
         CM_TILE_EACH_ROW(CM_TILE_ROW)
         return;
     }
@@ -222,9 +210,9 @@ void cm_gemm_micro_kernel(int rows, const cm_gemm_tile *tile) {
     const bool panel = tile->b_depth == CM_TILE_COLUMNS;
     const tile_kind kind = tile->columns < CM_TILE_COLUMNS ? TILE_PARTIAL
                            : tile->next_a != NULL          ? TILE_FAR
-                           : panel && tile->a_depth == 1   ? TILE_ROWS
-                           : panel && tile->a_row == 1 && tile->a_depth == CM_TILE_STRIP
-                               ? TILE_STRIP
+                           : panel && tile->a_depth == 1   ? TILE_A_ROWS
+                           : panel && tile->a_row == 1 && tile->a_depth == CM_A_PANEL_ROWS
+                               ? TILE_A_PANEL
                                : TILE_NEAR;
     switch (rows) {
 #define CM_TILE_KIND(i, each)                   \
@@ -238,8 +226,8 @@ void cm_gemm_micro_kernel(int rows, const cm_gemm_tile *tile) {
                 CM_TILE_KIND(i, TILE_PARTIAL) \
                 CM_TILE_KIND(i, TILE_FAR)     \
                 CM_TILE_KIND(i, TILE_NEAR)    \
-                CM_TILE_KIND(i, TILE_ROWS)    \
-                CM_TILE_KIND(i, TILE_STRIP)   \
+                CM_TILE_KIND(i, TILE_A_ROWS)  \
+                CM_TILE_KIND(i, TILE_A_PANEL) \
             }                                 \
         }                                     \
         break;

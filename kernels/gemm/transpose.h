@@ -1,39 +1,13 @@
-/* The transpose of a matrix in memory, in blocks of the instruction set. Included after isa.h by
- * sources that are compiled once for each of them. */
-#ifndef CM_KERNELS_TRANSPOSE_H
-#define CM_KERNELS_TRANSPOSE_H
+/**
+ * The transpose of a matrix in memory. Include after isa.h.
+ */
+#ifndef CM_KERNELS_GEMM_TRANSPOSE_H
+#define CM_KERNELS_GEMM_TRANSPOSE_H
 
 #include <stddef.h>
 
-#include "kernels/simd/simd.h"
-
-/* to[c][r] = from[r][c] for one element after the other. */
-static inline void cm_transpose_elements(const float *from, ptrdiff_t from_step, cm_range rows,
-                                         cm_range columns, float *to, ptrdiff_t to_step) {
-    for (ptrdiff_t r = rows.begin; r < rows.end; ++r) {
-        for (ptrdiff_t c = columns.begin; c < columns.end; ++c) {
-            to[c * to_step + r] = from[r * from_step + c];
-        }
-    }
-}
-
-/* to[c][r] = from[r][c], rows x columns. Columns outside, a line of them at a time: whole lines are
- * read while few are open, whatever the distance of the rows. */
-static inline void cm_transpose(const float *from, ptrdiff_t from_step, ptrdiff_t rows,
-                                ptrdiff_t columns, float *to, ptrdiff_t to_step) {
-    const ptrdiff_t whole_rows = rows - rows % VB_SIDE;
-    const ptrdiff_t whole_columns = columns - columns % VB_SIDE;
-    for (ptrdiff_t line = 0; line < whole_columns; line += CM_LINE_FLOATS) {
-        for (ptrdiff_t r = 0; r < whole_rows; r += VB_SIDE) {
-            for (ptrdiff_t c = line; c < line + CM_LINE_FLOATS && c < whole_columns; c += VB_SIDE) {
-                vb_transpose(from + r * from_step + c, from_step, to + c * to_step + r, to_step);
-            }
-        }
-    }
-    cm_transpose_elements(from, from_step, (cm_range){whole_rows, rows},
-                          (cm_range){0, whole_columns}, to, to_step);
-    cm_transpose_elements(from, from_step, (cm_range){0, rows}, (cm_range){whole_columns, columns},
-                          to, to_step);
-}
+/** to[c][r] = from[r][c], for `rows` x `columns` of `from`; steps are floats from row to row. */
+void cm_transpose(const float *from, ptrdiff_t from_step, ptrdiff_t rows, ptrdiff_t columns,
+                  float *to, ptrdiff_t to_step);
 
 #endif

@@ -13,8 +13,22 @@
  * do not write the same one, and whole Philox blocks. */
 enum { CM_SPLIT_ELEMENTS = 64 };
 
+/* Where it is known when the code is compiled whether a vector is partial; lanes counts then only.
+ */
+CM_ALWAYS_INLINE vf cm_load_lanes(const float *p, bool partial, int lanes) {
+    return partial ? vf_load_n(p, lanes) : vf_load(p);
+}
+
+CM_ALWAYS_INLINE void cm_store_lanes(float *p, vf a, bool partial, int lanes) {
+    if (partial) {
+        vf_store_n(p, a, lanes);
+    } else {
+        vf_store(p, a);
+    }
+}
+
 CM_ALWAYS_INLINE vf cm_load(const float *p, int n) {
-    return n == VF_LANES ? vf_load(p) : vf_load_n(p, n);
+    return cm_load_lanes(p, n != VF_LANES, n);
 }
 
 /* The same of what is left, which may be more than a vector or nothing; zeros beyond it. */
@@ -23,11 +37,7 @@ CM_ALWAYS_INLINE vf cm_load_left(const float *p, ptrdiff_t left) {
 }
 
 CM_ALWAYS_INLINE void cm_store(float *p, vf a, int n) {
-    if (n == VF_LANES) {
-        vf_store(p, a);
-    } else {
-        vf_store_n(p, a, n);
-    }
+    cm_store_lanes(p, a, n != VF_LANES, n);
 }
 
 CM_ALWAYS_INLINE vf cm_load_u16(const uint16_t *p, int n) {

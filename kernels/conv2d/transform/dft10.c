@@ -1,16 +1,18 @@
 /* DFT-10: 9x9 maps. The zero-padded 3-tap convolution of 9 points is cyclic of length 10: of the 11
  * coefficients of the linear one only the two that are not wanted fall together. So a whole map is
  * one 10x10 discrete Fourier transform of real numbers: 52 independent frequencies, 4 real and 48
- * complex, and no tile overlaps another.
+ * complex, and maps need no overlapping patches.
  *
  * 10 = 2 x 5 without twiddle factors (Good's prime-factor algorithm, 1958): with u_m, v_m = x_2m +-
  * x_(2m+5), the even frequencies are the 5-point transform of u and the odd ones that of v. Forward
  * is X_k = sum x_n e^(+2 pi i k n / 10); frequencies are (ky, kx) with ky = 0 .. 5, and kx = 0 .. 5
  * for the rows ky = 0, 5, else kx = 0 .. 9; the others are conjugates of these. The weights carry
  * the inverse's scale: 1/100, doubled where a conjugate stands for a second frequency. */
+#include "kernels/isa.h"
+
 #include "kernels/conv2d/transform/domain.h"
 
-enum { SIDE = 9, POINTS = 10, HALF = 6, REAL_PLANES = 1, COMPLEX_PLANES = 3 };
+enum { SIDE = CM_DFT10_PATCH, POINTS = 10, HALF = CM_DFT10_ROWS, COMPLEX_PLANES = 3 };
 
 /* cos and sin of 2 pi k / 10. */
 static const float cosine[POINTS] = {1.0F,
@@ -118,17 +120,28 @@ static bool real_row(int row) {
     return row == 0 || row == POINTS / 2;
 }
 
-static void list(cm_frequency *frequency) {
-    int f = 0, plane = 0, result = 0;
-    for (int row = 0; row < HALF; ++row) {
-        for (int column = 0; column < (real_row(row) ? HALF : POINTS); ++column, ++f) {
-            const bool complex = !(real_row(row) && real_row(column));
-            frequency[f] = (cm_frequency){row, column, plane, result, complex};
-            plane += complex ? COMPLEX_PLANES : REAL_PLANES;
-            result += complex ? 2 : 1;
-        }
+/* The frequencies of a real row (0 and 5: column 0 and 5 are real) and of a complex row, whose
+ * planes and results begin at `p` and `r`. */
+#define COMPLEX(row, column, p, r) \
+    { row, column, p, r, true }
+#define REAL_ROW(row, p, r)                                                                      \
+    {row, 0, p, r, false}, COMPLEX(row, 1, (p) + 1, (r) + 1), COMPLEX(row, 2, (p) + 4, (r) + 3), \
+        COMPLEX(row, 3, (p) + 7, (r) + 5), COMPLEX(row, 4, (p) + 10, (r) + 7), {                 \
+        row, 5, (p) + 13, (r) + 9, false                                                         \
     }
-}
+#define COMPLEX_ROW(row, p, r)                                                                   \
+    COMPLEX(row, 0, p, r), COMPLEX(row, 1, (p) + 3, (r) + 2), COMPLEX(row, 2, (p) + 6, (r) + 4), \
+        COMPLEX(row, 3, (p) + 9, (r) + 6), COMPLEX(row, 4, (p) + 12, (r) + 8),                   \
+        COMPLEX(row, 5, (p) + 15, (r) + 10), COMPLEX(row, 6, (p) + 18, (r) + 12),                \
+        COMPLEX(row, 7, (p) + 21, (r) + 14), COMPLEX(row, 8, (p) + 24, (r) + 16),                \
+        COMPLEX(row, 9, (p) + 27, (r) + 18)
+static const cm_frequency frequencies[CM_DFT10_FREQUENCIES] = {
+    REAL_ROW(0, 0, 0),      COMPLEX_ROW(1, 14, 10),  COMPLEX_ROW(2, 44, 30),
+    COMPLEX_ROW(3, 74, 50), COMPLEX_ROW(4, 104, 70), REAL_ROW(5, 134, 90),
+};
+#undef COMPLEX
+#undef REAL_ROW
+#undef COMPLEX_ROW
 
 /* Where the planes of one vector of channels go. */
 typedef struct plane_writer {
@@ -187,7 +200,7 @@ CM_ALWAYS_INLINE void transform_lanes(const float *x, ptrdiff_t step, const plan
     for (int q = 0; q < SIDE; ++q) {
         vf column[SIDE];
         for (int p = 0; p < SIDE; ++p) {
-            column[p] = cm_lanes_load(x + (p * SIDE + q) * step, w->partial, w->lanes);
+            column[p] = cm_load_lanes(x + (p * SIDE + q) * step, w->partial, w->lanes);
         }
         const half_spectrum f = dft10(column);
         for (int k = 0; k < HALF; ++k) {
@@ -204,9 +217,9 @@ CM_ALWAYS_INLINE void transform_lanes(const float *x, ptrdiff_t step, const plan
     transform_real_row(w, 5, re[5]);
 }
 
-static void transform(const float *x, const cm_map_tile *tile, int lanes, cm_plane_kind kind,
+static void transform(const float *x, const cm_map_patch *patch, int lanes, cm_plane_kind kind,
                       float *to, ptrdiff_t plane) {
-    const ptrdiff_t step = tile->step;
+    const ptrdiff_t step = patch->step;
     /* Four copies of the code, each without a branch inside. */
     if (lanes < VF_LANES) {
         const plane_writer w = {to, plane, kind, true, lanes};
@@ -261,7 +274,7 @@ CM_ALWAYS_INLINE void restore_complex_row(const float *from, ptrdiff_t plane, bo
 }
 
 CM_ALWAYS_INLINE void restore_lanes(const float *from, ptrdiff_t plane, bool partial, int lanes,
-                                    cm_conv2d_epilogue epilogue, float *y, ptrdiff_t step) {
+                                    cm_epilogue epilogue, float *y, ptrdiff_t step) {
     vf re[HALF][SIDE], im[HALF][SIDE];
     restore_real_row(from, plane, partial, lanes, re[0]);
     for (int row = 1; row < 5; ++row) {
@@ -269,7 +282,7 @@ CM_ALWAYS_INLINE void restore_lanes(const float *from, ptrdiff_t plane, bool par
                             im[row]);
     }
     restore_real_row(from + row_result(5) * plane, plane, partial, lanes, re[5]);
-    const cm_epilogue_vectors e = cm_epilogue_load(&epilogue, partial, lanes);
+    const cm_epilogue_vectors e = cm_epilogue_load(&epilogue, 0, partial, lanes);
     for (int q = 0; q < SIDE; ++q) {
         half_spectrum f;
         for (int k = 0; k < HALF; ++k) {
@@ -282,14 +295,14 @@ CM_ALWAYS_INLINE void restore_lanes(const float *from, ptrdiff_t plane, bool par
         inverse10(&f, column);
         for (int p = 0; p < SIDE; ++p) {
             const vf value = cm_epilogue_apply(&epilogue, &e, column[p]);
-            cm_lanes_store(y + (p * SIDE + q) * step, value, partial, lanes);
+            cm_store_lanes(y + (p * SIDE + q) * step, value, partial, lanes);
         }
     }
 }
 
-static void restore(const float *from, ptrdiff_t plane, int lanes,
-                    const cm_conv2d_epilogue *epilogue, float *y, const cm_map_tile *tile) {
-    const ptrdiff_t step = tile->step;
+static void restore(const float *from, ptrdiff_t plane, int lanes, const cm_epilogue *epilogue,
+                    float *y, const cm_map_patch *patch) {
+    const ptrdiff_t step = patch->step;
     if (lanes < VF_LANES) {
         restore_lanes(from, plane, true, lanes, *epilogue, y, step);
     } else {
@@ -304,7 +317,7 @@ static float row_scale(int row) {
 
 /* u of row ky is w1 + (w0 + w2) cos + i (w0 - w2) sin: rows 0, 5 are real, then come the real and
  * the imaginary part of ky = 1 .. 4. */
-static void kernel_columns(vf w[3][3], bool flip, vf u[CM_MAX_KERNEL_ROWS][3]) {
+static void filter_halves(vf w[3][3], bool flip, vf u[CM_MAX_HALVES][3]) {
     (void)flip;
     for (int ky = 0; ky < HALF; ++ky) {
         const vf scale = vf_set1(row_scale(ky));
@@ -326,7 +339,7 @@ static void kernel_columns(vf w[3][3], bool flip, vf u[CM_MAX_KERNEL_ROWS][3]) {
     }
 }
 
-static void kernel_planes(const cm_frequency *frequency, bool by_data, const float *from,
+static void filter_planes(const cm_frequency *frequency, bool backward_data, const float *from,
                           ptrdiff_t stride, ptrdiff_t count, float *to) {
     const int ky = frequency->row;
     const bool row_is_real = real_row(ky);
@@ -348,9 +361,9 @@ static void kernel_planes(const cm_frequency *frequency, bool by_data, const flo
             im = vf_add(im, vf_fma(cos_x, vf_load(v + stride + i), vf_load(v + i)));
         }
         const vf sum = vf_add(re, im);
-        vf_store(to + i, by_data ? re : sum);
-        vf_store(to + stride + i, by_data ? sum : re);
-        vf_store(to + 2 * stride + i, by_data ? vf_sub(im, re) : im);
+        vf_store(to + i, backward_data ? re : sum);
+        vf_store(to + stride + i, backward_data ? sum : re);
+        vf_store(to + 2 * stride + i, backward_data ? vf_sub(im, re) : im);
     }
 }
 
@@ -382,7 +395,7 @@ static void fold(const cm_frequency *frequency, const float *re, const float *im
  * the same way over the rows. */
 static void taps(const float *sums, ptrdiff_t row, ptrdiff_t count, float *dw) {
     for (ptrdiff_t i = 0; i < count; i += VF_LANES) {
-        vf tap[CM_DOMAIN_TAPS];
+        vf tap[CM_FILTER_TAPS];
         for (int ky = 0; ky < HALF; ++ky) {
             const vf scale = vf_set1(row_scale(ky));
             const vf cos_y = vf_set1(row_scale(ky) * cosine[ky]);
@@ -404,27 +417,18 @@ static void taps(const float *sums, ptrdiff_t row, ptrdiff_t count, float *dw) {
                 }
             }
         }
-        for (int t = 0; t < CM_DOMAIN_TAPS; ++t) {
+        for (int t = 0; t < CM_FILTER_TAPS; ++t) {
             vf_store(dw + t * count + i, tap[t]);
         }
     }
 }
 
-extern const cm_domain cm_dft10_domain;
-
 const cm_domain cm_dft10_domain = {
-    .side = SIDE,
-    .frequencies = 52,
-    .planes = 148,
-    .results = 100,
-    .kernel_rows = POINTS,
-    .rows = HALF,
-    .fold_sums = 6,
-    .list = list,
+    .frequency = frequencies,
     .transform = transform,
     .restore = restore,
-    .kernel_columns = kernel_columns,
-    .kernel_planes = kernel_planes,
+    .filter_halves = filter_halves,
+    .filter_planes = filter_planes,
     .flips = false,
     .partner = partner,
     .fold = fold,

@@ -1,5 +1,5 @@
-/* T4: 3x3 maps with 16 products, the fewest known. In one dimension, the zero-padded convolution of
- * three points with three taps,
+/* T4: 3x3 maps with 16 multiplications, the fewest known. In one dimension, the zero-padded
+ * convolution of three points with three taps,
  *
  *   y0 = w1 x0 + w2 x1,  y1 = w0 x0 + w1 x1 + w2 x2,  y2 = w0 x1 + w1 x2,
  *
@@ -10,11 +10,14 @@
  *   y0, y2 = 2/3 (M1 - M2) -+ 2 (M3 - M4)        y1 = M1 + M2 + M3 + M4
  *
  * (multiply it out: docs/design/algorithms.md). The adjoint of the output map is the input map with
- * 3 and 4 exchanged, so backward by data is the same convolution with the kernel turned round. */
+ * 3 and 4 exchanged, so backward-data is the same convolution with the filter turned by 180
+ * degrees. */
+#include "kernels/isa.h"
+
 #include "kernels/conv2d/transform/domain.h"
 #include "kernels/conv2d/transform/fold.h"
 
-enum { SIDE = 3, POINTS = 4 };
+enum { SIDE = CM_T4_PATCH, POINTS = CM_T4_ROWS };
 
 CM_ALWAYS_INLINE void points_of(const vf x[SIDE], vf m[POINTS]) {
     const vf sum = vf_add(x[0], x[2]), difference = vf_sub(x[0], x[2]);
@@ -32,11 +35,11 @@ CM_ALWAYS_INLINE void values_of(const vf m[POINTS], vf y[SIDE]) {
     y[2] = vf_fma(vf_set1(2.0F), f, e);
 }
 
-static void list(cm_frequency *frequency) {
-    for (int f = 0; f < POINTS * POINTS; ++f) {
-        frequency[f] = (cm_frequency){f / POINTS, f % POINTS, f, f, false};
-    }
-}
+#define ROW(row)                                                          \
+    CM_REAL_FREQUENCY(POINTS, row, 0), CM_REAL_FREQUENCY(POINTS, row, 1), \
+        CM_REAL_FREQUENCY(POINTS, row, 2), CM_REAL_FREQUENCY(POINTS, row, 3)
+static const cm_frequency frequencies[CM_T4_FREQUENCIES] = {ROW(0), ROW(1), ROW(2), ROW(3)};
+#undef ROW
 
 CM_ALWAYS_INLINE void transform_lanes(const float *x, ptrdiff_t step, bool partial, int lanes,
                                       float *to, ptrdiff_t plane) {
@@ -44,7 +47,7 @@ CM_ALWAYS_INLINE void transform_lanes(const float *x, ptrdiff_t step, bool parti
     for (int q = 0; q < SIDE; ++q) {
         vf column[SIDE], m[POINTS];
         for (int p = 0; p < SIDE; ++p) {
-            column[p] = cm_lanes_load(x + (p * SIDE + q) * step, partial, lanes);
+            column[p] = cm_load_lanes(x + (p * SIDE + q) * step, partial, lanes);
         }
         points_of(column, m);
         for (int i = 0; i < POINTS; ++i) {
@@ -60,9 +63,9 @@ CM_ALWAYS_INLINE void transform_lanes(const float *x, ptrdiff_t step, bool parti
     }
 }
 
-static void transform(const float *x, const cm_map_tile *tile, int lanes, cm_plane_kind kind,
+static void transform(const float *x, const cm_map_patch *patch, int lanes, cm_plane_kind kind,
                       float *to, ptrdiff_t plane) {
-    const ptrdiff_t step = tile->step;
+    const ptrdiff_t step = patch->step;
     (void)kind; /* no frequency is complex */
     if (lanes < VF_LANES) {
         transform_lanes(x, step, true, lanes, to, plane);
@@ -72,7 +75,7 @@ static void transform(const float *x, const cm_map_tile *tile, int lanes, cm_pla
 }
 
 CM_ALWAYS_INLINE void restore_lanes(const float *from, ptrdiff_t plane, bool partial, int lanes,
-                                    cm_conv2d_epilogue epilogue, float *y, ptrdiff_t step) {
+                                    cm_epilogue epilogue, float *y, ptrdiff_t step) {
     vf rows[SIDE][POINTS];
     for (int j = 0; j < POINTS; ++j) {
         vf m[POINTS], values[SIDE];
@@ -84,20 +87,20 @@ CM_ALWAYS_INLINE void restore_lanes(const float *from, ptrdiff_t plane, bool par
             rows[p][j] = values[p];
         }
     }
-    const cm_epilogue_vectors e = cm_epilogue_load(&epilogue, partial, lanes);
+    const cm_epilogue_vectors e = cm_epilogue_load(&epilogue, 0, partial, lanes);
     for (int p = 0; p < SIDE; ++p) {
         vf values[SIDE];
         values_of(rows[p], values);
         for (int q = 0; q < SIDE; ++q) {
             const vf value = cm_epilogue_apply(&epilogue, &e, values[q]);
-            cm_lanes_store(y + (p * SIDE + q) * step, value, partial, lanes);
+            cm_store_lanes(y + (p * SIDE + q) * step, value, partial, lanes);
         }
     }
 }
 
-static void restore(const float *from, ptrdiff_t plane, int lanes,
-                    const cm_conv2d_epilogue *epilogue, float *y, const cm_map_tile *tile) {
-    const ptrdiff_t step = tile->step;
+static void restore(const float *from, ptrdiff_t plane, int lanes, const cm_epilogue *epilogue,
+                    float *y, const cm_map_patch *patch) {
+    const ptrdiff_t step = patch->step;
     if (lanes < VF_LANES) {
         restore_lanes(from, plane, true, lanes, *epilogue, y, step);
     } else {
@@ -105,7 +108,7 @@ static void restore(const float *from, ptrdiff_t plane, int lanes,
     }
 }
 
-static void kernel_columns(vf w[3][3], bool flip, vf u[CM_MAX_KERNEL_ROWS][3]) {
+static void filter_halves(vf w[3][3], bool flip, vf u[CM_MAX_HALVES][3]) {
     for (int i = 0; i < POINTS; ++i) {
         vf column[3];
         for (int s = 0; s < 3; ++s) {
@@ -123,9 +126,9 @@ static void kernel_columns(vf w[3][3], bool flip, vf u[CM_MAX_KERNEL_ROWS][3]) {
     }
 }
 
-static void kernel_planes(const cm_frequency *frequency, bool by_data, const float *from,
+static void filter_planes(const cm_frequency *frequency, bool backward_data, const float *from,
                           ptrdiff_t stride, ptrdiff_t count, float *to) {
-    (void)by_data;
+    (void)backward_data;
     const bool inner = frequency->column < 2;
     const vf middle = vf_set1(inner ? 0.5625F : -0.0625F);
     const vf side =
@@ -160,21 +163,12 @@ static void taps(const float *sums, ptrdiff_t row, ptrdiff_t count, float *dw) {
     cm_taps_real(POINTS, tap_factors, sums, row, count, dw);
 }
 
-extern const cm_domain cm_t4_domain;
-
 const cm_domain cm_t4_domain = {
-    .side = SIDE,
-    .frequencies = POINTS * POINTS,
-    .planes = POINTS * POINTS,
-    .results = POINTS * POINTS,
-    .kernel_rows = POINTS,
-    .rows = POINTS,
-    .fold_sums = CM_REAL_FOLD_SUMS,
-    .list = list,
+    .frequency = frequencies,
     .transform = transform,
     .restore = restore,
-    .kernel_columns = kernel_columns,
-    .kernel_planes = kernel_planes,
+    .filter_halves = filter_halves,
+    .filter_planes = filter_planes,
     .flips = true,
     .partner = partner,
     .fold = fold,

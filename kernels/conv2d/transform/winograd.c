@@ -1,7 +1,7 @@
-/* Winograd's minimal filtering on tiles of M x M outputs, M = 3 or 4 (Winograd, "Arithmetic
+/* Winograd's minimal filtering on patches of M x M outputs, M = 3 or 4 (Winograd, "Arithmetic
  * complexity of computations", 1980; for convolutional networks Lavin & Gray, arXiv 1509.09308). A
- * tile's M outputs in one dimension are correlations of its N = M + 2 inputs d with three taps; N
- * products give them:
+ * patch's M outputs in one dimension are correlations of its N = M + 2 inputs d with three taps; N
+ * multiplications give them:
  *
  *   y = A' ((G w) . (B' d))
  *
@@ -19,14 +19,16 @@
  * k/16 tried, 3/8 and 5/4 (M = 3), 5/8 and 3/2 (M = 4) have the smallest error: less than half of
  * that of 0, 1, -1, 2 and of 0, 1, -1, 2, -2. All constants but those of G are exact.
  *
- * Backward by data is the same convolution, of dy, with the kernel turned round. Backward by
- * weights is dw = G' ((B' d) . (A dy)). */
+ * Backward-data is the same convolution, of dy, with the filter turned by 180 degrees.
+ * Backward-weights is dw = G' ((B' d) . (A dy)). */
+#include "kernels/isa.h"
+
 #include "kernels/conv2d/transform/domain.h"
 #include "kernels/conv2d/transform/fold.h"
 
 enum { MAX_SIDE = 4, MAX_POINTS = 6, PAIRS = 4, INFINITE = 4, ZERO = 5, TAPS = 3 };
 
-/* What is known when the code is compiled: the tile's side, a and b. */
+/* What is known when the code is compiled: the patch's side, a and b. */
 typedef struct winograd {
     int side;
     float a, b;
@@ -107,37 +109,44 @@ CM_ALWAYS_INLINE void outputs_of_points(winograd w, const vf u[MAX_POINTS], vf y
     y[w.side - 1] = vf_add(y[w.side - 1], u[INFINITE]);
 }
 
-static void list(int points, cm_frequency *frequency) {
-    for (int f = 0; f < points * points; ++f) {
-        frequency[f] = (cm_frequency){f / points, f % points, f, f, false};
-    }
-}
+#define ROW5(row)                                                                             \
+    CM_REAL_FREQUENCY(5, row, 0), CM_REAL_FREQUENCY(5, row, 1), CM_REAL_FREQUENCY(5, row, 2), \
+        CM_REAL_FREQUENCY(5, row, 3), CM_REAL_FREQUENCY(5, row, 4)
+#define ROW6(row)                                                                             \
+    CM_REAL_FREQUENCY(6, row, 0), CM_REAL_FREQUENCY(6, row, 1), CM_REAL_FREQUENCY(6, row, 2), \
+        CM_REAL_FREQUENCY(6, row, 3), CM_REAL_FREQUENCY(6, row, 4), CM_REAL_FREQUENCY(6, row, 5)
+static const cm_frequency three_frequencies[CM_WINOGRAD3_FREQUENCIES] = {ROW5(0), ROW5(1), ROW5(2),
+                                                                         ROW5(3), ROW5(4)};
+static const cm_frequency four_frequencies[CM_WINOGRAD4_FREQUENCIES] = {ROW6(0), ROW6(1), ROW6(2),
+                                                                        ROW6(3), ROW6(4), ROW6(5)};
+#undef ROW5
+#undef ROW6
 
-/* How much of a tile there is. For the compiler a constant: code for each. */
-typedef enum tile_extent {
+/* How much of a patch there is. For the compiler a constant: code for each. */
+typedef enum patch_extent {
     WHOLE,  /* all lanes, every position */
     EDGE,   /* some positions are outside the map */
     PARTIAL /* not all lanes, and perhaps not all positions */
-} tile_extent;
+} patch_extent;
 
-CM_ALWAYS_INLINE tile_extent extent_of(bool inside, int lanes) {
+CM_ALWAYS_INLINE patch_extent extent_of(bool inside, int lanes) {
     return lanes < VF_LANES ? PARTIAL : inside ? WHOLE : EDGE;
 }
 
-/* Row or column `i` of the tile is one of the map's; `before` of them come before the tile, `count`
- * from its first one on. */
-CM_ALWAYS_INLINE bool in_map(tile_extent extent, int i, int before, int count) {
+/* Row or column `i` of the patch is one of the map's; `before` of them come before the patch,
+ * `count` from its first one on. */
+CM_ALWAYS_INLINE bool in_map(patch_extent extent, int i, int before, int count) {
     return extent == WHOLE || (i >= -before && i < count);
 }
 
-/* Column q of the tile, rows first .. first + count - 1; zeros outside the map. */
-CM_ALWAYS_INLINE void load_column(tile_extent extent, const float *x, const cm_map_tile *tile,
+/* Column q of the patch, rows first .. first + count - 1; zeros outside the map. */
+CM_ALWAYS_INLINE void load_column(patch_extent extent, const float *x, const cm_map_patch *patch,
                                   int lanes, int q, int first, int count, vf column[MAX_POINTS]) {
-    const bool inside = in_map(extent, q, tile->before, tile->width);
+    const bool inside = in_map(extent, q, patch->before, patch->width);
     for (int p = 0; p < count; ++p) {
         column[p] = vf_zero();
-        if (inside && in_map(extent, first + p, tile->above, tile->height)) {
-            column[p] = cm_lanes_load(x + (first + p) * tile->row + q * tile->step,
+        if (inside && in_map(extent, first + p, patch->above, patch->height)) {
+            column[p] = cm_load_lanes(x + (first + p) * patch->row + q * patch->step,
                                       extent == PARTIAL, lanes);
         }
     }
@@ -152,16 +161,16 @@ CM_ALWAYS_INLINE void points_of(winograd w, cm_plane_kind kind, const vf values[
     }
 }
 
-CM_ALWAYS_INLINE void transform_tile(winograd w, cm_plane_kind kind, tile_extent extent,
-                                     const float *x, const cm_map_tile *tile, int lanes, float *to,
-                                     ptrdiff_t plane) {
+CM_ALWAYS_INLINE void transform_patch(winograd w, cm_plane_kind kind, patch_extent extent,
+                                      const float *x, const cm_map_patch *patch, int lanes,
+                                      float *to, ptrdiff_t plane) {
     const int points = w.side + 2;
     const int first = kind == CM_PLANES_X ? -1 : 0;
     const int count = kind == CM_PLANES_X ? points : w.side;
     vf columns[MAX_POINTS][MAX_POINTS];
     for (int q = 0; q < count; ++q) {
         vf column[MAX_POINTS], u[MAX_POINTS];
-        load_column(extent, x, tile, lanes, first + q, first, count, column);
+        load_column(extent, x, patch, lanes, first + q, first, count, column);
         points_of(w, kind, column, u);
         for (int i = 0; i < points; ++i) {
             columns[i][q] = u[i];
@@ -177,36 +186,36 @@ CM_ALWAYS_INLINE void transform_tile(winograd w, cm_plane_kind kind, tile_extent
 }
 
 CM_ALWAYS_INLINE void transform_kind(winograd w, cm_plane_kind kind, const float *x,
-                                     const cm_map_tile *tile, int lanes, float *to,
+                                     const cm_map_patch *patch, int lanes, float *to,
                                      ptrdiff_t plane) {
     const int border = kind == CM_PLANES_X ? 1 : 0;
-    const bool inside = tile->above >= border && tile->before >= border &&
-                        tile->height >= w.side + border && tile->width >= w.side + border;
+    const bool inside = patch->above >= border && patch->before >= border &&
+                        patch->height >= w.side + border && patch->width >= w.side + border;
     switch (extent_of(inside, lanes)) {
     case WHOLE:
-        transform_tile(w, kind, WHOLE, x, tile, lanes, to, plane);
+        transform_patch(w, kind, WHOLE, x, patch, lanes, to, plane);
         break;
     case EDGE:
-        transform_tile(w, kind, EDGE, x, tile, lanes, to, plane);
+        transform_patch(w, kind, EDGE, x, patch, lanes, to, plane);
         break;
     case PARTIAL:
-        transform_tile(w, kind, PARTIAL, x, tile, lanes, to, plane);
+        transform_patch(w, kind, PARTIAL, x, patch, lanes, to, plane);
         break;
     }
 }
 
-CM_ALWAYS_INLINE void transform(winograd w, const float *x, const cm_map_tile *tile, int lanes,
+CM_ALWAYS_INLINE void transform(winograd w, const float *x, const cm_map_patch *patch, int lanes,
                                 cm_plane_kind kind, float *to, ptrdiff_t plane) {
     if (kind == CM_PLANES_X) {
-        transform_kind(w, CM_PLANES_X, x, tile, lanes, to, plane);
+        transform_kind(w, CM_PLANES_X, x, patch, lanes, to, plane);
     } else {
-        transform_kind(w, CM_PLANES_D, x, tile, lanes, to, plane);
+        transform_kind(w, CM_PLANES_D, x, patch, lanes, to, plane);
     }
 }
 
-CM_ALWAYS_INLINE void restore_tile(winograd w, tile_extent extent, const float *from,
-                                   ptrdiff_t plane, const cm_map_tile *tile, int lanes,
-                                   cm_conv2d_epilogue epilogue, float *y) {
+CM_ALWAYS_INLINE void restore_patch(winograd w, patch_extent extent, const float *from,
+                                    ptrdiff_t plane, const cm_map_patch *patch, int lanes,
+                                    cm_epilogue epilogue, float *y) {
     const int points = w.side + 2;
     vf rows[MAX_SIDE][MAX_POINTS];
     for (int j = 0; j < points; ++j) {
@@ -219,29 +228,28 @@ CM_ALWAYS_INLINE void restore_tile(winograd w, tile_extent extent, const float *
             rows[p][j] = values[p];
         }
     }
-    const cm_epilogue_vectors e = cm_epilogue_load(&epilogue, extent == PARTIAL, lanes);
-    for (int p = 0; p < w.side && in_map(extent, p, 0, tile->height); ++p) {
+    const cm_epilogue_vectors e = cm_epilogue_load(&epilogue, 0, extent == PARTIAL, lanes);
+    for (int p = 0; p < w.side && in_map(extent, p, 0, patch->height); ++p) {
         vf values[MAX_SIDE];
         outputs_of_points(w, rows[p], values);
-        for (int q = 0; q < w.side && in_map(extent, q, 0, tile->width); ++q) {
-            cm_lanes_store(y + p * tile->row + q * tile->step,
+        for (int q = 0; q < w.side && in_map(extent, q, 0, patch->width); ++q) {
+            cm_store_lanes(y + p * patch->row + q * patch->step,
                            cm_epilogue_apply(&epilogue, &e, values[q]), extent == PARTIAL, lanes);
         }
     }
 }
 
 CM_ALWAYS_INLINE void restore(winograd w, const float *from, ptrdiff_t plane, int lanes,
-                              const cm_conv2d_epilogue *epilogue, float *y,
-                              const cm_map_tile *tile) {
-    switch (extent_of(tile->height >= w.side && tile->width >= w.side, lanes)) {
+                              const cm_epilogue *epilogue, float *y, const cm_map_patch *patch) {
+    switch (extent_of(patch->height >= w.side && patch->width >= w.side, lanes)) {
     case WHOLE:
-        restore_tile(w, WHOLE, from, plane, tile, lanes, *epilogue, y);
+        restore_patch(w, WHOLE, from, plane, patch, lanes, *epilogue, y);
         break;
     case EDGE:
-        restore_tile(w, EDGE, from, plane, tile, lanes, *epilogue, y);
+        restore_patch(w, EDGE, from, plane, patch, lanes, *epilogue, y);
         break;
     case PARTIAL:
-        restore_tile(w, PARTIAL, from, plane, tile, lanes, *epilogue, y);
+        restore_patch(w, PARTIAL, from, plane, patch, lanes, *epilogue, y);
         break;
     }
 }
@@ -251,8 +259,8 @@ CM_ALWAYS_INLINE vf weighted(const float factor[TAPS], vf first, vf middle, vf l
                   vf_fma(vf_set1(factor[1]), middle, vf_mul(vf_set1(factor[0]), first)));
 }
 
-static void kernel_columns(int points, taps_table taps, vf w[3][3], bool flip,
-                           vf u[CM_MAX_KERNEL_ROWS][3]) {
+static void filter_halves(int points, taps_table taps, vf w[3][3], bool flip,
+                          vf u[CM_MAX_HALVES][3]) {
     for (int i = 0; i < points; ++i) {
         for (int s = 0; s < TAPS; ++s) {
             const int from = flip ? 2 - s : s;
@@ -261,7 +269,7 @@ static void kernel_columns(int points, taps_table taps, vf w[3][3], bool flip,
     }
 }
 
-static void kernel_planes(taps_table taps, const cm_frequency *frequency, const float *from,
+static void filter_planes(taps_table taps, const cm_frequency *frequency, const float *from,
                           ptrdiff_t stride, ptrdiff_t count, float *to) {
     const float *u = from + frequency->row * TAPS * stride;
     const float *factor = taps[frequency->column];
@@ -276,56 +284,43 @@ static int partner(int plane) {
     return plane;
 }
 
-/* The functions of one tile size, and its domain. */
-#define CM_WINOGRAD(name, m)                                                                    \
-    static void name##_list(cm_frequency *frequency) {                                          \
-        list((m) + 2, frequency);                                                               \
-    }                                                                                           \
-    static void name##_transform(const float *x, const cm_map_tile *tile, int lanes,            \
-                                 cm_plane_kind kind, float *to, ptrdiff_t plane) {              \
-        transform(name, x, tile, lanes, kind, to, plane);                                       \
-    }                                                                                           \
-    static void name##_restore(const float *from, ptrdiff_t plane, int lanes,                   \
-                               const cm_conv2d_epilogue *epilogue, float *y,                    \
-                               const cm_map_tile *tile) {                                       \
-        restore(name, from, plane, lanes, epilogue, y, tile);                                   \
-    }                                                                                           \
-    static void name##_kernel_columns(vf w[3][3], bool flip, vf u[CM_MAX_KERNEL_ROWS][3]) {     \
-        kernel_columns((m) + 2, name##_taps, w, flip, u);                                       \
-    }                                                                                           \
-    static void name##_kernel_planes(const cm_frequency *frequency, bool by_data,               \
-                                     const float *from, ptrdiff_t stride, ptrdiff_t count,      \
-                                     float *to) {                                               \
-        (void)by_data;                                                                          \
-        kernel_planes(name##_taps, frequency, from, stride, count, to);                         \
-    }                                                                                           \
-    static void name##_fold(const cm_frequency *frequency, const float *re, const float *im,    \
-                            ptrdiff_t count, float *sums) {                                     \
-        (void)im;                                                                               \
-        cm_fold_real(name##_taps, frequency, re, count, sums);                                  \
-    }                                                                                           \
-    static void name##_all_taps(const float *sums, ptrdiff_t row, ptrdiff_t count, float *dw) { \
-        cm_taps_real((m) + 2, name##_taps, sums, row, count, dw);                               \
-    }                                                                                           \
-    extern const cm_domain CM_FN(winograd##m##_domain);                                         \
-    const cm_domain CM_FN(winograd##m##_domain) = {                                             \
-        .side = (m),                                                                            \
-        .tiled = true,                                                                          \
-        .frequencies = ((m) + 2) * ((m) + 2),                                                   \
-        .planes = ((m) + 2) * ((m) + 2),                                                        \
-        .results = ((m) + 2) * ((m) + 2),                                                       \
-        .kernel_rows = (m) + 2,                                                                 \
-        .rows = (m) + 2,                                                                        \
-        .fold_sums = CM_REAL_FOLD_SUMS,                                                         \
-        .list = name##_list,                                                                    \
-        .transform = name##_transform,                                                          \
-        .restore = name##_restore,                                                              \
-        .kernel_columns = name##_kernel_columns,                                                \
-        .kernel_planes = name##_kernel_planes,                                                  \
-        .flips = true,                                                                          \
-        .partner = partner,                                                                     \
-        .fold = name##_fold,                                                                    \
-        .taps = name##_all_taps,                                                                \
+/* The functions of one patch size, and its domain. */
+#define CM_WINOGRAD(name, m)                                                                       \
+    static void name##_transform(const float *x, const cm_map_patch *patch, int lanes,             \
+                                 cm_plane_kind kind, float *to, ptrdiff_t plane) {                 \
+        transform(name, x, patch, lanes, kind, to, plane);                                         \
+    }                                                                                              \
+    static void name##_restore(const float *from, ptrdiff_t plane, int lanes,                      \
+                               const cm_epilogue *epilogue, float *y, const cm_map_patch *patch) { \
+        restore(name, from, plane, lanes, epilogue, y, patch);                                     \
+    }                                                                                              \
+    static void name##_filter_halves(vf w[3][3], bool flip, vf u[CM_MAX_HALVES][3]) {              \
+        filter_halves((m) + 2, name##_taps, w, flip, u);                                           \
+    }                                                                                              \
+    static void name##_filter_planes(const cm_frequency *frequency, bool backward_data,            \
+                                     const float *from, ptrdiff_t stride, ptrdiff_t count,         \
+                                     float *to) {                                                  \
+        (void)backward_data;                                                                       \
+        filter_planes(name##_taps, frequency, from, stride, count, to);                            \
+    }                                                                                              \
+    static void name##_fold(const cm_frequency *frequency, const float *re, const float *im,       \
+                            ptrdiff_t count, float *sums) {                                        \
+        (void)im;                                                                                  \
+        cm_fold_real(name##_taps, frequency, re, count, sums);                                     \
+    }                                                                                              \
+    static void name##_all_taps(const float *sums, ptrdiff_t row, ptrdiff_t count, float *dw) {    \
+        cm_taps_real((m) + 2, name##_taps, sums, row, count, dw);                                  \
+    }                                                                                              \
+    const cm_domain CM_FN(winograd##m##_domain) = {                                                \
+        .frequency = name##_frequencies,                                                           \
+        .transform = name##_transform,                                                             \
+        .restore = name##_restore,                                                                 \
+        .filter_halves = name##_filter_halves,                                                     \
+        .filter_planes = name##_filter_planes,                                                     \
+        .flips = true,                                                                             \
+        .partner = partner,                                                                        \
+        .fold = name##_fold,                                                                       \
+        .taps = name##_all_taps,                                                                   \
     };
 
 CM_WINOGRAD(three, 3)

@@ -43,11 +43,11 @@ static cm_work conv2d_work(const cm_stage *stage, cm_pass pass, cm_phase phase, 
         work.bytes = !back ? x + x_planes : y + y_planes + (kept ? 0 : x + x_planes);
         break;
     case CM_PHASE_KERNELS:
-        work.bytes = weights + cost.kernel_floats;
+        work.bytes = weights + cost.filter_floats;
         break;
     case CM_PHASE_MULTIPLY:
         work.flops = flops;
-        work.bytes = cost.kernel_floats + (direct ? x + y : (back ? y_planes : x_planes) + results);
+        work.bytes = cost.filter_floats + (direct ? x + y : (back ? y_planes : x_planes) + results);
         break;
     case CM_PHASE_RESTORE:
         work.bytes = results + (back ? x : y);
