@@ -1,12 +1,10 @@
 /**
- * Constants of the convolutions that decide speed only: no bit of a result depends on them. The
- * sizes of tiles are those of the micro-kernel (VF_TILE_ROWS in kernels/simd/, kernels/gemm/).
- * Constants that decide bits are in contract.h.
+ * Constants of the convolutions that decide speed only: no bit of a result depends on them. They
+ * are the same for all instruction sets; those that differ (rows of a tile, channels of a strip)
+ * are in the set's header in kernels/simd/. Constants that decide bits are in contract.h.
  */
 #ifndef CM_KERNELS_CONV2D_TUNING_H
 #define CM_KERNELS_CONV2D_TUNING_H
-
-/* ---- The same for all instruction sets ---- */
 
 /** Direct, forward and backward-data: columns of filters, and floats of them, that are packed and
  * multiplied at a time. Each thread packs its own, into its L2 cache: 288 KiB leave room for the
@@ -60,22 +58,7 @@ enum { CM_GROUP_PLANES = 15 };
  * tiles read a small part of them. */
 enum { CM_MIN_PREFETCH_TILES = 16 };
 
-/** Strips of a plane at most (CM_STRIP_CHANNELS): their list is on the stack. */
+/** Strips of a plane at most (VF_PLANE_STRIP): their list is on the stack. */
 enum { CM_MAX_STRIPS = 128 };
-
-/* ---- Per instruction set: a source that is compiled once has none of these ---- */
-
-/** Transforms: channels of a strip. The planes of a block are [strip][patch][channel of the strip];
- * a strip is contiguous whatever the number of channels, so that it fills the sets of a small L1
- * cache evenly. 0: one strip of all channels. */
-#if defined(CM_BUILD_AVX512)
-enum { CM_STRIP_CHANNELS = 0 };
-#elif defined(CM_BUILD_AVX2)
-enum { CM_STRIP_CHANNELS = 16 };
-#elif defined(CM_BUILD_NEON)
-enum { CM_STRIP_CHANNELS = 0 };
-#elif defined(CM_BUILD_SCALAR)
-enum { CM_STRIP_CHANNELS = 0 };
-#endif
 
 #endif

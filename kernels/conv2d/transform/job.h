@@ -12,7 +12,7 @@
 #include "kernels/conv2d/tuning.h"
 #include "kernels/gemm/gemm_tile.h"
 
-_Static_assert(CM_STRIP_CHANNELS % CM_TILE_COLUMNS == 0, "a panel's columns lie in one strip");
+_Static_assert(VF_PLANE_STRIP % CM_TILE_COLUMNS == 0, "a panel's columns lie in one strip");
 
 typedef struct cm_transform_job {
     const cm_domain *domain;
@@ -29,9 +29,11 @@ static inline int cm_frequency_cost(const cm_frequency *frequency) {
     return frequency->complex ? 3 : 1;
 }
 
-/** Channels of a strip (tuning.h): all, where they are not whole strips. */
+/** Channels of a strip: the planes of a block are [strip][patch][channel of the strip]. A strip is
+ * contiguous whatever the number of channels, so that it fills the sets of a small L1 cache evenly.
+ * It has VF_PLANE_STRIP channels, or all where that is 0 or channels are not whole strips. */
 static inline ptrdiff_t cm_strip_of(int channels) {
-    enum { STRIP = CM_STRIP_CHANNELS };
+    enum { STRIP = VF_PLANE_STRIP };
     const bool fits = STRIP > 0 && channels % STRIP == 0 && channels <= STRIP * CM_MAX_STRIPS;
     return fits ? STRIP : channels;
 }
