@@ -3,8 +3,8 @@
  *
  *     own_network NETWORK.txt MODEL.safetensors [DATA]
  *
- * The network is text (docs/guide/network-text.md; examples/own-network.txt is one). The model file
- * is safetensors with PyTorch's names and shapes, so that PyTorch loads it, too.
+ * The network is text (docs/reference/network-text.md; examples/own-network.txt is one). The model
+ * file is safetensors with PyTorch's names and shapes, so that PyTorch loads it, too.
  */
 #include <stdio.h>
 #include <string.h>

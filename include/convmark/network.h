@@ -1,6 +1,6 @@
 /**
  * Networks as data: a list of layers with their shapes. Comes from the table of variants or from a
- * user's text file (docs/guide/network-text.md); says nothing of how it is computed.
+ * user's text file (docs/reference/network-text.md); says nothing of how it is computed.
  */
 #ifndef CM_NETWORK_H
 #define CM_NETWORK_H
@@ -110,9 +110,9 @@ typedef struct cm_recipe {
 cm_status cm_network_from_recipe(const cm_recipe *recipe, cm_network **network, cm_error *error);
 /** Builds the network of a variant. */
 cm_status cm_network_from_variant(const cm_variant *variant, cm_network **network, cm_error *error);
-/** Parses network text (docs/guide/network-text.md); `file` names it in messages (FILE:LINE: what;
- * what to do), and its base name without extension, '_' for what is not printable ASCII, is the
- * network's name. CM_BAD_INPUT for any fault in the text. */
+/** Parses network text (docs/reference/network-text.md); `file` names it in messages (FILE:LINE:
+ * what; what to do). Its base name without extension, with '_' for what is not printable ASCII, is
+ * the network's name. CM_BAD_INPUT for any fault in the text. */
 cm_status cm_network_parse(const char *text, size_t size, const char *file, cm_network **network,
                            cm_error *error);
 /** `name_or_file`: a variant's id, else a path to network text (anything with a '/' or a '.'). An

@@ -311,8 +311,8 @@ def main():
             sys.exit(f"figures.py: {error}")
         if new != text:
             different += 1
-            print(f"{document.relative_to(root)}: " +
-                  ("figures differ from results/: run scripts/ci/figures.py" if check else "written"))
+            print(f"{document.relative_to(root)}: " + (
+                "figures differ from results/: run scripts/ci/figures.py" if check else "written"))
             if not check:
                 document.write_text(new, encoding="utf-8")
     return 1 if check and different else 0

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Draws report.json: the accuracies of each variant's seeds, the published value, and PyTorch's seeds
-if a file of them is given.
+"""Draws report.json: the accuracies of each variant's seeds, the published value, and PyTorch's
+seeds if a file of them is given.
 
 usage: plot_report.py PICTURE.svg|png REPORT.json [PYTORCH.jsonl]
 Needs matplotlib (Debian: apt install python3-matplotlib).

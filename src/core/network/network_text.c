@@ -8,7 +8,7 @@
 #include "core/name_suggestion.h"
 #include "core/network/network_builder.h"
 
-/* docs/guide/network-text.md is the user's view of this table. */
+/* docs/reference/network-text.md is the user's view of this table. */
 const cm_layer_grammar cm_layer_grammars[CM_LAYER_KIND_COUNT] = {
     [CM_LAYER_CONV2D] = {"conv2d", CM_ARGUMENT_COUNT,
                          CM_LAYER_OPTION_KERNEL | CM_LAYER_OPTION_STRIDE | CM_LAYER_OPTION_PADDING,
