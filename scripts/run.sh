@@ -3,7 +3,7 @@
 # short sweep and a profile, and makes one folder of it: results/MACHINE (its CPU, cores
 # and instruction set) with tables, pictures and report.html.
 # usage: scripts/run.sh [OPTION of `convmark report`...]    e.g. scripts/run.sh --seeds 10
-# Run again, it goes on where it was interrupted; it needs no network when everything is there.
+# Run again, it resumes where it was interrupted; it needs no network when everything is there.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -40,7 +40,7 @@ build release "$ROOT/build/release" -DCONVMARK_TESTS=OFF
 convmark=$ROOT/build/release/bin/convmark
 
 # This machine as the name of a folder: amd-epyc-2-cores-avx2. Virtual machines hide the model:
-# the instruction set tells most of them apart.
+# the instruction set distinguishes most of them.
 machine_name() {
     local name
     name=$("$convmark" info --no-measure |

@@ -94,6 +94,8 @@ PATH=$(dirname "$(find_cmake 3.25)"):$PATH # ctest of the same cmake
 
 check "rules" python3 scripts/ci/check_rules.py
 check "layers" python3 scripts/ci/check_layers.py
+check "words" python3 scripts/ci/check_words.py
+check "figures" python3 scripts/ci/figures.py --check
 # Every fault there is, once (tests/cli/test_faults.py): other builds try some of each kind.
 CONVMARK_FAULTS=$([ $mode = all ] && echo full) build_and_test release all
 if [ $mode != quick ]; then

@@ -11,7 +11,7 @@
 
 /** Where the parts of the workspace of conv2d_max_pool2d's kernels begin, in floats. */
 typedef struct cm_conv2d_pool_layout {
-    size_t moments; /* doubles: each image's sums of patches and of their products */
+    size_t moments; /* doubles: each image's sums of patches and of the squares and cross terms */
     size_t sums;    /* each image's sums of g and of g times the patch, [patch + 1][columns] */
     size_t threads; /* parts of the threads, in which there are: */
     size_t frame;   /* an image in a frame of zeros */
@@ -28,11 +28,11 @@ cm_conv2d_pool_layout cm_conv2d_pool_layout_of(const cm_conv2d_shape *conv,
                                                const cm_max_pool2d_shape *pool, int threads);
 
 enum {
-    /* The moments of patches are summed in this many interleaved chains; the products of their
+    /* The moments of patches are summed in this many interleaved chains; the cross terms of their
      * numbers in blocks of CM_MOMENT_BLOCK x CM_MOMENT_BLOCK. */
     CM_MOMENT_LANES = 8,
     CM_MOMENT_BLOCK = 3,
-    /* Patches of this many outputs, or of one row of them, are gathered at a time: in the first
+    /* Patches of this many outputs, or of one row of them, are gathered at a time: in the L1
      * cache. */
     CM_MOMENT_POSITIONS = 256,
     /* Floats of a window's table: what vt_load() reads. */

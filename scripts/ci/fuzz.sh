@@ -64,7 +64,7 @@ for target in $targets; do
 done
 wait
 
-# The last number behind word $1 in log $2; - where there is none.
+# The last number after word $1 in log $2; - where there is none.
 last() {
     sed -n "s/.*\b$1:* *\([0-9]\{1,\}\).*/\1/p" "$folder/logs/$2" | tail -n 1 | grep . || echo -
 }

@@ -99,7 +99,7 @@ def load_reference(path):
 
 
 def compare(ours, theirs):
-    """Prints a line a variant; (p values, variants that could not be compared)."""
+    """Prints a line per variant; (p values, variants that could not be compared)."""
     print(f"{'variant':16} {'runs':>5} {'theirs':>6}  {'p Loss/train':>12} {'p Loss/test':>12} "
           f"{'p Accuracy':>12}")
     found, skipped = [], []

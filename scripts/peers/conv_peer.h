@@ -15,7 +15,7 @@
 typedef enum { CONV_FORWARD, CONV_BACKWARD_DATA, CONV_BACKWARD_WEIGHTS } conv_peer_pass;
 
 /** Square maps and kernels; bias is added in the forward pass, and its gradient is computed in the
- * pass by weights. */
+ * pass of backward-weights. */
 typedef struct conv_peer_shape {
     int batch, in_channels, size, out_channels, kernel, stride, padding;
 } conv_peer_shape;

@@ -37,5 +37,5 @@ SETS = {
 
 
 def images(set_name: str, batch: int) -> int:
-    """Images a call: large maps at a batch of 64 would need gigabytes."""
+    """Images per call: large maps at a batch of 64 would need gigabytes."""
     return batch if set_name == "report" else min(batch, 16)

@@ -192,7 +192,7 @@ def rounded(value):
 
 
 def golden_text(document: dict) -> str:
-    """JSON with one short value or one tensor a line."""
+    """JSON with one short value or one tensor per line."""
     def lines(value, depth: int) -> str:
         if not isinstance(value, dict) or "norm" in value:
             return json.dumps(value)

@@ -1,8 +1,8 @@
 """Images/s of convmark and its peers, taking turns in one run: scripts/peers.sh speed.
 
 Every framework has a long-lived worker process. In every round each measures one block, in an order
-that is drawn anew each round, pinned to the same CPUs; those that wait are blocked on a pipe. One
-file a framework is written, after every piece of work. Standard library only: a framework is
+that is drawn again each round, pinned to the same CPUs; those that wait are blocked on a pipe.
+After every piece of work, one file per framework is written. Standard library only: a framework is
 imported by its workers alone.
 """
 
@@ -46,7 +46,7 @@ def best_setup(process: Process, work: works.Work, seconds: float) -> dict:
 
 def measure(processes: dict[str, Process], work: works.Work, options,
             order: random.Random) -> dict[str, dict]:
-    """A row a framework: its best setup and its samples, images/s."""
+    """A row per framework: its best setup and its samples, images/s."""
     rows = {name: best_setup(process, work, options.seconds) | {"samples": []}
             for name, process in processes.items()}
     for _ in range(options.repetitions):
@@ -174,7 +174,7 @@ def parse(arguments: list[str]):
                         help="turns of each framework; default: 9")
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn; default: 1")
     parser.add_argument("--output", default="out/peers", metavar="DIR",
-                        help="one JSON file a framework; default: out/peers")
+                        help="one JSON file per framework; default: out/peers")
     options = parser.parse_args(arguments)
     if not 0.01 <= options.seconds <= 60:
         parser.error("--seconds must be from 0.01 to 60")

@@ -33,7 +33,7 @@ def lines(measurements: dict[str, list[dict]]) -> list[str]:
 
 
 def memory_lines(measurements: dict[str, list[dict]]) -> list[str]:
-    """Peak memory of training in MiB, a row a variant."""
+    """Peak memory of training in MiB, a row per variant."""
     rows: dict[str, dict[str, float]] = {}
     for framework, items in measurements.items():
         for item in items:

@@ -1,4 +1,4 @@
-"""The protocol of the speed workers: one JSON request a line on standard input, one JSON answer a
+"""The protocol of the speed workers: one JSON request per line on standard input, one JSON answer a
 line on standard output. Between requests a worker is blocked on its pipe and uses no CPU.
 
     worker_NAME.py THREADS BATCH [ARGUMENT]
@@ -23,7 +23,7 @@ class Side:
 
     describe() -> dict                versions and what else belongs in the results
     setups(mode) -> [name]            ways to run `mode`, the usual one first
-    prepare(work, setup) -> str|None  builds everything anew; the implementation's name, if any
+    prepare(work, setup) -> str|None  builds everything again; the implementation's name, if any
     step() -> result                  one batch of the prepared work
     value(result) -> [float]          what a step has computed: [loss] or logits
     """
@@ -102,7 +102,7 @@ def answer(side, request: dict):
 
 
 def forget_peak() -> None:
-    """Starts the count of the most memory anew: what imports and reading the data set needed for a
+    """Starts the count of the most memory again: what imports and reading the data set needed for a
     moment is not training's."""
     try:
         with open("/proc/self/clear_refs", "w", encoding="utf-8") as file:

@@ -5,7 +5,7 @@ import openvino
 
 import worker
 
-LATENCY, THROUGHPUT = "one stream", "a stream a thread"
+LATENCY, THROUGHPUT = "one stream", "a stream per thread"
 
 
 class OpenVinoSide(worker.Side):

@@ -10,7 +10,7 @@ import frameworks
 from frameworks import FRAMEWORKS, PeerError
 from process import Process
 
-TRAINED_STEPS = 8  # steps from seed 0 behind the weights: running statistics are then not 0 and 1
+TRAINED_STEPS = 8  # steps that made the weights: running statistics are then not 0 and 1
 
 
 class Work(NamedTuple):

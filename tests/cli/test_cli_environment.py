@@ -188,18 +188,18 @@ SPOIL_THREADS = r"""
 #include <fenv.h>
 #include <pthread.h>
 #include <stdlib.h>
-static void spoil(void) {
+static void disturb(void) {
     fesetround(FE_UPWARD);
 #if defined(__x86_64__)
     __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | 0x8040u);
 #endif
 }
-__attribute__((constructor)) static void before_main(void) { spoil(); }
+__attribute__((constructor)) static void before_main(void) { disturb(); }
 typedef struct work { void *(*body)(void *); void *context; } work;
-static void *spoiled(void *context) {
+static void *disturbed(void *context) {
     work mine = *(work *)context;
     free(context);
-    spoil();
+    disturb();
     return mine.body(mine.context);
 }
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*body)(void *),
@@ -208,7 +208,7 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
     *(void **)&next = dlsym(RTLD_NEXT, "pthread_create");
     work *mine = malloc(sizeof *mine);
     *mine = (work){body, context};
-    return next(thread, attributes, spoiled, mine);
+    return next(thread, attributes, disturbed, mine);
 }
 """
 KEEP_MODES = "int fesetenv(const fenv_t *modes) { (void)modes; return 0; }\n"
@@ -217,28 +217,29 @@ KEEP_MODES = "int fesetenv(const fenv_t *modes) { (void)modes; return 0; }\n"
 @native
 class FloatModes(EnvironmentTest):
     def test_put_right_on_every_thread(self):
-        spoiled = self.preload(SPOIL_THREADS)
+        disturbed = self.preload(SPOIL_THREADS)
         threads = ("1", "2", "5") if os.environ.get("CONVMARK_OPENMP") != "OFF" else ("1",)
         for count in threads:
             words = ("--threads", count, "--quiet", "--save", "right")
             self.assertEqual(self.run_in(*TRAIN, *words).returncode, 0)
-            words = ("--threads", count, "--quiet", "--save", "spoiled")
-            self.assertEqual(self.run_in(*TRAIN, *words, env=spoiled).returncode, 0)
-            with open(self.path("right"), "rb") as right, open(self.path("spoiled"), "rb") as other:
+            words = ("--threads", count, "--quiet", "--save", "disturbed")
+            self.assertEqual(self.run_in(*TRAIN, *words, env=disturbed).returncode, 0)
+            with open(self.path("right"), "rb") as right, \
+                    open(self.path("disturbed"), "rb") as other:
                 self.assertEqual(right.read(), other.read())
 
     def test_the_library_does_spoil(self):
-        spoiled = self.preload(SPOIL_THREADS + KEEP_MODES)
+        disturbed = self.preload(SPOIL_THREADS + KEEP_MODES)
         warning = r"\Aconvmark: warning: .*IEEE 754"
-        self.assertNotEqual(self.hash_of(env=spoiled, errors=warning), self.hash_of())
+        self.assertNotEqual(self.hash_of(env=disturbed, errors=warning), self.hash_of())
 
     def test_evaluate(self):
         self.assertEqual(self.run_in(*TRAIN, "--quiet", "--save", "model").returncode, 0)
         words = ("evaluate", "model", "--data", "synthetic")
-        right, spoiled = (self.run_in(*words, env=env).stdout
+        right, disturbed = (self.run_in(*words, env=env).stdout
                           for env in ({}, self.preload(SPOIL_THREADS)))
         without_speed = [re.sub(rb"[\d,.]+ images/s|[\d.]+ s\b", b"", text)
-                         for text in (right, spoiled)]
+                         for text in (right, disturbed)]
         self.assertEqual(*without_speed)
 
 

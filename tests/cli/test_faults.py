@@ -1,6 +1,6 @@
 """Loops over what can go wrong while a training run writes: it is killed, calls fail, the disk is
 full, files are damaged. Whatever happens, exit code and line are right, no data file is harmed, no
-temporary file stays, and the run that goes on ends with the bits of one that was never disturbed.
+temporary file stays, and the run that resumes ends with the bits of one that was never disturbed.
 
 CONVMARK_FAULTS=full tries every point; otherwise some of each kind. CONVMARK_FAULTS=full:K/N, with
 K from 0 to N-1, does one of N parts of it.
@@ -107,7 +107,7 @@ class Faults(CliTest):
         return self.run_program(*RUN, *OUTPUTS, *words, env=env, **options)
 
     def begin_or_resume(self):
-        """As a user goes on who does not know how far the run came."""
+        """Resumes as a user does who does not know how far the run came."""
         exists = any(os.path.exists(self.path(n)) for n in ("c", "c.previous"))
         return ("--resume" if exists else "--checkpoint", "c")
 
@@ -133,7 +133,7 @@ class Faults(CliTest):
             self.assertLessEqual(set(self.files()), {"c", "c.previous", "json", "save"})
 
     def recover(self):
-        """Goes on, undisturbed: the bits, and nothing else in the folder."""
+        """Resumes, undisturbed: the bits, and nothing else in the folder."""
         result = self.run_once(*self.begin_or_resume())
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assert_line(result.stderr, WARNING)
@@ -165,7 +165,7 @@ class Calls(Faults):
             if not self.disturb(f"{kind}:{point}{mode}", codes, prepared):
                 break
             name = "killed" if mode == ":kill" else "for ever" if mode == "+" else "once"
-            self.count(f"{kind} {name}{', going on' if prepared else ''}")
+            self.count(f"{kind} {name}{', resuming' if prepared else ''}")
 
     def test_calls_that_fail_once(self):
         self.reference()
@@ -242,7 +242,7 @@ class Killed(Faults):
             self.recover()
             runs += 1
         self.count("kills", kills)
-        self.count("runs that went on to the same bits", runs)
+        self.count("runs that resumed to the same bits", runs)
 
 
 class Space(Faults):
@@ -281,7 +281,7 @@ class Space(Faults):
                 self.fill(free << 10)
                 result = self.run_once("--checkpoint", "c")
                 self.check_disk(result)
-                # Again, with half of that left, while it goes on.
+                # Again, with half of that left, while it resumes.
                 self.fill(free << 9)
                 self.check_disk(self.run_once(*self.begin_or_resume()))
                 os.remove(self.path("filler"))
@@ -335,7 +335,7 @@ class Damage(Faults):
 
 
 class ResultFiles(Faults):
-    """report, sweep and explore go on from their JSON: cut anywhere it is refused, and left as it
+    """report, sweep and explore resume from their JSON: cut anywhere it is refused, and left as it
     is."""
     COMMANDS = (
         ("report", ("report", "--variants", "./small.txt", "--allow-synthetic", "--seeds", "2",

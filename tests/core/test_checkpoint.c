@@ -1,4 +1,4 @@
-/* Checkpoints: a run that goes on from one at any batch ends with the same bits, on other threads
+/* Checkpoints: a run that resumes from one at any batch ends with the same bits, on other threads
  * and instruction sets too; what is damaged, or of another run, is refused, and the one before
  * used.
  */
@@ -214,7 +214,7 @@ static void test_checkpoints_change_nothing(void **state) {
     assert_resumes(NULL); /* from the end: nothing is left to do */
 }
 
-/* Stops at every batch of training and validation, goes on with what the loop says. */
+/* Stops at every batch of training and validation, resumes with what the loop says. */
 static void test_goes_on_from_every_batch(void **state) {
     (void)state;
     const cm_train_options options = options_of();
@@ -413,7 +413,7 @@ static void test_forged_numbers(void **state) {
     free(bytes);
 }
 
-/* Where the value behind a name is: the last one, if a name is the end of several. */
+/* Where the value after a name is: the last one, if a name is the end of several. */
 static size_t value_of(const char *bytes, size_t size, const char *name) {
     const uint64_t length = strlen(name);
     size_t found = 0;
@@ -427,7 +427,7 @@ static size_t value_of(const char *bytes, size_t size, const char *name) {
     return found;
 }
 
-/* Counts that training would go on from: the field is named. */
+/* Counts that training would resume from: the field is named. */
 static void test_forged_counts_are_named(void **state) {
     (void)state;
     static const struct {

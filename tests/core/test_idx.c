@@ -108,9 +108,10 @@ static void test_refuses_plain_files_of_every_other_length(void **state) {
     for (size_t size = 0; size < TOTAL; ++size) {
         assert_refused(temporary_write("short", bytes, size), "cut off: ");
     }
-    assert_refused(temporary_write("long", bytes, TOTAL + 1), "go on after the 46 bytes expected");
+    assert_refused(temporary_write("long", bytes, TOTAL + 1),
+                   "continue after the 46 bytes expected");
     assert_refused(temporary_write("longer", bytes, TOTAL + 9),
-                   "go on after the 46 bytes expected");
+                   "continue after the 46 bytes expected");
 }
 
 static void test_refuses_gzip_cut_off_anywhere(void **state) {
@@ -129,7 +130,7 @@ static void test_refuses_gzip_of_other_lengths(void **state) {
     make_plain(plain);
     size_t size = compress_gzip(plain, TOTAL + 1, gzip, GZIP_SIZE);
     assert_refused(temporary_write("long.gz", gzip, size),
-                   "go on after the 46 bytes expected when decompressed");
+                   "continue after the 46 bytes expected when decompressed");
     size = compress_gzip(plain, TOTAL - 1, gzip, GZIP_SIZE);
     assert_refused(temporary_write("short.gz", gzip, size),
                    "cut off: 45 of 46 bytes when decompressed");
@@ -181,7 +182,7 @@ static void test_stops_at_the_expected_size(void **state) {
     assert_non_null(gzip);
     make_plain(zeros);
     const size_t size = compress_gzip(zeros, BOMB, gzip, ROOM);
-    assert_refused(temporary_write("bomb.gz", gzip, size), "go on after the 46 bytes expected");
+    assert_refused(temporary_write("bomb.gz", gzip, size), "continue after the 46 bytes expected");
     free(zeros);
     free(gzip);
 }

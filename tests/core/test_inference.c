@@ -103,7 +103,7 @@ static void test_batch_norm_in_the_epilogue(void **state) {
     free(c);
 }
 
-/* Layers of all algorithms, batch norms in front of a pool and not. */
+/* Layers of all algorithms, batch norms before a pool and not. */
 static const char text[] = "input 1 9 9\nconv2d 17 kernel 1\nconv2d 18 kernel 3 padding 1\n"
                            "batch_norm\nrelu\nmax_pool2d 3\nconv2d 19 kernel 3 padding 1\n"
                            "batch_norm\nrelu\ndropout 0.5\nflatten\nlinear 5\n";
@@ -153,7 +153,7 @@ static void assert_as_a_new_model(cm_model *model, const float *images) {
     cm_model_free(fresh);
 }
 
-/* Whatever changes parameters or statistics: the next prediction packs anew. */
+/* Whatever changes parameters or statistics: the next prediction packs again. */
 static void test_changes_are_seen(void **state) {
     (void)state;
     cm_network *network = network_of(text);

@@ -289,7 +289,7 @@ static void test_dropout_differs_from_step_to_step(void **state) {
     assert_true(gradients_loss(1) == first);
 }
 
-/* A model that was loaded or initialised goes on as a new one does. */
+/* A model that was loaded or initialised behaves like a new one. */
 static void test_moments_are_forgotten(void **state) {
     (void)state;
     char expected[65], got[65];

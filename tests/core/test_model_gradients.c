@@ -61,7 +61,7 @@ static int compare_doubles(const void *a, const void *b) {
 }
 
 /* The median over some directions of the derivative's error. ReLU and pool bend the loss within a
- * step now and then: that spoils a direction, but not most of them. */
+ * step now and then: that disturbs a direction, but not most of them. */
 static void check_tensor(cm_model *model, const model_batch *batch, int tensor, const char *what) {
     const cm_tensor_spec *spec = cm_model_tensor(model, tensor);
     const double step = 3e-4;

@@ -219,7 +219,7 @@ static void test_line_length_limit(void **state) {
     text[LIMIT] = '#';
     memcpy(text + LIMIT + 1, end, strlen(end) + 1);
     assert_refused(text, strlen(text),
-                   "net.txt:1: a line of more than 1000 bytes; write one layer a line");
+                   "net.txt:1: a line of more than 1000 bytes; write one layer per line");
 }
 
 /* `count` layers: relu, flatten and linear. */

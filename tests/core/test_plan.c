@@ -23,7 +23,7 @@ static cm_plan plan_of(const cm_network *network, int batch, bool training) {
 }
 
 /* Stages as letters: C conv2d or linear, S conv2d with its pool, B batch norm, P pool, R ReLU, D
- * dropout; behind it what is fused: b a batch norm, r a ReLU. */
+ * dropout; after it what is fused: b a batch norm, r a ReLU. */
 static void assert_stages(const char *layers, bool training, const char *expected) {
     static const char letters[] = {[CM_STAGE_CONV2D] = 'C',     [CM_STAGE_BATCH_NORM] = 'B',
                                    [CM_STAGE_MAX_POOL2D] = 'P', [CM_STAGE_CONV2D_MAX_POOL2D] = 'S',
@@ -115,7 +115,7 @@ static size_t elements(const cm_layer_shape *shape) {
     return (size_t)BATCH * (size_t)shape->channels * (size_t)shape->height * (size_t)shape->width;
 }
 
-/* The output of a stage has the shape of its last layer's: the one in front of the next stage. */
+/* The output of a stage has the shape of its last layer's: the one before the next stage. */
 static size_t output_elements(const cm_network *network, const cm_plan *plan, int index) {
     const int next =
         index + 1 < plan->stage_count ? plan->stages[index + 1].layer : network->layer_count;

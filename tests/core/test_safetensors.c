@@ -144,7 +144,7 @@ static void test_refuses_tensors(void **state) {
     assert_refused("{\"a\":" F32("[[1]]", "[0,4]") "}", 4, "whole numbers");
     assert_refused("{\"a\":" F32("[4294967296,4294967296]", "[0,0]") "}", 0, "too many elements");
     assert_refused("{\"a\":" F32("[4611686018427387904]", "[0,0]") "}", 0, "too many elements");
-    /* Products that are small numbers modulo 2^64: 2^32 * 2^32, and (2^32 + 1) * (2^32 - 1) + 1. */
+    /* Sizes whose product is small modulo 2^64: 2^32 * 2^32, (2^32 + 1) * (2^32 - 1) + 1. */
     assert_refused("{\"a\":" F32("[4294967296,4294967296,1]", "[0,4]") "}", 4, "too many elements");
     assert_refused("{\"a\":" F32("[6148914691236517206,3]", "[0,8]") "}", 8, "too many elements");
     assert_refused("{\"a\":" F32("[18446744073709551617]", "[0,4]") "}", 4, "too big");

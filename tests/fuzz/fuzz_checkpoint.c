@@ -1,9 +1,9 @@
 /*
  * Any bytes as a checkpoint of a small run that has come to its third batch of four. The first byte
- * says whether the hash at the end is put right here, so that mutations get behind it, and whether
+ * says whether the hash at the end is put right here, so that mutations get past it, and whether
  * the rest are changes of the checkpoint that the run itself writes: place (two bytes), number of
  * bytes (one, up to eight), bytes. Refused, the run is as it was; accepted, the same bytes are
- * written again, and training goes on.
+ * written again, and training continues.
  */
 #include <math.h>
 

@@ -1,6 +1,6 @@
 /*
  * Any bytes as a PNG file. The first byte chooses whether the chunks' check sums are put right
- * here, so that mutations reach what is behind them.
+ * here, so that mutations reach what comes after them.
  */
 #include <zlib.h>
 

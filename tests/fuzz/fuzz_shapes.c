@@ -9,7 +9,7 @@
 
 enum { LINE_SIZE = 128 };
 
-/* What the kernels rely on: whole, positive sizes whose products are no larger than an int. */
+/* What the kernels rely on: whole, positive sizes whose product is no larger than an int. */
 static void check_shape(const bench_shape *shape) {
     const cm_conv2d_shape *conv = &shape->conv;
     const cm_max_pool2d_shape *pool = &shape->pool;

@@ -15,16 +15,16 @@
 
 static const cm_conv2d_shape conv_shapes[] = {
     /* Several chunks of weights: rows of the kernel or single taps forward, parts of a row or of
-     * the depth by data. */
+     * the depth of backward-data. */
     {2, 300, 5, 3, 66, 3, 3, 2, 2, 1, 1, CM_CONV2D_AUTO, 0, 0},
     {1, 600, 3, 4, 70, 3, 3, 1, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
     {1, 66, 5, 4, 500, 3, 3, 2, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
     {1, 70, 4, 5, 1200, 3, 2, 2, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
-    /* Few channels: by data, outputs are columns of tiles, in one chunk and in several. */
+    /* Few channels: in backward-data, outputs are columns of tiles, in one chunk and in several. */
     {2, 3, 40, 37, 20, 5, 7, 3, 2, 2, 3, CM_CONV2D_AUTO, 0, 0},
     {1, 5, 23, 60, 200, 7, 7, 2, 2, 3, 3, CM_CONV2D_AUTO, 0, 0},
     {3, 4, 6, 3, 1200, 6, 4, 2, 1, 0, 1, CM_CONV2D_AUTO, 0, 0},
-    /* Several chunks by weights: of long rows, of short rows with strides, of a product. */
+    /* Several chunks of backward-weights: long rows, short rows with strides, a product. */
     {2, 9, 7, 70, 17, 3, 3, 1, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
     {2, 8, 90, 14, 20, 3, 2, 2, 2, 1, 0, CM_CONV2D_AUTO, 0, 0},
     {2, 30, 37, 36, 33, 1, 1, 2, 2, 0, 0, CM_CONV2D_AUTO, 0, 0},

@@ -48,7 +48,7 @@ def number(value):
 
 
 def main():
-    print(f"/* torch {torch.__version__.split('+')[0]}, by plateau.py: a row an epoch, with the "
+    print(f"/* torch {torch.__version__.split('+')[0]}, by plateau.py: a row per epoch, with the "
           "learning rate after it. */")
     print("#ifndef CM_TESTS_PLATEAU_GOLDEN_H\n#define CM_TESTS_PLATEAU_GOLDEN_H\n")
     print("#include <math.h>\n")

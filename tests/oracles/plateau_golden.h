@@ -1,4 +1,4 @@
-/* torch 2.13.0, by plateau.py: a row an epoch, with the learning rate after it. */
+/* torch 2.13.0, by plateau.py: a row per epoch, with the learning rate after it. */
 #ifndef CM_TESTS_PLATEAU_GOLDEN_H
 #define CM_TESTS_PLATEAU_GOLDEN_H
 

@@ -41,7 +41,7 @@ def one_cycle(step, total, *_):
     raise AssertionError
 
 
-# name, function, epochs, batches an epoch, epochs between reductions, factor
+# name, function, epochs, batches per epoch, epochs between reductions, factor
 RUNS = (("CONSTANT", constant, 2, 3, 1, 0.1), ("STEP", stepped, 5, 2, 1, 0.1),
         ("STEP", stepped, 11, 3, 4, 0.5), ("COSINE", cosine, 1, 1, 1, 0.1),
         ("COSINE", cosine, 3, 7, 1, 0.1), ("COSINE", cosine, 2, 50, 1, 0.1),
@@ -51,10 +51,10 @@ RUNS = (("CONSTANT", constant, 2, 3, 1, 0.1), ("STEP", stepped, 5, 2, 1, 0.1),
 
 
 def main():
-    print("/* By schedules.py: a row a batch. */")
+    print("/* By schedules.py: a row per batch. */")
     print("#ifndef CM_TESTS_SCHEDULES_GOLDEN_H\n#define CM_TESTS_SCHEDULES_GOLDEN_H\n")
     print('#include "train/schedule.h"\n')
-    print("/* kind, epochs, batches an epoch, epochs between reductions, factor; batch, rate */")
+    print("/* kind, epochs, batches per epoch, epochs between reductions, factor; batch, rate */")
     print("static const struct {\n    cm_schedule_kind kind;\n    int epochs, steps, step_epochs;\n"
           "    double factor;\n    int step;\n    double rate;\n} schedules_golden[] = {")
     for name, function, epochs, steps, step_epochs, factor in RUNS:

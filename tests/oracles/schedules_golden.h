@@ -1,10 +1,10 @@
-/* By schedules.py: a row a batch. */
+/* By schedules.py: a row per batch. */
 #ifndef CM_TESTS_SCHEDULES_GOLDEN_H
 #define CM_TESTS_SCHEDULES_GOLDEN_H
 
 #include "convmark/schedule.h"
 
-/* kind, epochs, batches an epoch, epochs between reductions, factor; batch, rate */
+/* kind, epochs, batches per epoch, epochs between reductions, factor; batch, rate */
 static const struct {
     cm_schedule_kind kind;
     int epochs, steps, step_epochs;

@@ -72,7 +72,7 @@ class Sandbox(unittest.TestCase):
                  "HOME": str(self.folder), "CMAKE_IS": "3.25.1", **environment})
 
     def require(self, table):
-        return self.run_bash('. scripts/lib.sh; require "$1"; echo "went on"', table)
+        return self.run_bash('. scripts/lib.sh; require "$1"; echo "continued"', table)
 
     def calls(self, program):
         lines = self.log.read_text(encoding="utf-8").splitlines()
@@ -107,14 +107,14 @@ class Require(Sandbox):
         done = self.require("command weld weld-package -")
         self.assertEqual(done.returncode, 1)
         self.assertIn("apt-get failed", done.stderr)
-        self.assertNotIn("went on", done.stdout)
+        self.assertNotIn("continued", done.stdout)
 
     def test_package_that_does_not_help(self):
         self.debian()
         done = self.require("command weld weld-package -")
         self.assertEqual(done.returncode, 1)
         self.assertIn("weld-package", done.stderr)
-        self.assertNotIn("went on", done.stdout)
+        self.assertNotIn("continued", done.stdout)
 
     def test_other_system_is_told_what_to_install(self):
         done = self.require("command weld weld-debian weld-fedora\nmodule libx x-debian x-fedora\n"
@@ -123,11 +123,11 @@ class Require(Sandbox):
         for word in ("weld-debian", "weld-fedora", "x-debian", "x-fedora"):
             self.assertIn(word, done.stderr)
         self.assertNotIn("sed-debian", done.stderr)
-        self.assertNotIn("went on", done.stdout)
+        self.assertNotIn("continued", done.stdout)
 
     def test_other_system_with_everything(self):
         done = self.require("command sed sed-debian sed-fedora")
-        self.assertEqual((done.returncode, done.stdout), (0, "went on\n"), done.stderr)
+        self.assertEqual((done.returncode, done.stdout), (0, "continued\n"), done.stderr)
 
     def test_without_root(self):
         self.debian()

@@ -2,7 +2,7 @@
 scripts/peers/worker.py.
 
 FAKE_LOG is appended a line a request. FAKE_SECONDS is what a block of batches takes by setup, in
-seconds a batch, as JSON. FAKE_BAD is "NAME REQUEST": at that request this framework says "out of
+seconds per batch, as JSON. FAKE_BAD is "NAME REQUEST": at that request this framework says "out of
 luck" and ends. FAKE_SHIFT is "NAME VALUE": what is added to what it computes. FAKE_SLEEP: seconds
 that a turn takes in truth.
 """

@@ -1,5 +1,5 @@
 /* LD_PRELOAD library for tests/cli/test_faults.py: makes the N-th call of one kind fail, or kills
- * the process there. $CONVMARK_FAULT is KIND:N, with a '+' behind N for that call and all after it,
+ * the process there. $CONVMARK_FAULT is KIND:N, with a '+' after N for that call and all after it,
  * and
  * ":kill" at the end for SIGKILL in place of an error. $CONVMARK_FAULT_FIRED is a file that is
  * created when it happens. Calls on files are those on files opened for writing, beyond the

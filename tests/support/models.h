@@ -41,8 +41,8 @@ static const struct {
                                   "linear 3\n"},
     {"pool without relu", "input 1 8 8\nconv2d 4 kernel 3\nmax_pool2d 2\nconv2d 3 kernel 2\n"
                           "batch_norm\nmax_pool2d 2\nflatten\nlinear 3\n"},
-    {"relu behind a pool", "input 1 8 8\nconv2d 4 kernel 3\nmax_pool2d 3\nrelu\nbatch_norm\n"
-                           "relu\nflatten\nlinear 3\n"},
+    {"relu after a pool", "input 1 8 8\nconv2d 4 kernel 3\nmax_pool2d 3\nrelu\nbatch_norm\n"
+                          "relu\nflatten\nlinear 3\n"},
     {"relu twice", "input 1 5 5\nconv2d 4 kernel 3\nrelu\nrelu\nmax_pool2d 2\nflatten\nrelu\n"
                    "linear 3\n"},
     {"convolutions without relu", "input 1 7 7\nconv2d 9 kernel 3\nconv2d 8 kernel 3\n"
@@ -97,7 +97,7 @@ static inline void draw_reals(uint32_t index, size_t count, float *values) {
     }
 }
 
-/* One batch for a network, drawn anew for another index. */
+/* One batch for a network, drawn again for another index. */
 typedef struct model_batch {
     float images[MODELS_MAX_BATCH * MODELS_MAX_PIXELS];
     uint8_t labels[MODELS_MAX_BATCH];

@@ -116,7 +116,7 @@ static ptrdiff_t floats_of(const filter_tile *where) {
     return (where->in_channels.end - where->in_channels.begin) * CM_TILE_COLUMNS;
 }
 
-/* Some tiles at one row of frequencies: their products, folded into the sums of the row. */
+/* Some tiles at one row of frequencies: their results, folded into the sums of the row. */
 static void weights_of_row(const cm_transform_job *job, cm_range block, int row, cm_range tiles) {
     enum { TILE = VF_TILE_ROWS * CM_TILE_COLUMNS };
     const cm_conv2d_shape *shape = job->shape;

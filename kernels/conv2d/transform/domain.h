@@ -21,7 +21,7 @@
  * + k2 backward-data   D: e + g, e, g             W: a, a + b, b - a            re = k1 + k3, im =
  * k1 - k2
  *
- * k1, k2, k3 are the products of the planes at the same place: three multiplications instead of
+ * k1, k2, k3 are the matrix products of the planes at the same place: three instead of
  * four (the last row is D conj(W)). Backward-weights, conj(X) D, needs c (e + g) = k1,
  * (d - c) g = k2, (c + d) e = k3: re = k1 + k2, im = k1 - k3, from the planes that are there.
  */
@@ -92,7 +92,7 @@ struct cm_domain {
     int (*partner)(int plane);
 
     /* Backward-weights, `count` floats (a multiple of VF_LANES) of a tile of dweight: adds what a
-     * frequency contributes (products re, im) to the sums of its row, sums[sums][count]. The first
+     * frequency contributes (results re, im) to the sums of its row, sums[sums][count]. The first
      * frequency of a row, column 0, sets them; those of a row come in order, rows in any order. */
     void (*fold)(const cm_frequency *frequency, const float *re, const float *im, ptrdiff_t count,
                  float *sums);

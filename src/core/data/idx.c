@@ -55,7 +55,7 @@ static cm_status source_inflate(source *in, uint8_t *buffer, size_t size, size_t
     while (in->stream.avail_out > 0 && !in->ended) {
         if (in->stream.avail_in == 0) {
             return cm_fail(error, CM_BAD_INPUT,
-                           "%s: cut off: the gzip stream goes on after the file's %zu bytes",
+                           "%s: cut off: the gzip stream continues after the file's %zu bytes",
                            in->path, in->size);
         }
         const int result = inflate(&in->stream, Z_NO_FLUSH);
@@ -95,7 +95,7 @@ static cm_status check_end(source *in, size_t size, cm_error *error) {
         return status;
     }
     if (count != 0) {
-        return cm_fail(error, CM_BAD_INPUT, "%s: data go on after the %zu bytes expected%s",
+        return cm_fail(error, CM_BAD_INPUT, "%s: data continue after the %zu bytes expected%s",
                        in->path, size, in->gzip ? " when decompressed" : "");
     }
     if (in->gzip && in->stream.avail_in > 0) {

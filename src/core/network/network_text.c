@@ -64,12 +64,12 @@ static cm_status split_words(const char *line, size_t length, line_words *words,
         }
         if (end - i > MAX_WORD) {
             return cm_fail(error, CM_BAD_INPUT,
-                           "the word '%.*s...' is longer than %d bytes; one layer a line, "
+                           "the word '%.*s...' is longer than %d bytes; one layer per line, "
                            "its words separated by spaces",
                            MAX_WORD, line + i, MAX_WORD);
         }
         if (words->count == MAX_WORDS) {
-            return cm_fail(error, CM_BAD_INPUT, "more than %d words; write one layer a line",
+            return cm_fail(error, CM_BAD_INPUT, "more than %d words; write one layer per line",
                            MAX_WORDS);
         }
         memcpy(words->words[words->count], line + i, end - i);
@@ -335,8 +335,8 @@ static cm_status parse_line(const char *line, size_t length, const char *name, c
                             bool *empty, cm_error *error) {
     line_words words;
     if (length > MAX_LINE) {
-        return cm_fail(error, CM_BAD_INPUT, "a line of more than %d bytes; write one layer a line",
-                       MAX_LINE);
+        return cm_fail(error, CM_BAD_INPUT,
+                       "a line of more than %d bytes; write one layer per line", MAX_LINE);
     }
     if (memchr(line, '\0', length) != NULL) {
         return cm_fail(error, CM_BAD_INPUT,
