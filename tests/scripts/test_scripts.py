@@ -258,30 +258,30 @@ class TestCommand(Sandbox):
 
     def test_counts(self):
         done = self.run_tests("--quick")
-        self.assertEqual(done.stdout.splitlines()[-1], "9 passed, 0 failed", done.stderr)
+        self.assertEqual(done.stdout.splitlines()[-1], "11 passed, 0 failed", done.stderr)
         self.assertEqual(done.returncode, 0)
         self.assertIn("2 skipped", done.stdout)
 
     def test_failed_tests(self):
         done = self.run_tests("--quick", FAILURES="3")
-        self.assertEqual(done.stdout.splitlines()[-1], "6 passed, 3 failed", done.stderr)
+        self.assertEqual(done.stdout.splitlines()[-1], "8 passed, 3 failed", done.stderr)
         self.assertEqual(done.returncode, 1)
 
     def test_failed_check(self):
         done = self.run_tests("--quick", RULES_EXIT="1")
-        self.assertEqual(done.stdout.splitlines()[-1], "7 passed, 2 failed", done.stderr)
+        self.assertEqual(done.stdout.splitlines()[-1], "7 passed, 4 failed", done.stderr)
         self.assertEqual(done.returncode, 1)
 
     def test_failed_build(self):
         done = self.run_tests("--quick", CMAKE_FAILS="1")
-        self.assertEqual(done.stdout.splitlines()[-1], "2 passed, 1 failed", done.stderr)
+        self.assertEqual(done.stdout.splitlines()[-1], "4 passed, 1 failed", done.stderr)
         self.assertIn("the compiler says no", done.stdout)
         self.assertEqual(done.returncode, 1)
 
     def test_ctest_that_never_ran(self):
         self.stand_in("ctest", "exit 1")
         done = self.run_tests("--quick")
-        self.assertEqual(done.stdout.splitlines()[-1], "2 passed, 1 failed", done.stderr)
+        self.assertEqual(done.stdout.splitlines()[-1], "4 passed, 1 failed", done.stderr)
         self.assertEqual(done.returncode, 1)
 
     def test_unknown_words(self):
