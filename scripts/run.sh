@@ -36,7 +36,7 @@ done
 
 require "$NEEDS_BUILD" "$NEEDS_PLOT" "$data"
 say "building in build/release"
-build release "$ROOT/build/release" -DCONVMARK_TESTS=OFF
+build release "$ROOT/build/release"
 convmark=$ROOT/build/release/bin/convmark
 
 # This machine as the name of a folder: amd-epyc-2-cores-avx2. Virtual machines hide the model:
