@@ -6,6 +6,7 @@ Works in a copy of the last commit (git worktree) in FOLDER (default: /tmp/convm
 the older state in TREE. First runs the tests that are expected to find the fault, then all that
 scripts/test.sh runs by default in that build. Results are kept in FOLDER/results.jsonl: run again,
 it does only what is left (and faults that were not found). Builds go through ccache.
+  --control  first shows that without a fault the expected tests pass; stops where one fails
   --table  only prints the table of the kept results
   WORD     only faults with this word in their name or kind
 Exit code 1 when a fault is not found.
@@ -52,9 +53,12 @@ class Tree:
     def locate(self, fault):
         """The file with the text, and its content; None where it is in none or in several."""
         candidates = [self.path / fault.path]
+        name = candidates[0].name # older states have it in another folder
+        candidates += sorted(path for folder in FOLDERS for path in
+                             (self.path / folder).rglob(name) if path != candidates[0])
         candidates += [path for name in FOLDERS for path in sorted((self.path / name).rglob("*"))
                        if path.suffix in (".c", ".h", ".cmake", ".1") and
-                       path != candidates[0]]
+                       path.name != name]
         found = []
         for path in candidates:
             if not path.is_file():
@@ -62,7 +66,7 @@ class Tree:
             text = path.read_text(encoding="utf-8")
             if len(re.findall(fault.old, text)) >= 1:
                 found.append((path, text))
-                if path == candidates[0]:
+                if path.name == name:
                     break
         return found[0] if len(found) == 1 else None
 
@@ -90,6 +94,8 @@ class Tree:
         done = run("ctest", "--test-dir", folder, "--stop-on-failure", "--timeout", "300", "-j",
                    os.cpu_count(), *choice)
         failed = OUTCOME.search(done.stdout)
+        if failed and failed[2] == "Not Run": # its program was not built: nothing was shown
+            return f"({failed[1]} did not run)"
         return failed[1] if failed else None
 
     def everything(self, preset):
@@ -101,6 +107,25 @@ class Tree:
         return ["-L", f"^{LABELS[preset]}$"]
 
 
+def targets_of(names):
+    targets = ["convmark"] + [name if name.startswith("fuzz_") else f"test_{name}"
+                              for name in names]
+    return targets + (["inject"] if "faults" in names else [])
+
+
+def control(tree, faults):
+    """Without a fault the tests that should find one pass: {build: the first that fails}."""
+    failing = {}
+    for preset in sorted({fault.build for fault in faults}):
+        names = sorted({name for fault in faults if fault.build == preset
+                        for name in fault.tests.split()})
+        problem = tree.build(preset, targets_of(names))
+        failing[preset] = "(does not compile)" if problem is not None else \
+            tree.test(preset, "-R", f"^({'|'.join(names)})$")
+        print(f"no fault, {preset}: {failing[preset] or 'every test passes'}", flush=True)
+    return {preset: name for preset, name in failing.items() if name}
+
+
 def plant(tree, fault):
     """How the fault was found: the test's name, a word in brackets, or None."""
     place = tree.locate(fault)
@@ -110,10 +135,7 @@ def plant(tree, fault):
     try:
         path.write_text(re.sub(fault.old, fault.new, text, count=1), encoding="utf-8")
         names = fault.tests.split()
-        targets = ["convmark"] + [name if name.startswith("fuzz_") else f"test_{name}"
-                                  for name in names]
-        targets += ["inject"] if "faults" in names else []
-        problem = tree.build(fault.build, targets)
+        problem = tree.build(fault.build, targets_of(names))
         if problem is not None:
             print(problem, file=sys.stderr)
             return "(does not compile)"
@@ -122,7 +144,9 @@ def plant(tree, fault):
             label = LABELS.get(fault.build)
             wanted = [f"tests_{label}", "convmark"] if label and not tree.old else []
             problem = tree.build(fault.build, wanted)
-            found = tree.test(fault.build, *tree.everything(fault.build)) if not problem else None
+            if problem is not None:
+                return "(the whole build failed)"
+            found = tree.test(fault.build, *tree.everything(fault.build))
         return found
     finally:
         path.write_text(text, encoding="utf-8")
@@ -143,6 +167,7 @@ def main():
     parser.add_argument("--old", type=pathlib.Path)
     parser.add_argument("--folder", type=pathlib.Path)
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--control", action="store_true")
     parser.add_argument("words", nargs="*")
     options = parser.parse_args()
     folder = options.folder or pathlib.Path("/tmp/convmark-faults" + ("-old" if options.old
@@ -154,11 +179,13 @@ def main():
         results = {row["name"]: row for row in rows}
     if not options.table:
         tree = Tree(folder, options.old or ROOT)
-        for fault in FAULTS:
-            chosen = not options.words or any(word in fault.name + " " + fault.kind
-                                              for word in options.words)
+        chosen = [fault for fault in FAULTS if not options.words or
+                  any(word in fault.name + " " + fault.kind for word in options.words)]
+        if options.control and control(tree, chosen):
+            return 1
+        for fault in chosen:
             done = results.get(fault.name, {}).get("found") or "("
-            if not chosen or not done.startswith("("):
+            if not done.startswith("("):
                 continue
             start = time.monotonic()
             found = plant(tree, fault)
