@@ -191,21 +191,21 @@ static void call_body(const cm_team *team, void *context) {
     c->run(c->kernels, team, c->drawn, c->data);
 }
 
-static void run(cm_check_run_fn *function, const cm_kernels *kernels, int threads,
-                const bench_arrays *arrays, int copy) {
+static void run_kernel(cm_check_run_fn *function, const cm_kernels *kernels, int threads,
+                       const bench_arrays *arrays, int copy) {
     call c = {function, kernels, &arrays->drawn, arrays->copies[copy].data};
     cm_team_run(threads, call_body, &c);
 }
 
 void bench_job_run(const bench_job *job, const cm_kernels *kernels, int threads,
                    const bench_arrays *arrays, int copy) {
-    run(job->kernel->run, kernels, threads, arrays, copy);
+    run_kernel(job->kernel->run, kernels, threads, arrays, copy);
 }
 
 void bench_job_prepare(const bench_job *job, const cm_kernels *kernels, int threads,
                        const bench_arrays *arrays) {
     for (int copy = 0; copy < arrays->count; ++copy) {
-        run(job->kernel->check, kernels, threads, arrays, copy);
+        run_kernel(job->kernel->check, kernels, threads, arrays, copy);
     }
 }
 
@@ -222,7 +222,7 @@ static cm_status hash_outputs(const bench_job *job, const cm_kernels *kernels, i
     if (status != CM_OK) {
         return status;
     }
-    run(job->kernel->check, kernels, threads, &arrays, 0);
+    run_kernel(job->kernel->check, kernels, threads, &arrays, 0);
     for (int i = 0; i < arrays.drawn.array_count; ++i) {
         const cm_check_array *array = &arrays.drawn.arrays[i];
         const bool result = array->role == CM_CHECK_OUTPUT || array->role == CM_CHECK_IN_OUT;

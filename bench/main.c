@@ -65,7 +65,7 @@ static void warn_of_conditions(const bench_options *options, const cm_topology *
     }
 }
 
-static cm_status measure(bench_options *options, const cm_topology *topology, cm_error *error) {
+static cm_status measure_all(bench_options *options, const cm_topology *topology, cm_error *error) {
     bench_shapes shapes = {0};
     bench_jobs jobs = {0};
     if (options->team_count == 0) {
@@ -95,7 +95,7 @@ static cm_status measure(bench_options *options, const cm_topology *topology, cm
     return status;
 }
 
-static cm_status run(int argc, char **argv, cm_error *error) {
+static cm_status run_benchmarks(int argc, char **argv, cm_error *error) {
     bench_options options;
     cm_status status = bench_options_parse(&argc, argv, &options, error);
     if (status != CM_OK || options.help || options.version) {
@@ -113,7 +113,7 @@ static cm_status run(int argc, char **argv, cm_error *error) {
     cm_topology *topology = NULL;
     status = cm_topology_load(&topology, error);
     if (status == CM_OK) {
-        status = measure(&options, topology, error);
+        status = measure_all(&options, topology, error);
     }
     cm_topology_free(topology);
     return status;
@@ -121,7 +121,7 @@ static cm_status run(int argc, char **argv, cm_error *error) {
 
 int main(int argc, char **argv) {
     cm_error error = {""};
-    cm_status status = run(argc, argv, &error);
+    cm_status status = run_benchmarks(argc, argv, &error);
     if (fflush(stdout) != 0 && status == CM_OK) {
         status = cm_fail(&error, CM_FAILED, "cannot write to standard output; it is incomplete");
     }

@@ -167,7 +167,7 @@ static void iterate(bench_state *state, const entry *e) {
     }
 }
 
-static void measure(bench_state *state, void *context) {
+static void measure_job(bench_state *state, void *context) {
     entry *e = context;
     cm_error error = {"the result was wrong"};
     if (e->wrong || make_ready(e, &error) != CM_OK) {
@@ -198,7 +198,7 @@ static void add_entry(const char *name, entry e) {
              : e.cold       ? "/cold"
                             : "/warm",
              e.threads);
-    bench_register(full, measure, to);
+    bench_register(full, measure_job, to);
 }
 
 /* All that the options ask for of a job or a step. */

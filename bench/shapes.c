@@ -200,8 +200,8 @@ static cm_status parse_fields(const struct operation *operation, const char *wor
     return CM_OK;
 }
 
-static cm_status parse_shape(const char *name, const char *word, bench_shape *shape,
-                             cm_error *error) {
+static cm_status parse_benchmark_shape(const char *name, const char *word, bench_shape *shape,
+                                       cm_error *error) {
     fields f;
     memset(&f, 0xFF, sizeof f); /* -1 everywhere */
     *shape = (bench_shape){.operation = BENCH_OPERATION_COUNT};
@@ -224,7 +224,7 @@ static cm_status parse_shape(const char *name, const char *word, bench_shape *sh
     return CM_OK;
 }
 
-static bool is_blank(char c) {
+static bool shapes_is_blank(char c) {
     return c == ' ' || c == '\t' || c == '\r';
 }
 
@@ -233,7 +233,7 @@ static int split(const char *line, size_t length, char words[2][MAX_WORD + 1]) {
     int count = 0;
     for (size_t i = 0; i < length && line[i] != '#';) {
         size_t end = i;
-        while (end < length && !is_blank(line[end]) && line[end] != '#') {
+        while (end < length && !shapes_is_blank(line[end]) && line[end] != '#') {
             ++end;
         }
         if (end - i > MAX_WORD) {
@@ -251,7 +251,7 @@ static int split(const char *line, size_t length, char words[2][MAX_WORD + 1]) {
     return count;
 }
 
-static bool contains(const bench_shapes *shapes, const bench_shape *shape) {
+static bool names_contain(const bench_shapes *shapes, const bench_shape *shape) {
     for (int i = 0; i < shapes->count; ++i) {
         if (shapes->items[i].operation == shape->operation &&
             strcmp(shapes->items[i].text, shape->text) == 0) {
@@ -261,8 +261,8 @@ static bool contains(const bench_shapes *shapes, const bench_shape *shape) {
     return false;
 }
 
-static cm_status parse_line(const char *line, size_t length, bench_shapes *shapes, bool *any,
-                            cm_error *error) {
+static cm_status parse_shape_line(const char *line, size_t length, bench_shapes *shapes, bool *any,
+                                  cm_error *error) {
     char words[2][MAX_WORD + 1];
     if (length > MAX_LINE || memchr(line, '\0', length) != NULL) {
         return cm_fail(
@@ -282,8 +282,8 @@ static cm_status parse_line(const char *line, size_t length, bench_shapes *shape
     }
     *any = true;
     bench_shape shape;
-    const cm_status status = parse_shape(words[0], words[1], &shape, error);
-    if (status != CM_OK || contains(shapes, &shape)) {
+    const cm_status status = parse_benchmark_shape(words[0], words[1], &shape, error);
+    if (status != CM_OK || names_contain(shapes, &shape)) {
         return status;
     }
     if (shapes->count == BENCH_MAX_SHAPES) {
@@ -309,7 +309,7 @@ cm_status bench_shapes_parse(const char *text, size_t size, const char *file, be
         const char *newline = memchr(text + at, '\n', size - at);
         const size_t end = newline == NULL ? size : (size_t)(newline - text);
         cm_error fault;
-        const cm_status status = parse_line(text + at, end - at, shapes, &any, &fault);
+        const cm_status status = parse_shape_line(text + at, end - at, shapes, &any, &fault);
         if (status != CM_OK) {
             shapes->count = before;
             return cm_fail(error, status, "%s:%d: %s", file, number, fault.message);

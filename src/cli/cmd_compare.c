@@ -63,8 +63,8 @@ static cm_status check_limit(const cm_comparisons *result, double limit, cm_erro
     return CM_OK;
 }
 
-static cm_status show(const compare_options *options, const cm_results_file *files, int count,
-                      cm_error *error) {
+static cm_status show_comparison(const compare_options *options, const cm_results_file *files,
+                                 int count, cm_error *error) {
     cm_comparisons result;
     cm_status status = cm_compare(&options->compare, files, count, &result, error);
     char *text = status == CM_OK ? cm_compare_text(files, count, &result, false) : NULL;
@@ -96,7 +96,7 @@ static cm_status open_and_show(const compare_options *options, const char *const
         status = cm_results_file_open(paths[count], &files[count], error);
     }
     if (status == CM_OK) {
-        status = show(options, files, count, error);
+        status = show_comparison(options, files, count, error);
     }
     for (int i = 0; i < count; ++i) {
         cm_results_file_close(&files[i]);

@@ -33,7 +33,7 @@ static json_t *layer_json(const cm_layer *layer, cm_error *error) {
     return row;
 }
 
-static cm_status write_json(const char *path, const cm_network *network, cm_error *error) {
+static cm_status write_description(const char *path, const cm_network *network, cm_error *error) {
     json_t *root = json_object();
     json_t *rows = json_array();
     bool ok = true;
@@ -69,7 +69,7 @@ cm_status cm_command_describe(const cm_command *command, int argc, const char **
     }
     if (status == CM_OK && network != NULL) {
         if (options.json != NULL) {
-            status = write_json(options.json, network, error);
+            status = write_description(options.json, network, error);
         } else {
             cm_network_listing_print(stdout, network);
         }

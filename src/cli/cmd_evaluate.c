@@ -110,7 +110,7 @@ typedef struct evaluate_run {
     cm_evaluation evaluation;
 } evaluate_run;
 
-static cm_status write_json(const evaluate_run *run, cm_error *error) {
+static cm_status write_evaluation(const evaluate_run *run, cm_error *error) {
     const cm_loaded_model *loaded = &run->loaded;
     const cm_evaluation *evaluation = &run->evaluation;
     char sha256[65];
@@ -167,7 +167,7 @@ static cm_status evaluate(evaluate_run *run, const char *data, cm_error *error) 
         print_text(&run->evaluation);
     }
     if (status == CM_OK && run->given->json != NULL) {
-        status = write_json(run, error);
+        status = write_evaluation(run, error);
     }
     cm_evaluation_free(&run->evaluation);
     cm_dataset_close(run->dataset);

@@ -52,7 +52,7 @@ static char *markdown_table(const cm_measurements *list) {
     return text;
 }
 
-static cm_status run(const export_options *options, const char *path, cm_error *error) {
+static cm_status run_export(const export_options *options, const char *path, cm_error *error) {
     cm_results_file file;
     cm_status status = cm_results_file_open(path, &file, error);
     const char *csv = options->csv != NULL || options->markdown != NULL ? options->csv : "-";
@@ -79,7 +79,7 @@ cm_status cm_command_export(const cm_command *command, int argc, const char **ar
                                      {"markdown", options.markdown, true}};
         status = cm_check_outputs("export", outputs, 2, error);
         if (status == CM_OK) {
-            status = run(&options, arguments.words[0], error);
+            status = run_export(&options, arguments.words[0], error);
         }
     }
     cm_arguments_free(&arguments);

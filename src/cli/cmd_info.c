@@ -180,7 +180,8 @@ static void print_conditions(FILE *out, const info *found) {
     }
 }
 
-static cm_status run(const info_options *options, cm_machine_options *machine, cm_error *error) {
+static cm_status run_info(const info_options *options, cm_machine_options *machine,
+                          cm_error *error) {
     info found = {.team_count = 0};
     cm_status status = cm_check_output("json", options->json, true, error);
     if (status == CM_OK) {
@@ -214,7 +215,7 @@ cm_status cm_command_info(const cm_command *command, int argc, const char **argv
     cm_status status =
         cm_arguments_parse(&command->usage, argc, argv, groups, 2, 0, &arguments, error);
     if (status == CM_OK && !arguments.help) {
-        status = run(&options, &machine, error);
+        status = run_info(&options, &machine, error);
     }
     cm_machine_release(&machine);
     cm_arguments_free(&arguments);

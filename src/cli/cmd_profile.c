@@ -37,16 +37,16 @@ static const cm_option option_table[] = {
     {0}};
 #undef MEMBER
 
-static cm_status check_outputs(const profile_options *options, cm_error *error) {
+static cm_status check_profile_outputs(const profile_options *options, cm_error *error) {
     const cm_output outputs[] = {{"json", options->json, true},
                                  {"trace", options->trace, false},
                                  {"flamegraph", options->flamegraph, false}};
     return cm_check_outputs("profile", outputs, 3, error);
 }
 
-static cm_status write_json(const profile_options *options, const cm_profile *profile,
-                            const cm_topology *topology, int argc, const char **argv,
-                            cm_error *error) {
+static cm_status write_profile_json(const profile_options *options, const cm_profile *profile,
+                                    const cm_topology *topology, int argc, const char **argv,
+                                    cm_error *error) {
     json_t *machine = NULL;
     cm_status status = cm_machine_json(topology, &machine, error);
     if (status != CM_OK) {
@@ -59,8 +59,9 @@ static cm_status write_json(const profile_options *options, const cm_profile *pr
     return status;
 }
 
-static cm_status show(const profile_options *options, const cm_machine_options *machine,
-                      const cm_profile *profile, int argc, const char **argv, cm_error *error) {
+static cm_status show_profile(const profile_options *options, const cm_machine_options *machine,
+                              const cm_profile *profile, int argc, const char **argv,
+                              cm_error *error) {
     cm_status status = CM_OK;
     if (!machine->quiet) {
         FILE *out = cm_is_stdout(options->json) ? stderr : stdout;
@@ -70,7 +71,7 @@ static cm_status show(const profile_options *options, const cm_machine_options *
         }
     }
     if (options->json != NULL) {
-        status = write_json(options, profile, machine->topology, argc, argv, error);
+        status = write_profile_json(options, profile, machine->topology, argc, argv, error);
     }
     if (status == CM_OK && options->trace != NULL) {
         status = cm_profile_write_trace(profile, options->trace, error);
@@ -95,13 +96,14 @@ static cm_status open_model(const profile_options *options, const cm_machine_opt
     return status;
 }
 
-static cm_status run(const profile_options *options, cm_machine_options *machine, const char *name,
-                     const char *data, int argc, const char **argv, cm_error *error) {
+static cm_status run_profile(const profile_options *options, cm_machine_options *machine,
+                             const char *name, const char *data, int argc, const char **argv,
+                             cm_error *error) {
     cm_network *network = NULL;
     cm_model *model = NULL;
     cm_dataset *dataset = NULL;
     cm_profile profile = {.row_count = 0};
-    cm_status status = check_outputs(options, error);
+    cm_status status = check_profile_outputs(options, error);
     if (status == CM_OK) {
         status = cm_machine_prepare(machine, error);
     }
@@ -129,7 +131,7 @@ static cm_status run(const profile_options *options, cm_machine_options *machine
         status = cm_profile_make(&args, cm_interrupt_flag(), &profile, error);
     }
     if (status == CM_OK) {
-        status = show(options, machine, &profile, argc, argv, error);
+        status = show_profile(options, machine, &profile, argc, argv, error);
     }
     cm_profile_free(&profile);
     cm_model_free(model);
@@ -158,7 +160,7 @@ cm_status cm_command_profile(const cm_command *command, int argc, const char **a
                          "convmark profile --compare BEFORE.json NOW.json",
                          arguments.count);
     } else if (status == CM_OK && !arguments.help) {
-        status = run(&options, &machine, arguments.words[0], data, argc, argv, error);
+        status = run_profile(&options, &machine, arguments.words[0], data, argc, argv, error);
     }
     cm_machine_release(&machine);
     cm_arguments_free(&arguments);

@@ -80,7 +80,7 @@ static const char *checkpoint_path(const train_options *options) {
     return options->checkpoint.path != NULL ? options->checkpoint.path : options->checkpoint.resume;
 }
 
-static cm_status check_outputs(const train_options *options, cm_error *error) {
+static cm_status check_train_outputs(const train_options *options, cm_error *error) {
     const cm_output outputs[] = {{"save", options->save, false},
                                  {options->checkpoint.path != NULL ? "checkpoint" : "resume",
                                   checkpoint_path(options), false},
@@ -168,8 +168,8 @@ static cm_status train(training *run, cm_error *error) {
     return status;
 }
 
-static cm_status write_json(const training *run, const char *started, int argc, const char **argv,
-                            cm_error *error) {
+static cm_status write_train_json(const training *run, const char *started, int argc,
+                                  const char **argv, cm_error *error) {
     const cm_train_record record = {.model = run->model,
                                     .dataset = run->dataset,
                                     .options = &run->options->train,
@@ -225,7 +225,7 @@ static cm_status check_accuracy(const training *run, cm_error *error) {
                        : "train longer with --epochs");
 }
 
-static cm_status fail_interrupted(const training *run, cm_error *error) {
+static cm_status fail_train_interrupted(const training *run, cm_error *error) {
     const train_options *options = run->options;
     const char *checkpoint = checkpoint_path(options);
     const bool written = options->save != NULL || options->json != NULL;
@@ -257,7 +257,7 @@ static cm_status run_training(training *run, const char *network, const char *da
         status = cm_model_save(run->model, run->options->save, error);
     }
     if (status == CM_OK && run->options->json != NULL) {
-        status = write_json(run, started, argc, argv, error);
+        status = write_train_json(run, started, argc, argv, error);
     }
     if (status == CM_OK && run->text != NULL) {
         print_tail(run);
@@ -265,7 +265,7 @@ static cm_status run_training(training *run, const char *network, const char *da
     if (status != CM_OK) {
         return status;
     }
-    return run->complete ? check_accuracy(run, error) : fail_interrupted(run, error);
+    return run->complete ? check_accuracy(run, error) : fail_train_interrupted(run, error);
 }
 
 cm_status cm_command_train(const cm_command *command, int argc, const char **argv,
@@ -300,7 +300,7 @@ cm_status cm_command_train(const cm_command *command, int argc, const char **arg
             status = check_checkpoint(&options, error);
         }
         if (status == CM_OK) {
-            status = check_outputs(&options, error);
+            status = check_train_outputs(&options, error);
         }
         if (status == CM_OK) {
             status = cm_machine_prepare(&machine, error);

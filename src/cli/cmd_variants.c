@@ -35,7 +35,7 @@ static json_t *variant_json(const cm_variant *variant, const cm_network *network
     return row;
 }
 
-static cm_status write_json(const char *path, cm_error *error) {
+static cm_status write_variants_json(const char *path, cm_error *error) {
     json_t *root = json_object();
     json_t *rows = json_array();
     bool ok = cm_json_set(root, "schema_version", json_integer(1), error) &&
@@ -66,7 +66,7 @@ cm_status cm_command_variants(const cm_command *command, int argc, const char **
     if (status == CM_OK && !arguments.help) {
         status = cm_check_output("json", options.json, true, error);
         if (status == CM_OK) {
-            status = options.json != NULL ? write_json(options.json, error)
+            status = options.json != NULL ? write_variants_json(options.json, error)
                                           : cm_variants_table_print(stdout, error);
         }
     }

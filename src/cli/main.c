@@ -16,7 +16,7 @@ static const cm_command commands[] = {CM_COMMAND_LIST(COMMAND_ROW)};
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
-static void print_help(void) {
+static void print_program_help(void) {
     printf(
         "Usage: convmark COMMAND [ARGUMENT]... [OPTION]...\n\n"
         "Train convolutional networks on CPUs, with the same bits on every machine, and measure\n"
@@ -60,7 +60,7 @@ static cm_status unknown_command(const char *name, cm_error *error) {
                    name);
 }
 
-static cm_status run(int argc, const char **argv, cm_error *error) {
+static cm_status run_command(int argc, const char **argv, cm_error *error) {
     if (argc < 2) {
         return cm_fail(error, CM_USAGE, "no command given; 'convmark --help' lists the commands");
     }
@@ -72,7 +72,7 @@ static cm_status run(int argc, const char **argv, cm_error *error) {
                            argv[2], name);
         }
         if (help) {
-            print_help();
+            print_program_help();
         } else {
             printf("convmark %s\n", CM_VERSION);
         }
@@ -107,7 +107,7 @@ int main(int argc, char **argv) {
     cm_error error = {""};
     cm_status status = cm_stack_check(&error);
     if (status == CM_OK) {
-        status = run(argc, (const char **)argv, &error);
+        status = run_command(argc, (const char **)argv, &error);
     }
     errno = 0;
     const bool lost = fflush(stdout) != 0 || ferror(stdout);

@@ -8,8 +8,8 @@
 
 /* ---- Results ---- */
 
-static cm_status fail_interrupted(const cm_study_run *run, const cm_study_result *result,
-                                  cm_error *error) {
+static cm_status fail_study_interrupted(const cm_study_run *run, const cm_study_result *result,
+                                        cm_error *error) {
     const char *name = run->command->usage.command;
     if (result->done == 0) {
         return cm_fail(error, CM_INTERRUPTED,
@@ -36,7 +36,8 @@ cm_status cm_study_show(const cm_study_run *run, const cm_study_result *result, 
     }
     json_decref(result->json);
     free(result->tables);
-    return status == CM_OK && !result->complete ? fail_interrupted(run, result, error) : status;
+    return status == CM_OK && !result->complete ? fail_study_interrupted(run, result, error)
+                                                : status;
 }
 
 /* ---- The run ---- */
@@ -64,8 +65,8 @@ static bool is_about_option(const cm_study_command *study, const char *message) 
 }
 
 /* Adds option names to the message of a study that failed, by the step in which it did. */
-static cm_status explain(const cm_study_command *study, cm_study_step step, cm_status status,
-                         cm_error *error) {
+static cm_status explain_study(const cm_study_command *study, cm_study_step step, cm_status status,
+                               cm_error *error) {
     const cm_error cause = *error;
     if (step == CM_STUDY_DATA && status == CM_USAGE) {
         return cm_fail(error, status, "%s, or give %s", cause.message, study->without_real_data);
@@ -102,7 +103,7 @@ static cm_status prepare_and_make(const cm_study_command *study, cm_study_run *r
             cm_progress_start(run->text != NULL ? run->text : stdout, run->text == NULL);
         status = study->make(study->values, run, error);
         if (status != CM_OK && status != CM_INTERRUPTED) {
-            status = explain(study, run->step, status, error);
+            status = explain_study(study, run->step, status, error);
         }
     }
     cm_dataset_close(run->dataset);

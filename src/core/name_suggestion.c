@@ -9,7 +9,7 @@ static char lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-static size_t smaller(size_t a, size_t b) {
+static size_t smaller_distance(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
@@ -28,9 +28,10 @@ static size_t edit_distance(const char *a, size_t a_length, const char *b, size_
         for (size_t j = 1; j <= b_length; ++j) {
             const char p = lower(a[i - 1]);
             const char q = lower(b[j - 1]);
-            row[j] = smaller(previous[j - 1] + (p != q), 1 + smaller(previous[j], row[j - 1]));
+            row[j] = smaller_distance(previous[j - 1] + (p != q),
+                                      1 + smaller_distance(previous[j], row[j - 1]));
             if (i > 1 && j > 1 && p == lower(b[j - 2]) && q == lower(a[i - 2])) {
-                row[j] = smaller(row[j], before_previous[j - 2] + 1);
+                row[j] = smaller_distance(row[j], before_previous[j - 2] + 1);
             }
         }
     }

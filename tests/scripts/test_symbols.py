@@ -110,5 +110,35 @@ class KernelNames(unittest.TestCase):
             self.assertEqual(len(found), 0 if name in self.MADE else 1, name)
 
 
+@unittest.skipIf(shutil.which("ctags") is None, "needs ctags")
+class Definitions(unittest.TestCase):
+    """What a reader may rely on when searching: one name has one definition, and calls are short."""
+
+    FOLDERS = ("include", "kernels", "src", "bench")
+    # The vectors have one definition per instruction set; each program has its main().
+    SHARED = re.compile(r"v[fbdt]\w*_\w+|main")
+    MAX_PARAMETERS = 8
+
+    def definitions(self, kinds):
+        """(name, file, signature) of each definition, each once."""
+        done = subprocess.run(["ctags", "-x", f"--kinds-C={kinds}", "--languages=C",
+                               "-I", "CM_ALWAYS_INLINE", "--_xformat=%N|%F|%S", "-R", *self.FOLDERS],
+                              check=True, capture_output=True, text=True, cwd=ROOT)
+        found = {tuple(line.split("|", 2)) for line in done.stdout.splitlines()}
+        self.assertGreater(len(found), 50)
+        return sorted(found)
+
+    def test_one_name_is_one_function_or_structure(self):
+        files = {}
+        for name, file, _ in self.definitions("fs"):
+            if not self.SHARED.fullmatch(name):
+                files.setdefault(name, set()).add(file)
+        self.assertEqual({name: sorted(at) for name, at in files.items() if len(at) > 1}, {})
+
+    def test_no_function_has_too_many_parameters(self):
+        for name, file, signature in self.definitions("f"):
+            self.assertLessEqual(signature.count(",") + 1, self.MAX_PARAMETERS, f"{file}: {name}")
+
+
 if __name__ == "__main__":
     unittest.main()

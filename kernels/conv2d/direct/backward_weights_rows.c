@@ -12,12 +12,12 @@
 
 _Static_assert(2 * CM_A_PANEL_ROWS <= 3 * VF_TILE_ROWS, "the plan has no wider panels of x");
 
-static ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) {
+static ptrdiff_t smaller_count(ptrdiff_t a, ptrdiff_t b) {
     return a < b ? a : b;
 }
 
 /* Rows of x that some rows of outputs read: the first one, and the others `step` apart. */
-static cm_range rows_read(const cm_conv2d_shape *shape, cm_range ps, int step) {
+static cm_range rows_read_by_chunk(const cm_conv2d_shape *shape, cm_range ps, int step) {
     const ptrdiff_t above = ps.begin * shape->stride_h - shape->padding_h;
     const ptrdiff_t below = (ps.end - 1) * shape->stride_h - shape->padding_h + shape->kernel_h;
     const ptrdiff_t end = below < shape->height ? below : shape->height;
@@ -75,7 +75,7 @@ static packed_copy copy_of(const rows_pass *p, int s) {
 static void pack_x_row(ptrdiff_t in, cm_range panels, const float *from, ptrdiff_t step, int count,
                        float *to, ptrdiff_t panel) {
     for (ptrdiff_t first = panels.begin; first < panels.end; first += CM_PANELS_TOGETHER) {
-        const int some = (int)smaller(panels.end - first, CM_PANELS_TOGETHER);
+        const int some = (int)smaller_count(panels.end - first, CM_PANELS_TOGETHER);
         ptrdiff_t channel[CM_PANELS_TOGETHER];
         for (int i = 0; i < some; ++i) {
             channel[i] = cm_even_part(in, VF_TILE_ROWS, first + i).begin;
@@ -219,18 +219,18 @@ static void run_tap(const rows_pass *p, const row_chunk *chunk, cm_gemm_tile *ti
 /* The tiles `share` of dweight, in the order: some panels of dy, some panels of x, all taps, these
  * panels of x, these panels of dy. A panel of x serves all taps and output channels, one of dy all
  * taps and input channels. */
-static void run_chunk(const rows_pass *p, const row_chunk *chunk, cm_range share) {
+static void multiply_chunk(const rows_pass *p, const row_chunk *chunk, cm_range share) {
     cm_gemm_term term[CM_MAX_CHUNK_ROWS];
     for (ptrdiff_t i = share.begin; i < share.end;) {
         const ptrdiff_t dy_panel = i / (p->x_panels * p->taps * p->together) * p->together;
-        const ptrdiff_t panels = smaller(p->together, p->dy_panels - dy_panel);
+        const ptrdiff_t panels = smaller_count(p->together, p->dy_panels - dy_panel);
         const ptrdiff_t in_panels = i - dy_panel * p->x_panels * p->taps;
         const ptrdiff_t x_panel =
             in_panels / (panels * p->taps * CM_PANELS_TOGETHER) * CM_PANELS_TOGETHER;
-        const ptrdiff_t tiles = smaller(CM_PANELS_TOGETHER, p->x_panels - x_panel) * panels;
+        const ptrdiff_t tiles = smaller_count(CM_PANELS_TOGETHER, p->x_panels - x_panel) * panels;
         const ptrdiff_t item = in_panels - x_panel * panels * p->taps;
         const ptrdiff_t element = item / tiles, begin = item % tiles;
-        const cm_range items = {begin, smaller(tiles, begin + share.end - i)};
+        const cm_range items = {begin, smaller_count(tiles, begin + share.end - i)};
         cm_gemm_tile tile = tap_tile(p, chunk, (int)(element / p->shape->kernel_w),
                                      (int)(element % p->shape->kernel_w), term);
         run_tap(p, chunk, &tile, element, x_panel, dy_panel, panels, items);
@@ -269,10 +269,10 @@ void cm_direct_backward_weights_rows(const cm_team *team, const cm_conv2d_backwa
                            .last = i % chunks == chunks - 1,
                            .x = buffer,
                            .dy = buffer + (size_t)plan->chunk_copies * plan->chunk_x};
-        chunk.hs = rows_read(shape, chunk.ps, p.h_step);
+        chunk.hs = rows_read_by_chunk(shape, chunk.ps, p.h_step);
         pack_x(team, &p, &chunk);
         pack_dy(team, &p, &chunk);
         cm_team_barrier(team);
-        run_chunk(&p, &chunk, share);
+        multiply_chunk(&p, &chunk, share);
     }
 }

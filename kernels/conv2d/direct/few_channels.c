@@ -19,7 +19,7 @@ bool cm_direct_uses_rows(const cm_direct_pass *p, const cm_span *y, const cm_spa
 }
 
 /* Rows of `in` that a block of outputs reads; none where the stride skips them. */
-static cm_range rows_read(const cm_direct_pass *p, cm_range ys) {
+static cm_range rows_read_by_block(const cm_direct_pass *p, cm_range ys) {
     const ptrdiff_t above = ys.begin + p->y.padding - (p->y.kernel - 1);
     const ptrdiff_t begin = above > 0 ? (above + p->y.stride - 1) / p->y.stride : 0;
     const ptrdiff_t end = (ys.end - 1 + p->y.padding) / p->y.stride + 1;
@@ -29,7 +29,7 @@ static cm_range rows_read(const cm_direct_pass *p, cm_range ys) {
 /* Rows become [row][channel][position], each channel followed by as many zeros as a tile may read
  * beyond it. */
 void cm_direct_transpose_rows(const cm_direct_pass *p, const cm_output_block *where) {
-    const cm_range rows = rows_read(p, where->ys);
+    const cm_range rows = rows_read_by_block(p, where->ys);
     const ptrdiff_t in_row = (ptrdiff_t)p->x.in * p->depth;
     for (ptrdiff_t row = rows.begin; row < rows.end; ++row) {
         float *to = p->rows + (row - rows.begin) * p->depth * p->row_floats;
@@ -80,7 +80,7 @@ void cm_direct_run_rows(const cm_direct_pass *p, const cm_filter_part *part,
         }
     }
     const ptrdiff_t first = part->r.begin * p->x.kernel + part->s.begin;
-    const ptrdiff_t first_row = rows_read(p, where->ys).begin;
+    const ptrdiff_t first_row = rows_read_by_block(p, where->ys).begin;
     const cm_extent along = {x->count, 0, (ptrdiff_t)x->step * p->columns};
     for (int i = 0; i < y->count; ++i) {
         cm_gemm_tile tile = {

@@ -32,7 +32,7 @@ static void run_block(const cm_direct_pass *p, const cm_filter_part *part, int p
 }
 
 /* A 1x1 convolution of stride 1 without padding is a matrix product: one row of positions. */
-static void flatten(cm_direct_pass *p) {
+static void flatten_pass(cm_direct_pass *p) {
     const bool product = p->y.kernel == 1 && p->x.kernel == 1 && p->y.stride == 1 &&
                          p->x.stride == 1 && p->y.padding == 0 && p->x.padding == 0;
     if (product) {
@@ -182,7 +182,7 @@ static void run_items(const cm_team *team, const cm_direct_pass *p, const filter
 
 void cm_direct_run_pass(const cm_team *team, cm_direct_pass *p) {
     if (p->rows == NULL) {
-        flatten(p);
+        flatten_pass(p);
     }
     const ptrdiff_t panels = cm_even_parts(p->columns, CM_TILE_COLUMNS);
     const ptrdiff_t most = panels < GROUP_PANELS ? panels : GROUP_PANELS;

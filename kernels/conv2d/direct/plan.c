@@ -6,11 +6,11 @@
 #include "kernels/gemm/limits.h"
 #include "kernels/sizes.h"
 
-static size_t larger(size_t a, size_t b) {
+static size_t larger_part(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-static size_t smaller(size_t a, size_t b) {
+static size_t smaller_part(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
@@ -33,7 +33,8 @@ static size_t transposed_row(const cm_conv2d_shape *shape) {
  * does not use them. */
 static size_t transposed_rows(const cm_conv2d_shape *shape, bool few_channels) {
     const size_t reach = CM_TRANSPOSED_ROWS * (size_t)shape->stride_h + (size_t)shape->kernel_h - 2;
-    const size_t rows = smaller(reach / (size_t)shape->stride_h + 1, (size_t)shape->out_height);
+    const size_t rows =
+        smaller_part(reach / (size_t)shape->stride_h + 1, (size_t)shape->out_height);
     const size_t floats = rows * (size_t)shape->out_channels * transposed_row(shape);
     return few_channels && floats <= CM_MAX_TRANSPOSED_FLOATS ? floats : 0;
 }
@@ -47,7 +48,8 @@ static void plan_chunk(const cm_conv2d_shape *shape, cm_conv2d_direct_plan *d) {
     const bool per_tap = shape->kernel_w == 1 || shape->out_width <= CM_SHORT_ROW;
     const size_t in = (size_t)shape->in_channels;
     const size_t reach = (size_t)(rows - 1) * (size_t)shape->stride_h + (size_t)shape->kernel_h;
-    const size_t read = shape->kernel_h == 1 ? (size_t)rows : smaller(reach, (size_t)shape->height);
+    const size_t read =
+        shape->kernel_h == 1 ? (size_t)rows : smaller_part(reach, (size_t)shape->height);
     const size_t width = (size_t)(per_tap ? shape->out_width : shape->width);
     d->chunk_rows = rows;
     d->chunk_copies = per_tap ? shape->kernel_w : 1;
@@ -69,10 +71,10 @@ size_t cm_direct_layout(const cm_conv2d_sizes *sizes, size_t used, cm_conv2d_pla
     const size_t transposed = taps * out * cm_round_up(in, CM_MAX_TILE_COLUMNS);
     plan->packed = packed * sizeof(float);
     d->few_channels = shape->in_channels < CM_FEW_CHANNELS && taps * in > 1;
-    d->thread_panels =
-        smaller(cm_round_up(larger(packed, transposed), CM_SCRATCH_ALIGNMENT), CM_GROUP_FLOATS);
+    d->thread_panels = smaller_part(
+        cm_round_up(larger_part(packed, transposed), CM_SCRATCH_ALIGNMENT), CM_GROUP_FLOATS);
     /* Or all panels at once (forward, few channels), or the chains of dweight. */
-    d->panels = cm_conv2d_take(&used, larger(packed, threads * d->thread_panels));
+    d->panels = cm_conv2d_take(&used, larger_part(packed, threads * d->thread_panels));
     d->row = transposed_row(shape);
     d->thread_rows = cm_round_up(transposed_rows(shape, d->few_channels), CM_SCRATCH_ALIGNMENT);
     d->rows = cm_conv2d_take(&used, threads * d->thread_rows);
@@ -80,8 +82,9 @@ size_t cm_direct_layout(const cm_conv2d_sizes *sizes, size_t used, cm_conv2d_pla
         /* Forward: padded images. Backward-weights: the sums of each image, and the patches of a
          * row of each thread. */
         d->patch_row = (size_t)shape->out_width * taps * in;
-        d->copies = cm_conv2d_take(&used, larger(batch * cm_conv2d_padded_image(shape),
-                                                 batch * taps * in * out + threads * d->patch_row));
+        d->copies =
+            cm_conv2d_take(&used, larger_part(batch * cm_conv2d_padded_image(shape),
+                                              batch * taps * in * out + threads * d->patch_row));
     } else if (shape->out_width >= CM_MIN_ROW_RUN) {
         /* Two chunks for a team: one is packed while the other is multiplied. */
         plan_chunk(shape, d);

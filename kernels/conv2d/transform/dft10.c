@@ -195,7 +195,7 @@ CM_ALWAYS_INLINE void transform_complex_row(const plane_writer *w, int row, cons
     write_complex(w, plane + COMPLEX_PLANES * 5, a.re[5], b.re[5]);
 }
 
-CM_ALWAYS_INLINE void transform_lanes(const float *x, ptrdiff_t step, const plane_writer *w) {
+CM_ALWAYS_INLINE void dft10_transform_lanes(const float *x, ptrdiff_t step, const plane_writer *w) {
     vf re[HALF][SIDE], im[HALF][SIDE];
     for (int q = 0; q < SIDE; ++q) {
         vf column[SIDE];
@@ -217,19 +217,19 @@ CM_ALWAYS_INLINE void transform_lanes(const float *x, ptrdiff_t step, const plan
     transform_real_row(w, 5, re[5]);
 }
 
-static void transform(const float *x, const cm_map_patch *patch, int lanes, cm_plane_kind kind,
-                      float *to, ptrdiff_t plane) {
+static void dft10_transform(const float *x, const cm_map_patch *patch, int lanes,
+                            cm_plane_kind kind, float *to, ptrdiff_t plane) {
     const ptrdiff_t step = patch->step;
     /* Four copies of the code, each without a branch inside. */
     if (lanes < VF_LANES) {
         const plane_writer w = {to, plane, kind, true, lanes};
-        transform_lanes(x, step, &w);
+        dft10_transform_lanes(x, step, &w);
     } else if (kind == CM_PLANES_X) {
         const plane_writer w = {to, plane, CM_PLANES_X, false, lanes};
-        transform_lanes(x, step, &w);
+        dft10_transform_lanes(x, step, &w);
     } else {
         const plane_writer w = {to, plane, CM_PLANES_D, false, lanes};
-        transform_lanes(x, step, &w);
+        dft10_transform_lanes(x, step, &w);
     }
 }
 
@@ -273,8 +273,9 @@ CM_ALWAYS_INLINE void restore_complex_row(const float *from, ptrdiff_t plane, bo
     inverse10(&b, im);
 }
 
-CM_ALWAYS_INLINE void restore_lanes(const float *from, ptrdiff_t plane, bool partial, int lanes,
-                                    cm_epilogue epilogue, float *y, ptrdiff_t step) {
+CM_ALWAYS_INLINE void dft10_restore_lanes(const float *from, ptrdiff_t plane, bool partial,
+                                          int lanes, cm_epilogue epilogue, float *y,
+                                          ptrdiff_t step) {
     vf re[HALF][SIDE], im[HALF][SIDE];
     restore_real_row(from, plane, partial, lanes, re[0]);
     for (int row = 1; row < 5; ++row) {
@@ -300,13 +301,13 @@ CM_ALWAYS_INLINE void restore_lanes(const float *from, ptrdiff_t plane, bool par
     }
 }
 
-static void restore(const float *from, ptrdiff_t plane, int lanes, const cm_epilogue *epilogue,
-                    float *y, const cm_map_patch *patch) {
+static void dft10_restore(const float *from, ptrdiff_t plane, int lanes,
+                          const cm_epilogue *epilogue, float *y, const cm_map_patch *patch) {
     const ptrdiff_t step = patch->step;
     if (lanes < VF_LANES) {
-        restore_lanes(from, plane, true, lanes, *epilogue, y, step);
+        dft10_restore_lanes(from, plane, true, lanes, *epilogue, y, step);
     } else {
-        restore_lanes(from, plane, false, lanes, *epilogue, y, step);
+        dft10_restore_lanes(from, plane, false, lanes, *epilogue, y, step);
     }
 }
 
@@ -317,7 +318,7 @@ static float row_scale(int row) {
 
 /* u of row ky is w1 + (w0 + w2) cos + i (w0 - w2) sin: rows 0, 5 are real, then come the real and
  * the imaginary part of ky = 1 .. 4. */
-static void filter_halves(vf w[3][3], bool flip, vf u[CM_MAX_HALVES][3]) {
+static void dft10_filter_halves(vf w[3][3], bool flip, vf u[CM_MAX_HALVES][3]) {
     (void)flip;
     for (int ky = 0; ky < HALF; ++ky) {
         const vf scale = vf_set1(row_scale(ky));
@@ -339,8 +340,8 @@ static void filter_halves(vf w[3][3], bool flip, vf u[CM_MAX_HALVES][3]) {
     }
 }
 
-static void filter_planes(const cm_frequency *frequency, bool backward_data, const float *from,
-                          ptrdiff_t stride, ptrdiff_t count, float *to) {
+static void dft10_filter_planes(const cm_frequency *frequency, bool backward_data,
+                                const float *from, ptrdiff_t stride, ptrdiff_t count, float *to) {
     const int ky = frequency->row;
     const bool row_is_real = real_row(ky);
     const vf cos_x = vf_set1(cosine[frequency->column]), sin_x = vf_set1(sine[frequency->column]);
@@ -367,14 +368,14 @@ static void filter_planes(const cm_frequency *frequency, bool backward_data, con
     }
 }
 
-static int partner(int plane) {
+static int dft10_partner(int plane) {
     return plane; /* the driver pairs the three planes of a complex frequency itself */
 }
 
 /* Sums over the columns of one row: g, g cos and g sin, each real and imaginary. A frequency that
  * stands for its conjugate too counts twice. */
-static void fold(const cm_frequency *frequency, const float *re, const float *im, ptrdiff_t count,
-                 float *sums) {
+static void dft10_fold(const cm_frequency *frequency, const float *re, const float *im,
+                       ptrdiff_t count, float *sums) {
     const int column = frequency->column;
     const float twice = real_row(frequency->row) && !real_row(column) ? 2.0F : 1.0F;
     const vf factor[3] = {vf_set1(twice), vf_set1(twice * cosine[column]),
@@ -393,7 +394,7 @@ static void fold(const cm_frequency *frequency, const float *re, const float *im
 
 /* The taps of column s = 1 are the sums of g, those of s = 0, 2 those of g (cos -+ i sin), and in
  * the same way over the rows. */
-static void taps(const float *sums, ptrdiff_t row, ptrdiff_t count, float *dw) {
+static void dft10_taps(const float *sums, ptrdiff_t row, ptrdiff_t count, float *dw) {
     for (ptrdiff_t i = 0; i < count; i += VF_LANES) {
         vf tap[CM_FILTER_TAPS];
         for (int ky = 0; ky < HALF; ++ky) {
@@ -425,12 +426,12 @@ static void taps(const float *sums, ptrdiff_t row, ptrdiff_t count, float *dw) {
 
 const cm_domain cm_dft10_domain = {
     .frequency = frequencies,
-    .transform = transform,
-    .restore = restore,
-    .filter_halves = filter_halves,
-    .filter_planes = filter_planes,
+    .transform = dft10_transform,
+    .restore = dft10_restore,
+    .filter_halves = dft10_filter_halves,
+    .filter_planes = dft10_filter_planes,
     .flips = false,
-    .partner = partner,
-    .fold = fold,
-    .taps = taps,
+    .partner = dft10_partner,
+    .fold = dft10_fold,
+    .taps = dft10_taps,
 };

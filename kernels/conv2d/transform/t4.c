@@ -19,7 +19,7 @@
 
 enum { SIDE = CM_T4_PATCH, POINTS = CM_T4_ROWS };
 
-CM_ALWAYS_INLINE void points_of(const vf x[SIDE], vf m[POINTS]) {
+CM_ALWAYS_INLINE void t4_points_of(const vf x[SIDE], vf m[POINTS]) {
     const vf sum = vf_add(x[0], x[2]), difference = vf_sub(x[0], x[2]);
     m[0] = vf_fma(vf_set1(2.0F / 3.0F), sum, x[1]);
     m[1] = vf_fma(vf_set1(-2.0F / 3.0F), sum, x[1]);
@@ -41,41 +41,41 @@ CM_ALWAYS_INLINE void values_of(const vf m[POINTS], vf y[SIDE]) {
 static const cm_frequency frequencies[CM_T4_FREQUENCIES] = {ROW(0), ROW(1), ROW(2), ROW(3)};
 #undef ROW
 
-CM_ALWAYS_INLINE void transform_lanes(const float *x, ptrdiff_t step, bool partial, int lanes,
-                                      float *to, ptrdiff_t plane) {
+CM_ALWAYS_INLINE void t4_transform_lanes(const float *x, ptrdiff_t step, bool partial, int lanes,
+                                         float *to, ptrdiff_t plane) {
     vf columns[POINTS][SIDE];
     for (int q = 0; q < SIDE; ++q) {
         vf column[SIDE], m[POINTS];
         for (int p = 0; p < SIDE; ++p) {
             column[p] = cm_load_lanes(x + (p * SIDE + q) * step, partial, lanes);
         }
-        points_of(column, m);
+        t4_points_of(column, m);
         for (int i = 0; i < POINTS; ++i) {
             columns[i][q] = m[i];
         }
     }
     for (int i = 0; i < POINTS; ++i) {
         vf m[POINTS];
-        points_of(columns[i], m);
+        t4_points_of(columns[i], m);
         for (int j = 0; j < POINTS; ++j) {
             cm_plane_store(to + (i * POINTS + j) * plane, m[j], partial, lanes);
         }
     }
 }
 
-static void transform(const float *x, const cm_map_patch *patch, int lanes, cm_plane_kind kind,
-                      float *to, ptrdiff_t plane) {
+static void t4_transform(const float *x, const cm_map_patch *patch, int lanes, cm_plane_kind kind,
+                         float *to, ptrdiff_t plane) {
     const ptrdiff_t step = patch->step;
     (void)kind; /* no frequency is complex */
     if (lanes < VF_LANES) {
-        transform_lanes(x, step, true, lanes, to, plane);
+        t4_transform_lanes(x, step, true, lanes, to, plane);
     } else {
-        transform_lanes(x, step, false, lanes, to, plane);
+        t4_transform_lanes(x, step, false, lanes, to, plane);
     }
 }
 
-CM_ALWAYS_INLINE void restore_lanes(const float *from, ptrdiff_t plane, bool partial, int lanes,
-                                    cm_epilogue epilogue, float *y, ptrdiff_t step) {
+CM_ALWAYS_INLINE void t4_restore_lanes(const float *from, ptrdiff_t plane, bool partial, int lanes,
+                                       cm_epilogue epilogue, float *y, ptrdiff_t step) {
     vf rows[SIDE][POINTS];
     for (int j = 0; j < POINTS; ++j) {
         vf m[POINTS], values[SIDE];
@@ -98,17 +98,17 @@ CM_ALWAYS_INLINE void restore_lanes(const float *from, ptrdiff_t plane, bool par
     }
 }
 
-static void restore(const float *from, ptrdiff_t plane, int lanes, const cm_epilogue *epilogue,
-                    float *y, const cm_map_patch *patch) {
+static void t4_restore(const float *from, ptrdiff_t plane, int lanes, const cm_epilogue *epilogue,
+                       float *y, const cm_map_patch *patch) {
     const ptrdiff_t step = patch->step;
     if (lanes < VF_LANES) {
-        restore_lanes(from, plane, true, lanes, *epilogue, y, step);
+        t4_restore_lanes(from, plane, true, lanes, *epilogue, y, step);
     } else {
-        restore_lanes(from, plane, false, lanes, *epilogue, y, step);
+        t4_restore_lanes(from, plane, false, lanes, *epilogue, y, step);
     }
 }
 
-static void filter_halves(vf w[3][3], bool flip, vf u[CM_MAX_HALVES][3]) {
+static void t4_filter_halves(vf w[3][3], bool flip, vf u[CM_MAX_HALVES][3]) {
     for (int i = 0; i < POINTS; ++i) {
         vf column[3];
         for (int s = 0; s < 3; ++s) {
@@ -126,8 +126,8 @@ static void filter_halves(vf w[3][3], bool flip, vf u[CM_MAX_HALVES][3]) {
     }
 }
 
-static void filter_planes(const cm_frequency *frequency, bool backward_data, const float *from,
-                          ptrdiff_t stride, ptrdiff_t count, float *to) {
+static void t4_filter_planes(const cm_frequency *frequency, bool backward_data, const float *from,
+                             ptrdiff_t stride, ptrdiff_t count, float *to) {
     (void)backward_data;
     const bool inner = frequency->column < 2;
     const vf middle = vf_set1(inner ? 0.5625F : -0.0625F);
@@ -141,7 +141,7 @@ static void filter_planes(const cm_frequency *frequency, bool backward_data, con
 }
 
 /* D is transformed as X is, where the adjoint of the output map has m3 and m4 exchanged. */
-static int partner(int plane) {
+static int t4_partner(int plane) {
     static const int exchanged[POINTS] = {0, 1, 3, 2};
     return exchanged[plane / POINTS] * POINTS + exchanged[plane % POINTS];
 }
@@ -153,24 +153,24 @@ static cm_tap_factors tap_factors[POINTS] = {{0.375F, 0.5625F, 0.375F},
                                              {0.125F, -0.0625F, -0.125F},
                                              {-0.125F, -0.0625F, 0.125F}};
 
-static void fold(const cm_frequency *frequency, const float *re, const float *im, ptrdiff_t count,
-                 float *sums) {
+static void t4_fold(const cm_frequency *frequency, const float *re, const float *im,
+                    ptrdiff_t count, float *sums) {
     (void)im;
     cm_fold_real(tap_factors, frequency, re, count, sums);
 }
 
-static void taps(const float *sums, ptrdiff_t row, ptrdiff_t count, float *dw) {
+static void t4_taps(const float *sums, ptrdiff_t row, ptrdiff_t count, float *dw) {
     cm_taps_real(POINTS, tap_factors, sums, row, count, dw);
 }
 
 const cm_domain cm_t4_domain = {
     .frequency = frequencies,
-    .transform = transform,
-    .restore = restore,
-    .filter_halves = filter_halves,
-    .filter_planes = filter_planes,
+    .transform = t4_transform,
+    .restore = t4_restore,
+    .filter_halves = t4_filter_halves,
+    .filter_planes = t4_filter_planes,
     .flips = true,
-    .partner = partner,
-    .fold = fold,
-    .taps = taps,
+    .partner = t4_partner,
+    .fold = t4_fold,
+    .taps = t4_taps,
 };

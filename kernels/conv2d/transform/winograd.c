@@ -152,8 +152,8 @@ CM_ALWAYS_INLINE void load_column(patch_extent extent, const float *x, const cm_
     }
 }
 
-CM_ALWAYS_INLINE void points_of(winograd w, cm_plane_kind kind, const vf values[MAX_POINTS],
-                                vf u[MAX_POINTS]) {
+CM_ALWAYS_INLINE void winograd_points_of(winograd w, cm_plane_kind kind,
+                                         const vf values[MAX_POINTS], vf u[MAX_POINTS]) {
     if (kind == CM_PLANES_X) {
         points_of_inputs(w, values, u);
     } else {
@@ -171,14 +171,14 @@ CM_ALWAYS_INLINE void transform_patch(winograd w, cm_plane_kind kind, patch_exte
     for (int q = 0; q < count; ++q) {
         vf column[MAX_POINTS], u[MAX_POINTS];
         load_column(extent, x, patch, lanes, first + q, first, count, column);
-        points_of(w, kind, column, u);
+        winograd_points_of(w, kind, column, u);
         for (int i = 0; i < points; ++i) {
             columns[i][q] = u[i];
         }
     }
     for (int i = 0; i < points; ++i) {
         vf u[MAX_POINTS];
-        points_of(w, kind, columns[i], u);
+        winograd_points_of(w, kind, columns[i], u);
         for (int j = 0; j < points; ++j) {
             cm_plane_store(to + (i * points + j) * plane, u[j], extent == PARTIAL, lanes);
         }
@@ -204,8 +204,9 @@ CM_ALWAYS_INLINE void transform_kind(winograd w, cm_plane_kind kind, const float
     }
 }
 
-CM_ALWAYS_INLINE void transform(winograd w, const float *x, const cm_map_patch *patch, int lanes,
-                                cm_plane_kind kind, float *to, ptrdiff_t plane) {
+CM_ALWAYS_INLINE void winograd_transform(winograd w, const float *x, const cm_map_patch *patch,
+                                         int lanes, cm_plane_kind kind, float *to,
+                                         ptrdiff_t plane) {
     if (kind == CM_PLANES_X) {
         transform_kind(w, CM_PLANES_X, x, patch, lanes, to, plane);
     } else {
@@ -239,8 +240,9 @@ CM_ALWAYS_INLINE void restore_patch(winograd w, patch_extent extent, const float
     }
 }
 
-CM_ALWAYS_INLINE void restore(winograd w, const float *from, ptrdiff_t plane, int lanes,
-                              const cm_epilogue *epilogue, float *y, const cm_map_patch *patch) {
+CM_ALWAYS_INLINE void winograd_restore(winograd w, const float *from, ptrdiff_t plane, int lanes,
+                                       const cm_epilogue *epilogue, float *y,
+                                       const cm_map_patch *patch) {
     switch (extent_of(patch->height >= w.side && patch->width >= w.side, lanes)) {
     case WHOLE:
         restore_patch(w, WHOLE, from, plane, patch, lanes, *epilogue, y);
@@ -259,8 +261,8 @@ CM_ALWAYS_INLINE vf weighted(const float factor[TAPS], vf first, vf middle, vf l
                   vf_fma(vf_set1(factor[1]), middle, vf_mul(vf_set1(factor[0]), first)));
 }
 
-static void filter_halves(int points, taps_table taps, vf w[3][3], bool flip,
-                          vf u[CM_MAX_HALVES][3]) {
+static void winograd_filter_halves(int points, taps_table taps, vf w[3][3], bool flip,
+                                   vf u[CM_MAX_HALVES][3]) {
     for (int i = 0; i < points; ++i) {
         for (int s = 0; s < TAPS; ++s) {
             const int from = flip ? 2 - s : s;
@@ -269,8 +271,9 @@ static void filter_halves(int points, taps_table taps, vf w[3][3], bool flip,
     }
 }
 
-static void filter_planes(taps_table taps, const cm_frequency *frequency, const float *from,
-                          ptrdiff_t stride, ptrdiff_t count, float *to) {
+static void winograd_filter_planes(taps_table taps, const cm_frequency *frequency,
+                                   const float *from, ptrdiff_t stride, ptrdiff_t count,
+                                   float *to) {
     const float *u = from + frequency->row * TAPS * stride;
     const float *factor = taps[frequency->column];
     for (ptrdiff_t i = 0; i < count; i += VF_LANES) {
@@ -280,7 +283,7 @@ static void filter_planes(taps_table taps, const cm_frequency *frequency, const 
 }
 
 /* X and D have their planes at the same points. */
-static int partner(int plane) {
+static int winograd_partner(int plane) {
     return plane;
 }
 
@@ -288,20 +291,20 @@ static int partner(int plane) {
 #define CM_WINOGRAD(name, m)                                                                       \
     static void name##_transform(const float *x, const cm_map_patch *patch, int lanes,             \
                                  cm_plane_kind kind, float *to, ptrdiff_t plane) {                 \
-        transform(name, x, patch, lanes, kind, to, plane);                                         \
+        winograd_transform(name, x, patch, lanes, kind, to, plane);                                \
     }                                                                                              \
     static void name##_restore(const float *from, ptrdiff_t plane, int lanes,                      \
                                const cm_epilogue *epilogue, float *y, const cm_map_patch *patch) { \
-        restore(name, from, plane, lanes, epilogue, y, patch);                                     \
+        winograd_restore(name, from, plane, lanes, epilogue, y, patch);                            \
     }                                                                                              \
     static void name##_filter_halves(vf w[3][3], bool flip, vf u[CM_MAX_HALVES][3]) {              \
-        filter_halves((m) + 2, name##_taps, w, flip, u);                                           \
+        winograd_filter_halves((m) + 2, name##_taps, w, flip, u);                                  \
     }                                                                                              \
     static void name##_filter_planes(const cm_frequency *frequency, bool backward_data,            \
                                      const float *from, ptrdiff_t stride, ptrdiff_t count,         \
                                      float *to) {                                                  \
         (void)backward_data;                                                                       \
-        filter_planes(name##_taps, frequency, from, stride, count, to);                            \
+        winograd_filter_planes(name##_taps, frequency, from, stride, count, to);                   \
     }                                                                                              \
     static void name##_fold(const cm_frequency *frequency, const float *re, const float *im,       \
                             ptrdiff_t count, float *sums) {                                        \
@@ -318,7 +321,7 @@ static int partner(int plane) {
         .filter_halves = name##_filter_halves,                                                     \
         .filter_planes = name##_filter_planes,                                                     \
         .flips = true,                                                                             \
-        .partner = partner,                                                                        \
+        .partner = winograd_partner,                                                               \
         .fold = name##_fold,                                                                       \
         .taps = name##_all_taps,                                                                   \
     };

@@ -21,7 +21,8 @@ typedef struct flat_options {
     int count;
 } flat_options;
 
-static flat_options flatten(const cm_usage *usage, const cm_option_group *groups, int group_count) {
+static flat_options flatten_groups(const cm_usage *usage, const cm_option_group *groups,
+                                   int group_count) {
     flat_options flat = {.usage = usage};
     if (usage->command != NULL) {
         snprintf(flat.prefix, sizeof flat.prefix, "%s: ", usage->command);
@@ -43,7 +44,7 @@ static const char *full_name(const cm_usage *usage, char text[64]) {
     return text;
 }
 
-static void print_help(const flat_options *flat) {
+static void print_command_help(const flat_options *flat) {
     enum { COLUMN = 24 };
     const cm_usage *usage = flat->usage;
     char name[64];
@@ -62,8 +63,8 @@ static void print_help(const flat_options *flat) {
 
 /* ---- Values ---- */
 
-static cm_status refuse(const flat_options *flat, const cm_option *option, const char *text,
-                        const char *wanted, cm_error *error) {
+static cm_status refuse_value(const flat_options *flat, const cm_option *option, const char *text,
+                              const char *wanted, cm_error *error) {
     return cm_fail(error, CM_USAGE, "%s--%s '%s' is not accepted; give %s", flat->prefix,
                    option->name, text, wanted);
 }
@@ -78,7 +79,7 @@ static cm_status store_int(const flat_options *flat, const cm_option *option, co
     }
     snprintf(wanted, sizeof wanted, "a whole number from %.0f to %.0f", option->minimum,
              option->maximum);
-    return refuse(flat, option, text, wanted, error);
+    return refuse_value(flat, option, text, wanted, error);
 }
 
 static cm_status store_seed(const flat_options *flat, const cm_option *option, const char *text,
@@ -90,7 +91,7 @@ static cm_status store_seed(const flat_options *flat, const cm_option *option, c
         return CM_OK;
     }
     snprintf(wanted, sizeof wanted, "a whole number from 0 to %lld", (long long)INT64_MAX);
-    return refuse(flat, option, text, wanted, error);
+    return refuse_value(flat, option, text, wanted, error);
 }
 
 static cm_status store_double(const flat_options *flat, const cm_option *option, const char *text,
@@ -103,7 +104,7 @@ static cm_status store_double(const flat_options *flat, const cm_option *option,
     }
     snprintf(wanted, sizeof wanted, "a decimal number from %g to %g", option->minimum,
              option->maximum);
-    return refuse(flat, option, text, wanted, error);
+    return refuse_value(flat, option, text, wanted, error);
 }
 
 /* Checks and stores the value of an option. */
@@ -187,7 +188,7 @@ static cm_status popt_failure(const flat_options *flat, poptContext popt, int co
 
 /* ---- The command line ---- */
 
-static cm_status out_of_memory(const flat_options *flat, cm_error *error) {
+static cm_status options_out_of_memory(const flat_options *flat, cm_error *error) {
     return cm_fail(error, CM_FAILED, "%sout of memory; close other programs", flat->prefix);
 }
 
@@ -204,11 +205,12 @@ static bool keep_string(cm_arguments *arguments, char *text) {
     return true;
 }
 
-static cm_status parse_options(const flat_options *flat, cm_arguments *arguments, cm_error *error) {
+static cm_status parse_command_line(const flat_options *flat, cm_arguments *arguments,
+                                    cm_error *error) {
     int value;
     while ((value = poptGetNextOpt(arguments->context)) > 0) {
         if (value == HELP_VALUE) {
-            print_help(flat);
+            print_command_help(flat);
             arguments->help = true;
             return CM_OK;
         }
@@ -217,7 +219,7 @@ static cm_status parse_options(const flat_options *flat, cm_arguments *arguments
         if (row->option->argument != NULL) {
             text = poptGetOptArg(arguments->context);
             if (text == NULL || !keep_string(arguments, text)) {
-                return out_of_memory(flat, error);
+                return options_out_of_memory(flat, error);
             }
         }
         const cm_status status = store_value(flat, row, text, error);
@@ -254,7 +256,7 @@ cm_status cm_arguments_parse(const cm_usage *usage, int argc, const char **argv,
                              const cm_option_group *groups, int group_count, int word_count,
                              cm_arguments *arguments, cm_error *error) {
     *arguments = (cm_arguments){.help = false};
-    const flat_options flat = flatten(usage, groups, group_count);
+    const flat_options flat = flatten_groups(usage, groups, group_count);
     struct poptOption table[CM_MAX_OPTIONS + 2] = {{0}};
     for (int i = 0; i < flat.count; ++i) {
         const cm_option *option = flat.rows[i].option;
@@ -267,9 +269,9 @@ cm_status cm_arguments_parse(const cm_usage *usage, int argc, const char **argv,
         .longName = "help", .shortName = 'h', .argInfo = POPT_ARG_NONE, .val = HELP_VALUE};
     arguments->context = poptGetContext(usage->program, argc, argv, table, POPT_CONTEXT_NO_EXEC);
     if (arguments->context == NULL) {
-        return out_of_memory(&flat, error);
+        return options_out_of_memory(&flat, error);
     }
-    cm_status status = parse_options(&flat, arguments, error);
+    cm_status status = parse_command_line(&flat, arguments, error);
     if (status == CM_OK && !arguments->help) {
         status = take_words(&flat, word_count, arguments, error);
     }

@@ -27,7 +27,7 @@ cm_status cm_parse_list(char *text, const char **items, int limit, int *count, c
     return CM_OK;
 }
 
-static bool contains(const int *values, int count, int value) {
+static bool list_contains(const int *values, int count, int value) {
     for (int i = 0; i < count; ++i) {
         if (values[i] == value) {
             return true;
@@ -53,7 +53,7 @@ cm_status cm_parse_int_list(char *text, const cm_int_list *list, cm_error *error
                            "commas",
                            item, list->minimum, list->maximum);
         }
-        if (contains(list->values, *list->count, value)) {
+        if (list_contains(list->values, *list->count, value)) {
             return cm_fail(error, CM_USAGE, "%d is given twice; give each number once", value);
         }
         if (*list->count == list->limit) {

@@ -224,8 +224,8 @@ static cm_status search_place(const char *package_folder, place *found, cm_error
                    cache.folder[0] != '\0' ? cache.folder : "(no $HOME)", package.folder, get_it);
 }
 
-static cm_status fill(const char *where, const char *package_folder, cm_dataset *dataset,
-                      cm_error *error) {
+static cm_status fill_split(const char *where, const char *package_folder, cm_dataset *dataset,
+                            cm_error *error) {
     const char *variable = getenv("CONVMARK_DATA");
     const char *title = "data set";
     if (where == NULL && variable != NULL && variable[0] != '\0') {
@@ -253,7 +253,7 @@ cm_status cm_dataset_search(const char *where, const char *package_folder, cm_da
         .train = {.count = TRAIN_COUNT, .height = SIDE, .width = SIDE},
         .validation = {.count = VALIDATION_COUNT, .height = SIDE, .width = SIDE},
     };
-    const cm_status status = fill(where, package_folder, opened, error);
+    const cm_status status = fill_split(where, package_folder, opened, error);
     if (status != CM_OK) {
         cm_dataset_close(opened);
         return status;

@@ -106,7 +106,7 @@ static cm_status check_end(source *in, size_t size, cm_error *error) {
     return CM_OK;
 }
 
-static uint32_t big_endian(const uint8_t *bytes) {
+static uint32_t idx_big_endian(const uint8_t *bytes) {
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
@@ -125,18 +125,18 @@ static cm_status read_header(source *in, const cm_idx_shape *shape, size_t total
         return status;
     }
     const uint32_t magic = 0x800U + (uint32_t)shape->rank;
-    if (count >= 4 && big_endian(header) != magic) {
+    if (count >= 4 && idx_big_endian(header) != magic) {
         return cm_fail(error, CM_BAD_INPUT,
                        "%s: not the IDX file expected: magic number at byte 0 is 0x%08" PRIX32
                        ", not 0x%08" PRIX32 " (unsigned bytes, %d-dimensional)%s",
-                       in->path, big_endian(header), magic, shape->rank,
+                       in->path, idx_big_endian(header), magic, shape->rank,
                        in->gzip ? "" : ", nor is it gzip");
     }
     if (count < header_size) {
         return cut_off(in, count, total, error);
     }
     for (int i = 0; i < shape->rank; ++i) {
-        const uint32_t dim = big_endian(header + 4 + 4 * i);
+        const uint32_t dim = idx_big_endian(header + 4 + 4 * i);
         if (dim != shape->dims[i]) {
             return cm_fail(error, CM_BAD_INPUT,
                            "%s: dimension %d at byte %d is %" PRIu32 ", not %" PRIu32, in->path, i,
@@ -162,8 +162,8 @@ static bool element_count(const cm_idx_shape *shape, size_t *count) {
     return true;
 }
 
-static cm_status read_all(source *in, const cm_idx_shape *shape, size_t elements, uint8_t **data,
-                          char *sha256, cm_error *error) {
+static cm_status read_whole_idx(source *in, const cm_idx_shape *shape, size_t elements,
+                                uint8_t **data, char *sha256, cm_error *error) {
     uint8_t header[MAX_HEADER_SIZE];
     const size_t header_size = 4 + 4 * (size_t)shape->rank;
     const size_t total = header_size + elements;
@@ -210,7 +210,7 @@ cm_status cm_idx_read(const char *path, const cm_idx_shape *shape, uint8_t **dat
     source in;
     cm_status status = source_open(&in, path, limit, error);
     if (status == CM_OK) {
-        status = read_all(&in, shape, elements, data, sha256, error);
+        status = read_whole_idx(&in, shape, elements, data, sha256, error);
         source_close(&in);
     }
     return status;

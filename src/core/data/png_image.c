@@ -15,7 +15,7 @@ typedef struct file_bytes {
     size_t size;
 } file_bytes;
 
-static uint32_t big_endian(const uint8_t *bytes) {
+static uint32_t png_big_endian(const uint8_t *bytes) {
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
@@ -32,13 +32,13 @@ static cm_status check_chunks(const file_bytes *file, cm_error *error) {
     while (!ended) {
         const uint8_t *chunk = (const uint8_t *)file->bytes + offset;
         const size_t left = file->size - offset;
-        if (left < FRAME || big_endian(chunk) > left - FRAME) {
+        if (left < FRAME || png_big_endian(chunk) > left - FRAME) {
             return cm_fail(error, CM_BAD_INPUT,
                            "%s: cut off: the chunk at byte %zu goes beyond the end of the file",
                            file->path, offset);
         }
-        const uint32_t length = big_endian(chunk);
-        if (crc32(0, chunk + 4, length + 4) != big_endian(chunk + 8 + length)) {
+        const uint32_t length = png_big_endian(chunk);
+        if (crc32(0, chunk + 4, length + 4) != png_big_endian(chunk + 8 + length)) {
             return cm_fail(error, CM_BAD_INPUT, "%s: damaged: wrong CRC in the chunk at byte %zu",
                            file->path, offset);
         }

@@ -379,7 +379,7 @@ static cm_status open_regular(const char *path, int *fd, uint64_t *size, cm_erro
 }
 
 /* Reads up to `wanted` bytes; *got is less only at the end of the file. */
-static int read_all(int fd, char *buffer, size_t wanted, size_t *got) {
+static int read_whole_file(int fd, char *buffer, size_t wanted, size_t *got) {
     *got = 0;
     while (*got < wanted) {
         const ssize_t n = read(fd, buffer + *got, wanted - *got);
@@ -402,7 +402,7 @@ static cm_status read_open(int fd, const char *path, size_t wanted, bool whole, 
     }
     /* One byte more than the file had shows that it is growing. */
     size_t got = 0;
-    const int code = read_all(fd, buffer, wanted + (whole ? 1 : 0), &got);
+    const int code = read_whole_file(fd, buffer, wanted + (whole ? 1 : 0), &got);
     if (code != 0 || got != wanted) {
         free(buffer);
         return code != 0 ? fail_errno(error, CM_BAD_INPUT, path, "cannot read", code)

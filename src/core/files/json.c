@@ -44,7 +44,7 @@ typedef struct growing_text {
     bool failed;
 } growing_text;
 
-static int append(const char *bytes, size_t size, void *data) {
+static int append_bytes(const char *bytes, size_t size, void *data) {
     growing_text *text = data;
     if (text->size + size + 2 > text->room) {
         const size_t room = 2 * (text->size + size) + 256;
@@ -64,7 +64,7 @@ static int append(const char *bytes, size_t size, void *data) {
 
 char *cm_json_text(const json_t *value, size_t flags, size_t *size) {
     growing_text text = {0};
-    if (value == NULL || json_dump_callback(value, append, &text, flags) != 0 || text.failed) {
+    if (value == NULL || json_dump_callback(value, append_bytes, &text, flags) != 0 || text.failed) {
         free(text.bytes);
         return NULL;
     }

@@ -17,7 +17,7 @@ static bool is_named(int fd, const char *path) {
 }
 
 /* The descriptor of the locked file; -1 with errno set: EWOULDBLOCK when another one holds it. */
-static int take(const char *path) {
+static int take_lock(const char *path) {
     for (;;) {
         const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
         if (fd < 0) {
@@ -42,7 +42,7 @@ cm_status cm_lock_file_take(const char *path, const char *what, cm_lock_file *lo
     if (lock->path == NULL) {
         return cm_fail(error, CM_FAILED, "%s: out of memory; close some programs", path);
     }
-    lock->fd = take(path);
+    lock->fd = take_lock(path);
     if (lock->fd >= 0) {
         return CM_OK;
     }

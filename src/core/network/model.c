@@ -335,7 +335,7 @@ static void initialize_uniform(cm_model *model, int index, uint64_t seed) {
     }
 }
 
-static void fill(float *values, size_t count, float value) {
+static void fill_tensor(float *values, size_t count, float value) {
     for (size_t i = 0; i < count; ++i) {
         values[i] = value;
     }
@@ -349,11 +349,11 @@ void cm_model_initialize(cm_model *model, uint64_t seed) {
         if (spec->kind == CM_TENSOR_NUM_BATCHES_TRACKED) {
             model->batches_tracked[spec->layer] = 0;
         } else if (!spec->learned) {
-            fill(model->statistics + tensor_offset(model, spec), spec->count,
-                 spec->kind == CM_TENSOR_RUNNING_VAR ? 1.0F : 0.0F);
+            fill_tensor(model->statistics + tensor_offset(model, spec), spec->count,
+                        spec->kind == CM_TENSOR_RUNNING_VAR ? 1.0F : 0.0F);
         } else if (batch_norm) {
-            fill(model->parameters + tensor_offset(model, spec), spec->count,
-                 spec->kind == CM_TENSOR_WEIGHT ? 1.0F : 0.0F);
+            fill_tensor(model->parameters + tensor_offset(model, spec), spec->count,
+                        spec->kind == CM_TENSOR_WEIGHT ? 1.0F : 0.0F);
         } else {
             initialize_uniform(model, i, seed);
         }

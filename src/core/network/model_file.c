@@ -26,7 +26,7 @@ static size_t model_bytes(const cm_model *model) {
     return total;
 }
 
-static cm_status no_memory(const char *path, cm_error *error) {
+static cm_status model_file_no_memory(const char *path, cm_error *error) {
     return cm_fail(error, CM_FAILED, "%s: out of memory; close some programs", path);
 }
 
@@ -53,7 +53,7 @@ static cm_status write_tensors(const cm_model *model, const char *path, const ch
     char *values = malloc(model_bytes(model) + 8 * ((size_t)count + 1));
     cm_status status = CM_OK;
     if (tensors == NULL || values == NULL) {
-        status = no_memory(path, error);
+        status = model_file_no_memory(path, error);
     } else {
         char *next = values;
         for (int i = 0; i < count; ++i) {
@@ -191,7 +191,7 @@ cm_status cm_model_load(cm_model *model, const char *path, cm_error *error) {
         return status;
     }
     char *values = malloc(model_bytes(model) + 8 * ((size_t)count + 1));
-    status = values == NULL ? no_memory(path, error) : CM_OK;
+    status = values == NULL ? model_file_no_memory(path, error) : CM_OK;
     if (status == CM_OK) {
         status = collect(model, file, path, values, error);
     }

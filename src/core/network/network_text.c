@@ -43,7 +43,7 @@ typedef struct line_words {
 } line_words;
 
 /* isspace() and isdigit() depend on the locale, strtod() as well. A '\r' is left by CRLF ends. */
-static bool is_blank(char c) {
+static bool text_is_blank(char c) {
     return c == ' ' || c == '\t' || c == '\r';
 }
 
@@ -55,7 +55,7 @@ static cm_status split_words(const char *line, size_t length, line_words *words,
     words->count = 0;
     for (size_t i = 0; i < length && line[i] != '#';) {
         size_t end = i;
-        while (end < length && !is_blank(line[end]) && line[end] != '#') {
+        while (end < length && !text_is_blank(line[end]) && line[end] != '#') {
             ++end;
         }
         if (end == i) {
@@ -196,8 +196,9 @@ static int find_word(const char *word, const char *const *words, int count) {
 }
 
 /* The pairs of option and value from words[first] on. */
-static cm_status parse_options(const line_words *words, int first, const cm_layer_grammar *grammar,
-                               cm_layer *layer, cm_error *error) {
+static cm_status parse_layer_options(const line_words *words, int first,
+                                     const cm_layer_grammar *grammar, cm_layer *layer,
+                                     cm_error *error) {
     unsigned seen = 0;
     for (int i = first; i < words->count; i += 2) {
         const char *word = words->words[i];
@@ -289,7 +290,7 @@ static cm_status parse_layer(const line_words *words, cm_layer *layer, cm_error 
             return status;
         }
     }
-    return parse_options(words, 1 + arguments, grammar, layer, error);
+    return parse_layer_options(words, 1 + arguments, grammar, layer, error);
 }
 
 static cm_status parse_input(const line_words *words, const char *name, cm_network **network,
@@ -331,8 +332,8 @@ static cm_status parse_words(const line_words *words, const char *name, cm_netwo
     return cm_network_append(*network, &layer, error);
 }
 
-static cm_status parse_line(const char *line, size_t length, const char *name, cm_network **network,
-                            bool *empty, cm_error *error) {
+static cm_status parse_layer_line(const char *line, size_t length, const char *name,
+                                  cm_network **network, bool *empty, cm_error *error) {
     line_words words;
     if (length > MAX_LINE) {
         return cm_fail(error, CM_BAD_INPUT,
@@ -373,7 +374,8 @@ static cm_status parse_lines(const char *text, size_t size, const char *name, cm
         const char *newline = memchr(text + at, '\n', size - at);
         const size_t end = newline == NULL ? size : (size_t)(newline - text);
         bool empty = true;
-        const cm_status status = parse_line(text + at, end - at, name, network, &empty, error);
+        const cm_status status =
+            parse_layer_line(text + at, end - at, name, network, &empty, error);
         if (status != CM_OK) {
             *line_number = number;
             return status;

@@ -33,7 +33,7 @@ static size_t reserve_bytes(cm_block *block, size_t bytes) {
     return reserve(block, (bytes + sizeof(float) - 1) / sizeof(float));
 }
 
-static size_t larger(size_t a, size_t b) {
+static size_t larger_size(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
@@ -102,7 +102,7 @@ static bool plan_conv2d(cm_planner *planner, const cm_layer *layer, cm_stage *st
     stage->weight = reserve(&planner->parameters, taps * (size_t)shape.in_channels * out);
     stage->bias = reserve(&planner->parameters, out);
     stage->conv = cm_conv2d_plan_of(&shape, planner->options->threads);
-    planner->workspace = larger(planner->workspace, stage->conv.workspace);
+    planner->workspace = larger_size(planner->workspace, stage->conv.workspace);
     return true;
 }
 
@@ -121,7 +121,7 @@ static void plan_batch_norm(cm_planner *planner, int layer, cm_stage *stage) {
     }
     stage->scale = reserve(&planner->arena, channels);
     stage->shift = reserve(&planner->arena, channels);
-    planner->workspace = larger(planner->workspace, cm_batch_norm_workspace(&stage->map));
+    planner->workspace = larger_size(planner->workspace, cm_batch_norm_workspace(&stage->map));
 }
 
 static bool plan_pool_shape(const cm_planner *planner, const cm_layer *layer,
@@ -175,9 +175,9 @@ static int take_pool(cm_planner *planner, int layer, cm_stage *stage) {
     if (batch_norm > 0) {
         plan_batch_norm(planner, batch_norm, stage);
     }
-    planner->workspace =
-        larger(planner->workspace, cm_conv2d_max_pool2d_workspace(&stage->conv.shape, &stage->pool,
-                                                                  planner->options->threads));
+    planner->workspace = larger_size(
+        planner->workspace, cm_conv2d_max_pool2d_workspace(&stage->conv.shape, &stage->pool,
+                                                           planner->options->threads));
     plan_pool_arrays(planner, layer_at(planner, next), stage);
     return next + 1 - layer;
 }
@@ -276,7 +276,7 @@ static int plan_stage(cm_planner *planner, int layer, cm_stage *stage) {
 static void plan_output(cm_planner *planner, const cm_layer *last, cm_stage *stage) {
     const size_t count = (size_t)planner->batch * shape_count(&last->out);
     const int before = planner->outputs;
-    planner->largest = larger(planner->largest, count);
+    planner->largest = larger_size(planner->largest, count);
     /* Dropout does nothing in inference or with p = 0, and works in place elsewhere: what it
      * zeroes, the ReLU before it need not see again. Only the caller's images are not its own. */
     if (stage->kind == CM_STAGE_DROPOUT &&
@@ -288,7 +288,7 @@ static void plan_output(cm_planner *planner, const cm_layer *last, cm_stage *sta
         stage->out = reserve(&planner->arena, count);
     } else {
         stage->out = (size_t)(before % 2);
-        planner->rotating[stage->out] = larger(planner->rotating[stage->out], count);
+        planner->rotating[stage->out] = larger_size(planner->rotating[stage->out], count);
     }
 }
 
@@ -318,8 +318,8 @@ static void plan_inference_memory(cm_planner *planner, size_t logits) {
 static cm_status plan_memory(cm_planner *planner, cm_error *error) {
     cm_plan *plan = planner->plan;
     const size_t logits = (size_t)planner->options->batch * (size_t)planner->network->classes;
-    planner->workspace =
-        larger(planner->workspace, cm_softmax_cross_entropy_workspace(planner->options->batch));
+    planner->workspace = larger_size(planner->workspace,
+                                     cm_softmax_cross_entropy_workspace(planner->options->batch));
     plan->workspace = reserve_bytes(&planner->arena, planner->workspace);
     if (planner->training) {
         plan_training_memory(planner, logits);

@@ -45,7 +45,7 @@ size_t cm_dtype_size(cm_dtype dtype) {
     return DTYPES[dtype].size;
 }
 
-static cm_status no_memory(cm_error *error, const char *name) {
+static cm_status safetensors_no_memory(cm_error *error, const char *name) {
     return cm_fail(error, CM_FAILED, "%s: out of memory; close some programs", name);
 }
 
@@ -176,8 +176,8 @@ static cm_status parse_dtype(const json_t *value, const char *file, cm_safetenso
                    file, tensor->name, text);
 }
 
-static cm_status parse_shape(const json_t *value, const char *file, cm_safetensor *tensor,
-                             cm_error *error) {
+static cm_status parse_tensor_shape(const json_t *value, const char *file, cm_safetensor *tensor,
+                                    cm_error *error) {
     if (!json_is_array(value)) {
         return bad_tensor(error, file, tensor->name, "its \"shape\" is not a list");
     }
@@ -259,7 +259,7 @@ static cm_status parse_tensor(const json_t *entry, const cm_safetensors *file,
         status = parse_dtype(json_object_get(entry, "dtype"), file->name, tensor, error);
     }
     if (status == CM_OK) {
-        status = parse_shape(json_object_get(entry, "shape"), file->name, tensor, error);
+        status = parse_tensor_shape(json_object_get(entry, "shape"), file->name, tensor, error);
     }
     if (status == CM_OK) {
         status = parse_offsets(json_object_get(entry, "data_offsets"), file, tensor, error);
@@ -271,7 +271,7 @@ static size_t tensor_bytes(const cm_safetensor *tensor) {
     return tensor->count * cm_dtype_size(tensor->dtype);
 }
 
-static int compare_places(const void *a, const void *b) {
+static int compare_tensor_places(const void *a, const void *b) {
     const cm_safetensor *x = a, *y = b;
     const char *begin_x = x->data, *begin_y = y->data;
     if (begin_x != begin_y) {
@@ -307,7 +307,7 @@ static cm_status check_places(const cm_safetensors *file, cm_error *error) {
 static cm_status parse_tensors(cm_safetensors *file, cm_error *error) {
     file->tensors = calloc(json_object_size(file->header) + 1, sizeof *file->tensors);
     if (file->tensors == NULL) {
-        return no_memory(error, file->name);
+        return safetensors_no_memory(error, file->name);
     }
     const char *key = NULL;
     json_t *entry = NULL;
@@ -321,7 +321,7 @@ static cm_status parse_tensors(cm_safetensors *file, cm_error *error) {
             }
         }
     }
-    qsort(file->tensors, (size_t)file->count, sizeof *file->tensors, compare_places);
+    qsort(file->tensors, (size_t)file->count, sizeof *file->tensors, compare_tensor_places);
     return check_places(file, error);
 }
 
@@ -331,7 +331,7 @@ cm_status cm_safetensors_parse(char *bytes, size_t size, const char *name, cm_sa
     cm_safetensors *parsed = calloc(1, sizeof *parsed);
     if (parsed == NULL) {
         free(bytes);
-        return no_memory(error, name);
+        return safetensors_no_memory(error, name);
     }
     parsed->bytes = bytes;
     parsed->name = name;
@@ -416,7 +416,7 @@ cm_status cm_safetensors_read_metadata(const char *path, const char *key, char *
     const json_t *text = json_object_get(json_object_get(header, METADATA_KEY), key);
     if (status == CM_OK && text != NULL) {
         *value = strdup(json_string_value(text));
-        status = *value != NULL ? CM_OK : no_memory(error, path);
+        status = *value != NULL ? CM_OK : safetensors_no_memory(error, path);
     }
     json_decref(header);
     free(bytes);

@@ -97,7 +97,7 @@ static void watch_stage(const cm_team *team, cm_step *step, int stage, int batch
 }
 
 /* Logits of the images from `first` on, as many as a chunk has or are left. */
-static void run_chunk(const cm_team *team, cm_step *step, int first) {
+static void infer_chunk(const cm_team *team, cm_step *step, int first) {
     const cm_plan *plan = &step->program->plan;
     const cm_layer_shape *input = &step->model->network->input;
     const size_t image = (size_t)input->channels * (size_t)input->height * (size_t)input->width;
@@ -120,7 +120,7 @@ static void run_chunk(const cm_team *team, cm_step *step, int first) {
     cm_team_barrier(team); /* the next chunk's arrays may lie where x is */
 }
 
-static void step_body(const cm_team *team, void *context) {
+static void inference_step_body(const cm_team *team, void *context) {
     cm_step *step = context;
     const cm_model *model = step->model;
     const cm_plan *plan = &step->program->plan;
@@ -132,7 +132,7 @@ static void step_body(const cm_team *team, void *context) {
         cm_team_barrier(team);
     }
     for (int first = 0; first < step->batch; first += plan->chunk) {
-        run_chunk(team, step, first);
+        infer_chunk(team, step, first);
     }
     cm_trace_task(team, cm_model_task(CM_PASS_LOSS, 0));
     if (step->labels != NULL) {
@@ -152,6 +152,6 @@ void cm_step_infer(cm_step *step) {
     cm_model *model = step->model;
     step->program = &model->inference_program;
     step->logits = cm_step_array(step, step->program->plan.logits);
-    cm_team_run_traced(model->threads, step_body, step, model->trace);
+    cm_team_run_traced(model->threads, inference_step_body, step, model->trace);
     model->prepared = true;
 }

@@ -323,7 +323,7 @@ static void update(const cm_team *team, const cm_step *step) {
                          model->parameters, model->moment1, model->moment2);
 }
 
-static void step_body(const cm_team *team, void *context) {
+static void training_step_body(const cm_team *team, void *context) {
     cm_step *step = context;
     const cm_model *model = step->model;
     const cm_plan *plan = &step->program->plan;
@@ -376,7 +376,7 @@ void cm_step_train(cm_step *step) {
             }
         }
     }
-    cm_team_run_traced(model->threads, step_body, step, model->trace);
+    cm_team_run_traced(model->threads, training_step_body, step, model->trace);
     if (step->optimizer != NULL) {
         ++model->step_count;
     }

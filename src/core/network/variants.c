@@ -52,31 +52,31 @@ typedef struct builder {
     cm_error *error;
 } builder;
 
-static void append(builder *b, cm_layer layer) {
+static void append_layer(builder *b, cm_layer layer) {
     if (b->status == CM_OK) {
         b->status = cm_network_append(b->network, &layer, b->error);
     }
 }
 
 static void append_conv_stage(builder *b, const cm_recipe *recipe, int index) {
-    append(b, (cm_layer){.kind = CM_LAYER_CONV2D,
-                         .out.channels = recipe->channels,
-                         .kernel_h = 3,
-                         .kernel_w = 3,
-                         .stride_h = 1,
-                         .stride_w = 1,
-                         .padding_h = 1,
-                         .padding_w = 1});
+    append_layer(b, (cm_layer){.kind = CM_LAYER_CONV2D,
+                               .out.channels = recipe->channels,
+                               .kernel_h = 3,
+                               .kernel_w = 3,
+                               .stride_h = 1,
+                               .stride_w = 1,
+                               .padding_h = 1,
+                               .padding_w = 1});
     if (recipe->batch_norm) {
-        append(b, (cm_layer){.kind = CM_LAYER_BATCH_NORM});
+        append_layer(b, (cm_layer){.kind = CM_LAYER_BATCH_NORM});
     }
-    append(b, (cm_layer){.kind = CM_LAYER_RELU});
+    append_layer(b, (cm_layer){.kind = CM_LAYER_RELU});
     if (index % recipe->pool_period == 0) {
-        append(b, (cm_layer){.kind = CM_LAYER_MAX_POOL2D,
-                             .kernel_h = 3,
-                             .kernel_w = 3,
-                             .stride_h = 3,
-                             .stride_w = 3});
+        append_layer(b, (cm_layer){.kind = CM_LAYER_MAX_POOL2D,
+                                   .kernel_h = 3,
+                                   .kernel_w = 3,
+                                   .stride_h = 3,
+                                   .stride_w = 3});
     }
 }
 
@@ -88,14 +88,14 @@ cm_status cm_network_from_recipe(const cm_recipe *recipe, cm_network **network, 
         append_conv_stage(&b, recipe, i);
     }
     if (recipe->dropout_conv > 0.0F) {
-        append(&b, (cm_layer){.kind = CM_LAYER_DROPOUT, .p = recipe->dropout_conv});
+        append_layer(&b, (cm_layer){.kind = CM_LAYER_DROPOUT, .p = recipe->dropout_conv});
     }
-    append(&b, (cm_layer){.kind = CM_LAYER_FLATTEN});
-    append(&b, (cm_layer){.kind = CM_LAYER_LINEAR, .out.channels = HIDDEN});
-    append(&b, (cm_layer){.kind = CM_LAYER_RELU});
+    append_layer(&b, (cm_layer){.kind = CM_LAYER_FLATTEN});
+    append_layer(&b, (cm_layer){.kind = CM_LAYER_LINEAR, .out.channels = HIDDEN});
+    append_layer(&b, (cm_layer){.kind = CM_LAYER_RELU});
     /* Also with p = 0: the report's module has it, and so the output layer is dense.4. */
-    append(&b, (cm_layer){.kind = CM_LAYER_DROPOUT, .p = recipe->dropout_output});
-    append(&b, (cm_layer){.kind = CM_LAYER_LINEAR, .out.channels = CLASSES});
+    append_layer(&b, (cm_layer){.kind = CM_LAYER_DROPOUT, .p = recipe->dropout_output});
+    append_layer(&b, (cm_layer){.kind = CM_LAYER_LINEAR, .out.channels = CLASSES});
     if (b.status == CM_OK) {
         b.status = cm_network_finish(b.network, error);
     }

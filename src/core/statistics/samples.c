@@ -126,7 +126,7 @@ static bool is_small(int a_count, int b_count) {
     return a_count <= CM_EXACT_RANKS && b_count <= CM_EXACT_RANKS;
 }
 
-static bool all_finite(const double *values, int n) {
+static bool samples_are_finite(const double *values, int n) {
     for (int i = 0; i < n; ++i) {
         if (!isfinite(values[i])) {
             return false;
@@ -137,7 +137,7 @@ static bool all_finite(const double *values, int n) {
 
 double cm_mann_whitney(const double *a, int a_count, const double *b, int b_count) {
     rank_sums sums;
-    if (!all_finite(a, a_count) || !all_finite(b, b_count) ||
+    if (!samples_are_finite(a, a_count) || !samples_are_finite(b, b_count) ||
         !rank(a, a_count, b, b_count, &sums)) {
         return NAN;
     }

@@ -20,7 +20,7 @@ static const struct {
 enum { PATH_SIZE = 4096, LINE_SIZE = 4096 + 256 };
 
 /* The first line of a small file of the system; false if there is none. */
-static bool read_line(const char *folder, const char *name, char *line, int size) {
+static bool read_cgroup_line(const char *folder, const char *name, char *line, int size) {
     char path[PATH_SIZE + 64];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "re");
@@ -39,17 +39,17 @@ static double ratio(long long quota, long long period) {
 /* Quota of one group's folder; 0: none. */
 static double group_quota(const char *folder) {
     char line[128];
-    if (read_line(folder, "cpu.max", line,
-                  sizeof line)) { /* version 2: "max 100000" or two numbers */
+    if (read_cgroup_line(folder, "cpu.max", line,
+                         sizeof line)) { /* version 2: "max 100000" or two numbers */
         char *rest = NULL;
         const long long quota = strtoll(line, &rest, 10);
         return rest == line ? 0 : ratio(quota, strtoll(rest, NULL, 10));
     }
-    if (!read_line(folder, "cpu.cfs_quota_us", line, sizeof line)) {
+    if (!read_cgroup_line(folder, "cpu.cfs_quota_us", line, sizeof line)) {
         return 0;
     }
     const long long quota = strtoll(line, NULL, 10);
-    if (!read_line(folder, "cpu.cfs_period_us", line, sizeof line)) {
+    if (!read_cgroup_line(folder, "cpu.cfs_period_us", line, sizeof line)) {
         return 0;
     }
     return ratio(quota, strtoll(line, NULL, 10));

@@ -76,7 +76,7 @@ static int read_paranoid(const char *path) {
     return level;
 }
 
-static void explain(cm_counters *counters, int failure) {
+static void explain_counters(cm_counters *counters, int failure) {
     char *reason = counters->reason;
     const size_t size = sizeof counters->reason;
     switch (failure) {
@@ -122,7 +122,7 @@ void cm_counters_open(cm_counters *counters, int threads, const cm_counter_syste
     for (int i = 0; i < threads && counters->available; ++i) {
         if (failures[i] != 0) {
             counters->available = false;
-            explain(counters, failures[i]);
+            explain_counters(counters, failures[i]);
         }
     }
     free(failures);

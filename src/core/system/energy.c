@@ -13,7 +13,7 @@
 static const int64_t keep_up_ns = INT64_C(60) * 1000 * 1000 * 1000;
 
 /* The first line of a file of `folder`; false, with errno, when it cannot be read. */
-static bool read_line(const char *folder, const char *name, char line[64]) {
+static bool read_energy_line(const char *folder, const char *name, char line[64]) {
     char path[400];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "re");
@@ -28,7 +28,7 @@ static bool read_line(const char *folder, const char *name, char line[64]) {
 
 static bool read_number(const char *folder, const char *name, double *value) {
     char line[64], *end = NULL;
-    if (!read_line(folder, name, line)) {
+    if (!read_energy_line(folder, name, line)) {
         return false;
     }
     *value = (double)strtoull(line, &end, 10);
@@ -47,7 +47,8 @@ static void give_up(cm_energy *energy, const char *folder, const char *name) {
 /* Packages only: their parts ("core", "dram") would count twice, and so would "psys", the whole. */
 static bool is_package(const char *folder) {
     char line[64];
-    return read_line(folder, "name", line) && strncmp(line, "package", strlen("package")) == 0;
+    return read_energy_line(folder, "name", line) &&
+           strncmp(line, "package", strlen("package")) == 0;
 }
 
 static bool add_package(cm_energy *energy, const char *folder) {

@@ -178,7 +178,7 @@ typedef struct pu_place {
     int second, turn, package, position;
 } pu_place;
 
-static int compare_places(const void *left, const void *right) {
+static int compare_pu_places(const void *left, const void *right) {
     const pu_place *a = left, *b = right;
     const int differences[] = {a->second - b->second, a->turn - b->turn, a->package - b->package,
                                a->position - b->position};
@@ -219,7 +219,7 @@ cm_status cm_topology_order(const cm_topology *topology, cm_pin pin, int *order,
         }
     }
     if (pin == CM_PIN_SCATTER) {
-        qsort(places, (size_t)count, sizeof *places, compare_places);
+        qsort(places, (size_t)count, sizeof *places, compare_pu_places);
     }
     for (int i = 0; i < count; ++i) {
         order[i] = topology->pu_order[places[i].position];

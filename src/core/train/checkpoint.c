@@ -164,7 +164,7 @@ typedef struct reader {
     cm_error *error;
 } reader;
 
-static void refuse(reader *from, const char *field, const char *what) {
+static void refuse_checkpoint(reader *from, const char *field, const char *what) {
     if (from->status == CM_OK) {
         from->status = cm_fail(from->error, CM_BAD_INPUT, "%s: field %s: %s; is the file damaged?",
                                from->name, field, what);
@@ -173,14 +173,14 @@ static void refuse(reader *from, const char *field, const char *what) {
 
 static void refuse_if(reader *from, bool wrong, const char *field, const char *what) {
     if (wrong) {
-        refuse(from, field, what);
+        refuse_checkpoint(from, field, what);
     }
 }
 
 /* NULL when fewer bytes are left. */
-static const uint8_t *take(reader *from, const char *field, uint64_t size) {
+static const uint8_t *take_field(reader *from, const char *field, uint64_t size) {
     if (from->status == CM_OK && size > (uint64_t)(from->end - from->next)) {
-        refuse(from, field, "reaches beyond the end of the file");
+        refuse_checkpoint(from, field, "reaches beyond the end of the file");
     }
     if (from->status != CM_OK) {
         return NULL;
@@ -192,7 +192,7 @@ static const uint8_t *take(reader *from, const char *field, uint64_t size) {
 
 static uint64_t take_number(reader *from, const char *field) {
     uint64_t value = 0;
-    const uint8_t *bytes = take(from, field, sizeof value);
+    const uint8_t *bytes = take_field(from, field, sizeof value);
     if (bytes != NULL) {
         memcpy(&value, bytes, sizeof value);
     }
@@ -205,14 +205,14 @@ static void expect_number(reader *from, const char *field, uint64_t expected) {
     if (from->status == CM_OK && value != expected) {
         char what[80];
         snprintf(what, sizeof what, "%" PRIu64 " where %" PRIu64 " is expected", value, expected);
-        refuse(from, field, what);
+        refuse_checkpoint(from, field, what);
     }
 }
 
 /* Whether the text that comes next is this one. */
 static bool take_text(reader *from, const char *field, const char *expected) {
     const uint64_t length = take_number(from, field);
-    const uint8_t *bytes = take(from, field, length);
+    const uint8_t *bytes = take_field(from, field, length);
     return bytes != NULL && length == strlen(expected) && memcmp(bytes, expected, length) == 0;
 }
 
@@ -312,12 +312,12 @@ static void take_cursor(reader *from, const char *field, cm_stream *stream) {
     if (from->status == CM_OK &&
         (permutation > UINT32_MAX || position > UINT32_MAX ||
          !cm_stream_seek(stream, (cm_stream_cursor){(uint32_t)permutation, (uint32_t)position}))) {
-        refuse(from, field, "is beyond the images");
+        refuse_checkpoint(from, field, "is beyond the images");
     }
 }
 
 /* Whether `count` floats or doubles, which need not be aligned, are finite. */
-static bool all_finite(const uint8_t *bytes, size_t count, size_t size) {
+static bool values_are_finite(const uint8_t *bytes, size_t count, size_t size) {
     for (size_t i = 0; i < count; ++i) {
         float single = 0.0F;
         double value = 0.0;
@@ -342,9 +342,9 @@ static void take_log(reader *from, const cm_checkpoint *run, const cm_train_stat
     const int64_t count = state->schedule.step;
     const size_t steps = from->status == CM_OK ? (size_t)count : 0, size = steps * sizeof(double);
     expect_number(from, "step_losses", steps);
-    const uint8_t *losses = take(from, "step_losses", size);
-    refuse_if(from, losses != NULL && !all_finite(losses, steps, sizeof(double)), "step_losses",
-              "holds a loss that is not finite");
+    const uint8_t *losses = take_field(from, "step_losses", size);
+    refuse_if(from, losses != NULL && !values_are_finite(losses, steps, sizeof(double)),
+              "step_losses", "holds a loss that is not finite");
     expect_number(from, "epochs", (uint64_t)state->epoch);
     for (int i = 0; from->status == CM_OK && i < state->epoch; ++i) {
         cm_epoch_result checked;
@@ -364,7 +364,7 @@ static void check_tensor(reader *from, const cm_tensor_spec *spec, const uint8_t
         memcpy(&batches, values, sizeof batches);
         refuse_if(from, batches < 0 || batches > INT64_MAX / 2, spec->name, "is out of range");
     } else {
-        refuse_if(from, !all_finite(values, spec->count, sizeof(float)), spec->name,
+        refuse_if(from, !values_are_finite(values, spec->count, sizeof(float)), spec->name,
                   "holds a value that is not finite");
     }
 }
@@ -374,8 +374,8 @@ static void take_tensor(reader *from, const cm_checkpoint *run, int index) {
     const size_t bytes = value_bytes(spec);
     expect_text(from, spec->name, spec->name);
     expect_number(from, spec->name, spec->count);
-    const uint8_t *values = take(from, spec->name, bytes);
-    const uint8_t *moments = spec->learned ? take(from, spec->name, 2 * bytes) : NULL;
+    const uint8_t *values = take_field(from, spec->name, bytes);
+    const uint8_t *moments = spec->learned ? take_field(from, spec->name, 2 * bytes) : NULL;
     if (values != NULL) {
         check_tensor(from, spec, values);
     }
@@ -423,13 +423,13 @@ static void take_frame(reader *from, const uint8_t *bytes, size_t size) {
             cm_fail(from->error, CM_BAD_INPUT,
                     "%s: field magic: this is not a checkpoint; is it the right file?", from->name);
     } else if (size < sizeof MAGIC + HASH_SIZE) {
-        refuse(from, "sha256", "reaches beyond the end of the file");
+        refuse_checkpoint(from, "sha256", "reaches beyond the end of the file");
     } else {
         from->next = bytes + sizeof MAGIC;
         from->end = bytes + size - HASH_SIZE;
         cm_sha256_buffer(bytes, size - HASH_SIZE, hash);
         if (memcmp(hash, from->end, HASH_SIZE) != 0) {
-            refuse(from, "sha256", "does not fit the content");
+            refuse_checkpoint(from, "sha256", "does not fit the content");
         }
     }
     const uint64_t version = take_number(from, "version");

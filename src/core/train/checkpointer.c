@@ -13,7 +13,7 @@ static const char PREVIOUS[] = ".previous", LOCK[] = ".lock";
 /* A file that is read may be of a larger network, to say so: but no larger than that. */
 enum { LEAST_LIMIT = 256 << 20 };
 
-static cm_status no_memory(const char *path, cm_error *error) {
+static cm_status checkpointer_no_memory(const char *path, cm_error *error) {
     return cm_fail(error, CM_FAILED, "%s: out of memory for checkpoints; close other programs",
                    path);
 }
@@ -52,7 +52,7 @@ static cm_status check_path(const cm_checkpointer *to, cm_error *error) {
 
 static cm_status lock(cm_checkpointer *to, cm_error *error) {
     char *path = with_suffix(to->path, LOCK);
-    const cm_status status = path == NULL ? no_memory(to->path, error)
+    const cm_status status = path == NULL ? checkpointer_no_memory(to->path, error)
                                           : cm_lock_file_take(path, to->path, &to->lock, error);
     free(path);
     return status;
@@ -81,7 +81,7 @@ static cm_status resume(cm_checkpointer *to, cm_error *error) {
     }
     char *previous = with_suffix(path, PREVIOUS);
     if (previous == NULL) {
-        return no_memory(path, error);
+        return checkpointer_no_memory(path, error);
     }
     cm_status second = CM_BAD_INPUT;
     if (!exists(previous)) {
@@ -112,7 +112,8 @@ cm_status cm_checkpointer_open(cm_checkpointer *to, const cm_checkpoint_options 
     }
     to->run.identity = &to->identity;
     to->previous = with_suffix(to->path, PREVIOUS);
-    cm_status status = to->previous == NULL ? no_memory(to->path, error) : lock(to, error);
+    cm_status status =
+        to->previous == NULL ? checkpointer_no_memory(to->path, error) : lock(to, error);
     if (status == CM_OK) {
         status = check_path(to, error);
     }
@@ -128,7 +129,7 @@ cm_status cm_checkpointer_open(cm_checkpointer *to, const cm_checkpoint_options 
     to->run.scratch = malloc(cm_checkpoint_scratch(run->model));
     to->bytes = malloc(cm_checkpoint_limit(&to->run));
     if (to->run.scratch == NULL || to->bytes == NULL) {
-        return no_memory(to->path, error);
+        return checkpointer_no_memory(to->path, error);
     }
     return options->resume != NULL ? resume(to, error) : CM_OK;
 }

@@ -237,7 +237,7 @@ static cm_status run_epochs(trainer_run *run, cm_error *error) {
     return write_checkpoint(run, error);
 }
 
-static cm_status prepare(trainer_run *run, const cm_dataset *dataset, cm_error *error) {
+static cm_status prepare_training(trainer_run *run, const cm_dataset *dataset, cm_error *error) {
     const cm_train_options *options = run->options;
     const cm_images *train = &dataset->train;
     cm_status status = cm_train_options_check(options, error);
@@ -323,7 +323,7 @@ cm_status cm_train_with_checkpoints(cm_model *model, const cm_dataset *dataset,
         .start = cm_clock_ns(),
         .checkpoint_options = checkpoints,
     };
-    cm_status status = prepare(&run, dataset, error);
+    cm_status status = prepare_training(&run, dataset, error);
     if (status == CM_OK) {
         status = open_checkpoints(&run, dataset, error);
     }

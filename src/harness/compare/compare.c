@@ -108,7 +108,8 @@ static cm_status adjust(cm_comparisons *result, cm_error *error) {
 }
 
 /* A difference must be larger than chance, and larger than what two runs of one build differ by. */
-static cm_speed_verdict judge(const cm_compare_options *options, const cm_comparison *c) {
+static cm_speed_verdict judge_difference(const cm_compare_options *options,
+                                         const cm_comparison *c) {
     if (isnan(c->speedup) || !c->interval.known) {
         return CM_SPEED_UNKNOWN;
     }
@@ -203,7 +204,7 @@ cm_status cm_compare(const cm_compare_options *options, const cm_results_file *f
         status = adjust(result, error);
     }
     for (int i = 0; status == CM_OK && i < result->count; ++i) {
-        result->items[i].verdict = judge(options, &result->items[i]);
+        result->items[i].verdict = judge_difference(options, &result->items[i]);
     }
     summarize(result);
     return status;

@@ -9,7 +9,7 @@
 
 enum { MAX_FILE = 1 << 28 };
 
-static cm_status out_of_memory(const char *path, cm_error *error) {
+static cm_status results_file_out_of_memory(const char *path, cm_error *error) {
     return cm_fail(error, CM_FAILED, "%s: out of memory; close other programs", path);
 }
 
@@ -75,7 +75,7 @@ static cm_status add_benchmark(const benchmarks *in, const json_t *row, const ch
     cm_measurement *m = find_benchmark(in, name);
     double *samples = m == NULL ? NULL : realloc(m->samples, ((size_t)m->n + 1) * sizeof *samples);
     if (samples == NULL) {
-        return out_of_memory(path, error);
+        return results_file_out_of_memory(path, error);
     }
     m->samples = samples;
     m->samples[m->n++] = json_number_value(time) * unit;
@@ -92,8 +92,9 @@ static cm_status read_benchmarks(cm_results_file *file, cm_error *error) {
     snprintf(file->kind, sizeof file->kind, "benchmark");
     const benchmarks in = {&file->measurements, json_object()};
     in.list->items = calloc(count + 1, sizeof *in.list->items);
-    cm_status status =
-        in.list->items != NULL && in.places != NULL ? CM_OK : out_of_memory(file->path, error);
+    cm_status status = in.list->items != NULL && in.places != NULL
+                           ? CM_OK
+                           : results_file_out_of_memory(file->path, error);
     for (size_t i = 0; status == CM_OK && i < count; ++i) {
         status = add_benchmark(&in, json_array_get(rows, i), file->path, error);
     }

@@ -20,7 +20,7 @@ typedef struct collector {
     int capacity;      /* rows that there is room for */
 } collector;
 
-static cm_status out_of_memory(cm_error *error) {
+static cm_status profile_out_of_memory(cm_error *error) {
     return cm_fail(error, CM_FAILED, "profile: out of memory; use fewer steps");
 }
 
@@ -67,7 +67,7 @@ static cm_status add_step(collector *c, int step, int64_t end_ns, cm_error *erro
             const double ns = (double)(until - mark->ns);
             cm_profile_row *row = row_at(c, mark->task, mark->phase);
             if (row == NULL) {
-                return out_of_memory(error);
+                return profile_out_of_memory(error);
             }
             const size_t index = (size_t)(row - profile->rows);
             row->samples[step] += ns * 1e-9 / profile->threads;
@@ -172,7 +172,7 @@ static const cm_level *level_of(const cm_capability *capability, double bytes) {
     return &capability->levels[capability->level_count - 1];
 }
 
-static void judge(const cm_profile *profile, cm_profile_row *row) {
+static void judge_part(const cm_profile *profile, cm_profile_row *row) {
     const cm_capability *capability = &profile->capability;
     const double peak = capability->flops[cm_model_isa(profile->model)];
     row->work = cm_work_of(profile->plan, row->pass, row->stage, row->phase, profile->batch);
@@ -220,7 +220,7 @@ static void finish(collector *c) {
         row->calls /= profile->steps;
         row->imbalance = sum > 0.0 ? slowest * profile->threads / sum - 1.0 : 0.0;
         explained += row->seconds;
-        judge(profile, row);
+        judge_part(profile, row);
     }
     profile->accounted = explained / mean_of(profile->wall, profile->steps);
     qsort(profile->rows, (size_t)profile->row_count, sizeof *profile->rows, by_time);
@@ -228,7 +228,8 @@ static void finish(collector *c) {
 
 /* ---- All of it ---- */
 
-static cm_status prepare(driver *d, collector *c, const cm_profile_args *args, cm_error *error) {
+static cm_status prepare_profile(driver *d, collector *c, const cm_profile_args *args,
+                                 cm_error *error) {
     cm_profile *profile = c->profile;
     const cm_images *images = &args->dataset->train;
     const size_t steps = (size_t)profile->steps;
@@ -248,7 +249,7 @@ static cm_status prepare(driver *d, collector *c, const cm_profile_args *args, c
     if (c->row_of == NULL || c->by_thread == NULL || profile->rows == NULL ||
         profile->wall == NULL || profile->untraced == NULL || profile->data == NULL ||
         profile->trace == NULL || d->images == NULL || d->labels == NULL) {
-        return out_of_memory(error);
+        return profile_out_of_memory(error);
     }
     for (size_t i = 0; i < dense; ++i) {
         c->row_of[i] = -1;
@@ -270,7 +271,7 @@ cm_status cm_profile_make(const cm_profile_args *args, const volatile sig_atomic
     cm_status status = cm_capability_measure(args->topology, profile->threads, cm_model_isa(model),
                                              &profile->capability, error);
     if (status == CM_OK) {
-        status = prepare(&d, &c, args, error);
+        status = prepare_profile(&d, &c, args, error);
     }
     if (status == CM_OK) {
         cm_counters counters;
