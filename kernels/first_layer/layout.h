@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "convmark/first_layer.h"
+#include "kernels/first_layer/contract.h"
 
 /** Where the parts of the workspace of conv2d_max_pool2d's kernels begin, in floats. */
 typedef struct cm_conv2d_pool_layout {
@@ -27,22 +28,11 @@ typedef struct cm_conv2d_pool_layout {
 cm_conv2d_pool_layout cm_conv2d_pool_layout_of(const cm_conv2d_shape *conv,
                                                const cm_max_pool2d_shape *pool, int threads);
 
-enum {
-    /* The moments of patches are summed in this many interleaved chains; the cross terms of their
-     * numbers in blocks of CM_MOMENT_BLOCK x CM_MOMENT_BLOCK. */
-    CM_MOMENT_LANES = 8,
-    CM_MOMENT_BLOCK = 3,
-    /* Patches of this many outputs, or of one row of them, are gathered at a time: in the L1
-     * cache. */
-    CM_MOMENT_POSITIONS = 256,
-    /* Floats of a window's table: what vt_load() reads. */
-    CM_TABLE = 32
-};
+/** Tuning: the cross terms of a patch's numbers are summed in blocks of this side. */
+enum { CM_MOMENT_BLOCK = 3 };
 
-/** Rows of outputs whose patches are gathered at a time. */
-static inline int cm_moment_rows(const cm_conv2d_shape *conv) {
-    return conv->out_width < CM_MOMENT_POSITIONS ? CM_MOMENT_POSITIONS / conv->out_width : 1;
-}
+/** Tuning: floats of a window's table, which is what vt_load() reads. */
+enum { CM_TABLE = 32 };
 
 /** Numbers that one output is computed from. */
 static inline int cm_conv2d_patch(const cm_conv2d_shape *conv) {

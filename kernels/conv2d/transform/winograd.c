@@ -313,18 +313,32 @@ static int winograd_partner(int plane) {
     }                                                                                              \
     static void name##_all_taps(const float *sums, ptrdiff_t row, ptrdiff_t count, float *dw) {    \
         cm_taps_real((m) + 2, name##_taps, sums, row, count, dw);                                  \
-    }                                                                                              \
-    const cm_domain CM_FN(winograd##m##_domain) = {                                                \
-        .frequency = name##_frequencies,                                                           \
-        .transform = name##_transform,                                                             \
-        .restore = name##_restore,                                                                 \
-        .filter_halves = name##_filter_halves,                                                     \
-        .filter_planes = name##_filter_planes,                                                     \
-        .flips = true,                                                                             \
-        .partner = winograd_partner,                                                               \
-        .fold = name##_fold,                                                                       \
-        .taps = name##_all_taps,                                                                   \
-    };
+    }
 
 CM_WINOGRAD(three, 3)
 CM_WINOGRAD(four, 4)
+#undef CM_WINOGRAD
+
+const cm_domain cm_winograd3_domain = {
+    .frequency = three_frequencies,
+    .transform = three_transform,
+    .restore = three_restore,
+    .filter_halves = three_filter_halves,
+    .filter_planes = three_filter_planes,
+    .flips = true,
+    .partner = winograd_partner,
+    .fold = three_fold,
+    .taps = three_all_taps,
+};
+
+const cm_domain cm_winograd4_domain = {
+    .frequency = four_frequencies,
+    .transform = four_transform,
+    .restore = four_restore,
+    .filter_halves = four_filter_halves,
+    .filter_planes = four_filter_planes,
+    .flips = true,
+    .partner = winograd_partner,
+    .fold = four_fold,
+    .taps = four_all_taps,
+};

@@ -64,7 +64,8 @@ static int append_bytes(const char *bytes, size_t size, void *data) {
 
 char *cm_json_text(const json_t *value, size_t flags, size_t *size) {
     growing_text text = {0};
-    if (value == NULL || json_dump_callback(value, append_bytes, &text, flags) != 0 || text.failed) {
+    if (value == NULL || json_dump_callback(value, append_bytes, &text, flags) != 0 ||
+        text.failed) {
         free(text.bytes);
         return NULL;
     }
