@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -258,10 +259,14 @@ static cm_status fail_unknown_layer(const char *word, cm_error *error) {
         return cm_fail(error, CM_BAD_INPUT, "unknown layer '%s'; did you mean '%s'?", word,
                        nearest);
     }
-    return cm_fail(error, CM_BAD_INPUT,
-                   "unknown layer '%s'; the layers are conv2d, batch_norm, relu, max_pool2d, "
-                   "dropout, flatten and linear",
-                   word);
+    char names[256] = "";
+    for (int i = 0, used = 0; i < CM_LAYER_KIND_COUNT; ++i) {
+        const char *before = i == 0 ? "" : i == CM_LAYER_KIND_COUNT - 1 ? " and " : ", ";
+        used += snprintf(names + used, sizeof names - (size_t)used, "%s%s", before,
+                         cm_layer_grammars[i].word);
+        assert(used < (int)sizeof names);
+    }
+    return cm_fail(error, CM_BAD_INPUT, "unknown layer '%s'; the layers are %s", word, names);
 }
 
 static cm_status parse_layer(const line_words *words, cm_layer *layer, cm_error *error) {

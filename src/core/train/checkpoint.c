@@ -235,14 +235,14 @@ static void same_text(reader *from, const char *field, const char *what, const c
     }
 }
 
-/* "seed (1 there, 0 here)"; reals with as many digits as show the difference. */
+/* "value of seed (1 there, 0 here)"; reals with as many digits as show the difference. */
 static void option_differs(reader *from, const cm_value_row *row, uint64_t there, uint64_t here) {
     char what[160], left[40] = "", right[40] = "";
     for (int digits = 6; digits <= 17 && strcmp(left, right) == 0; ++digits) {
         cm_value_format(row, there, digits, left, sizeof left);
         cm_value_format(row, here, digits, right, sizeof right);
     }
-    snprintf(what, sizeof what, "%s (%s there, %s here)", row->name, left, right);
+    snprintf(what, sizeof what, "value of %s (%s there, %s here)", row->name, left, right);
     differs(from, what);
 }
 
