@@ -1,4 +1,5 @@
-"""Documents: links lead somewhere, every page is reachable from the README, lines end at 100."""
+"""Documents: links lead somewhere, files that pages name exist, every page is reachable from the
+README, lines end at 100."""
 
 import pathlib
 import re
@@ -7,6 +8,14 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 MAX_COLUMNS = 100
+
+# A line with four spaces is code after an empty line, and otherwise part of the paragraph above.
+CODE_BLOCK = re.compile(r"(?:\A|(?<=\n\n))(?: {4}.*(?:\n|\Z)|\n(?= {4}))+")
+
+# Files of this project in a page's text; docs/guide/add-an-operation.md names files to write.
+NAMED_FILE = re.compile(r"`((?:bench|cmake|docs|examples|include|kernels|scripts|src|tests)/"
+                        r"[\w./-]+\.[a-z]+)`")
+PLACEHOLDER = re.compile(r"[A-Z]{4,}(?!\.md)|xyz|avg_pool2d")
 
 
 def pages():
@@ -28,7 +37,7 @@ def prose(path):
 
 def links(path):
     """Targets of a page's relative links: (file, anchor). A link may run over a line's end."""
-    text = "\n".join(line for _, line in prose(path) if not line.startswith("    "))
+    text = CODE_BLOCK.sub("", "\n".join(line for _, line in prose(path)))
     for target in LINK.findall(re.sub(r"`[^`]*`", "", text)):
         if "://" not in target:
             name, _, anchor = target.partition("#")
@@ -54,6 +63,17 @@ class Links(unittest.TestCase):
                 if anchor:
                     self.assertIn(anchor, list(anchors(target)), name)
         self.assertGreater(count, 40)
+
+    def test_files_that_pages_name_exist(self):
+        count = 0
+        for page in pages():
+            for number, line in prose(page):
+                for name in NAMED_FILE.findall(line):
+                    if not PLACEHOLDER.search(name):
+                        count += 1
+                        place = f"{page.relative_to(ROOT)}:{number}: {name}"
+                        self.assertTrue((ROOT / name).exists(), place)
+        self.assertGreater(count, 60)
 
     def test_every_page_is_reachable(self):
         found, queue = set(), [ROOT / "README.md"]

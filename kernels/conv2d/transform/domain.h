@@ -16,14 +16,13 @@
  * one, in the order of the frequencies; results have two planes (real, imaginary) for a complex
  * one. With X = c + id, D = e + ig, W = a + ib:
  *
- *                   planes of the left         planes of the right           result
- *   forward         X: c, d - c, c + d         W: a + b, a, b                re = k1 - k3, im = k1
- * + k2 backward-data   D: e + g, e, g             W: a, a + b, b - a            re = k1 + k3, im =
- * k1 - k2
+ *                  left planes           right planes          result
+ *   forward        X: c, d - c, c + d    W: a + b, a, b        re = k1 - k3, im = k1 + k2
+ *   backward-data  D: e + g, e, g        W: a, a + b, b - a    re = k1 + k3, im = k1 - k2
  *
- * k1, k2, k3 are the matrix products of the planes at the same place: three instead of
- * four (the last row is D conj(W)). Backward-weights, conj(X) D, needs c (e + g) = k1,
- * (d - c) g = k2, (c + d) e = k3: re = k1 + k2, im = k1 - k3, from the planes that are there.
+ * k1, k2, k3 are the matrix products of the planes at the same place: three instead of four
+ * (backward-data computes D conj(W)). Backward-weights, conj(X) D, uses the same planes of X and D:
+ * k1 = c (e + g), k2 = (d - c) g, k3 = (c + d) e; re = k1 + k2, im = k1 - k3.
  */
 #ifndef CM_KERNELS_TRANSFORM_DOMAIN_H
 #define CM_KERNELS_TRANSFORM_DOMAIN_H
