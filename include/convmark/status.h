@@ -28,8 +28,11 @@ typedef struct cm_error {
 
 #if defined(__GNUC__)
 #define CM_PRINTF(text, first) __attribute__((format(printf, text, first)))
+/** The compiler warns where a caller does not look at the result. */
+#define CM_MUST_CHECK __attribute__((warn_unused_result))
 #else
 #define CM_PRINTF(text, first)
+#define CM_MUST_CHECK
 #endif
 
 /** Writes the message (cut at the buffer's end; control characters become '?', so that a file's

@@ -67,14 +67,12 @@ static cm_status show_comparison(const compare_options *options, const cm_result
                                  int count, cm_error *error) {
     cm_comparisons result;
     cm_status status = cm_compare(&options->compare, files, count, &result, error);
-    char *text = status == CM_OK ? cm_compare_text(files, count, &result, false) : NULL;
-    if (text != NULL) {
-        fputs(text, stdout);
+    if (status == CM_OK) {
+        status = cm_write_text("compare", "-", cm_compare_text(files, &result, false), error);
     }
-    free(text);
     if (status == CM_OK && options->markdown != NULL) {
-        status = cm_write_text("compare", options->markdown,
-                               cm_compare_text(files, count, &result, true), error);
+        status = cm_write_text("compare", options->markdown, cm_compare_text(files, &result, true),
+                               error);
     }
     if (status == CM_OK && !isnan(options->limit)) {
         status = check_limit(&result, options->limit, error);

@@ -35,7 +35,7 @@ static void check_comparison(const cm_results_file files[2]) {
                     result.items[i].verdict == CM_SPEED_UNKNOWN);
     }
     for (int markdown = 0; status == CM_OK && markdown < 2; ++markdown) {
-        char *text = cm_compare_text(files, 2, &result, markdown != 0);
+        char *text = cm_compare_text(files, &result, markdown != 0);
         FUZZ_EXPECT(text != NULL);
         free(text);
     }

@@ -187,6 +187,31 @@ static cm_status read_google_results(cm_error *error) {
     return read_results("google", error);
 }
 
+/* A slowdown by a third, with enough samples to show it: it is found, or memory was short. */
+static cm_status compare_results(cm_error *error) {
+    double samples[2][8];
+    cm_measurement items[2] = {{.n = 8, .samples = samples[0]}, {.n = 8, .samples = samples[1]}};
+    cm_results_file files[2] = {{.path = "a", .measurements = {1, &items[0]}},
+                                {.path = "b", .measurements = {1, &items[1]}}};
+    for (int i = 0; i < 8; ++i) {
+        samples[0][i] = 3.0 + 0.01 * i;
+        samples[1][i] = 4.0 + 0.01 * i;
+    }
+    const cm_compare_options options = cm_compare_options_default();
+    cm_comparisons result;
+    char *text = NULL;
+    cm_status status = cm_compare(&options, files, 2, &result, error);
+    if (status == CM_OK) {
+        assert_int_equal(result.items[0].verdict, CM_SPEED_SLOWER);
+        text = cm_compare_text(files, &result, false);
+        status = text != NULL ? CM_OK : cm_fail(error, CM_FAILED, "out of memory");
+    }
+    assert_true(status != CM_OK || strstr(text, "1 slower") != NULL);
+    free(text);
+    cm_comparisons_free(&result);
+    return status;
+}
+
 /* Text of bytes that are not UTF-8, and lists of numbers; a plan of a measurement. */
 static cm_status write_json(cm_error *error) {
     static const int numbers[] = {1, 2, 3};
@@ -228,6 +253,7 @@ static const struct {
     {"results", read_own_results, 10},
     {"results of Google Benchmark", read_google_results, 8},
     {"shapes", read_shapes, 2},
+    {"comparing", compare_results, 8},
 };
 
 static void test_each_allocation_fails(void **state) {

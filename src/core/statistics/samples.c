@@ -1,35 +1,89 @@
 #include "core/statistics/samples.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const cm_interval unknown = {false, NAN, NAN};
 
-static int compare_doubles(const void *left, const void *right) {
-    const double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
+static cm_status out_of_memory(cm_error *error) {
+    return cm_fail(error, CM_FAILED, "statistics: out of memory; close other programs");
 }
 
-/* A sorted copy; free() it. NULL: no memory, or nothing to sort. */
-static double *sorted(const double *values, int n) {
-    double *copy = n > 0 ? malloc((size_t)n * sizeof *copy) : NULL;
-    if (copy != NULL) {
-        memcpy(copy, values, (size_t)n * sizeof *copy);
-        qsort(copy, (size_t)n, sizeof *copy, compare_doubles);
+/* ---- Selection ---- */
+
+/* Doubles in the order of whole numbers: the next number up is the next key up. */
+static uint64_t key_of(double value) {
+    const uint64_t sign = UINT64_C(1) << 63;
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return (bits & sign) != 0 ? ~bits : bits | sign;
+}
+
+static double value_of(uint64_t key) {
+    const uint64_t sign = UINT64_C(1) << 63;
+    const uint64_t bits = (key & sign) != 0 ? key & ~sign : ~key;
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* The smallest number in [low, high] that at least `place` members of a collection do not exceed:
+ * its member of this place, counted from 1. Bisection of the keys, so that 64 counts are enough
+ * whatever the collection is, and nothing is allocated. */
+static double select_place(uint64_t (*count)(const void *collection, double limit),
+                           const void *collection, uint64_t place, double low, double high) {
+    uint64_t from = key_of(low), to = key_of(high);
+    while (from < to) {
+        const uint64_t middle = from + (to - from) / 2;
+        if (count(collection, value_of(middle)) >= place) {
+            to = middle;
+        } else {
+            from = middle + 1;
+        }
     }
-    return copy;
+    return value_of(to);
 }
 
-static double middle(const double *ordered, size_t n) {
-    return n % 2 == 1 ? ordered[n / 2] : 0.5 * (ordered[n / 2 - 1] + ordered[n / 2]);
+typedef struct number_list {
+    const double *values;
+    int n;
+    double low, high;
+} number_list;
+
+static uint64_t count_numbers(const void *collection, double limit) {
+    const number_list *list = collection;
+    uint64_t count = 0;
+    for (int i = 0; i < list->n; ++i) {
+        count += list->values[i] <= limit;
+    }
+    return count;
+}
+
+/* False when there is no value, or one that is not a number. */
+static bool make_list(const double *values, int n, number_list *list) {
+    *list = (number_list){values, n, INFINITY, -INFINITY};
+    bool numbers = n > 0;
+    for (int i = 0; i < n; ++i) {
+        numbers = numbers && !isnan(values[i]);
+        list->low = values[i] < list->low ? values[i] : list->low;
+        list->high = values[i] > list->high ? values[i] : list->high;
+    }
+    return numbers;
+}
+
+static double number_at(const number_list *list, int place) {
+    return select_place(count_numbers, list, (uint64_t)place, list->low, list->high);
 }
 
 double cm_median(const double *values, int n) {
-    double *ordered = sorted(values, n);
-    const double median = ordered == NULL ? NAN : middle(ordered, (size_t)n);
-    free(ordered);
-    return median;
+    number_list list;
+    if (!make_list(values, n, &list)) {
+        return NAN;
+    }
+    const double upper = number_at(&list, n / 2 + 1);
+    return n % 2 == 1 ? upper : 0.5 * (number_at(&list, n / 2) + upper);
 }
 
 cm_interval cm_median_interval(const double *values, int n, double level) {
@@ -44,28 +98,57 @@ cm_interval cm_median_interval(const double *values, int n, double level) {
         }
         ++k;
     }
-    double *ordered = k > 0 ? sorted(values, n) : NULL;
-    if (ordered == NULL) {
+    number_list list;
+    if (k == 0 || !make_list(values, n, &list)) {
         return unknown;
     }
-    const cm_interval interval = {true, ordered[k - 1], ordered[n - k]};
-    free(ordered);
-    return interval;
+    return (cm_interval){true, number_at(&list, k), number_at(&list, n + 1 - k)};
 }
 
 /* ---- Ranks ---- */
+
+static int compare_doubles(const void *left, const void *right) {
+    const double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+/* Sorted copies of two samples. */
+typedef struct sorted_pair {
+    double *a, *b;
+    int a_count, b_count;
+} sorted_pair;
+
+static double *sorted(const double *values, int n) {
+    double *copy = malloc((size_t)n * sizeof *copy);
+    if (copy != NULL) {
+        memcpy(copy, values, (size_t)n * sizeof *copy);
+        qsort(copy, (size_t)n, sizeof *copy, compare_doubles);
+    }
+    return copy;
+}
+
+/* Neither is empty. Free with free_pair(), whatever the result. False: no memory. */
+static bool sort_pair(const double *a, int a_count, const double *b, int b_count,
+                      sorted_pair *pair) {
+    *pair = (sorted_pair){sorted(a, a_count), sorted(b, b_count), a_count, b_count};
+    return pair->a != NULL && pair->b != NULL;
+}
+
+static void free_pair(sorted_pair *pair) {
+    free(pair->a);
+    free(pair->b);
+}
 
 /* Number of pairs with a[i] > b[j], ties counting half; and the sum of t^3 - t over ties. */
 typedef struct rank_sums {
     double u, ties;
 } rank_sums;
 
-static bool rank(const double *a, int a_count, const double *b, int b_count, rank_sums *sums) {
-    const int n = a_count + b_count;
-    double *left = sorted(a, a_count), *right = sorted(b, b_count);
-    *sums = (rank_sums){0.0, 0.0};
-    const bool ok = left != NULL && right != NULL;
-    for (int i = 0, j = 0; ok && i + j < n;) {
+static rank_sums rank(const sorted_pair *pair) {
+    const double *left = pair->a, *right = pair->b;
+    const int a_count = pair->a_count, b_count = pair->b_count;
+    rank_sums sums = {0.0, 0.0};
+    for (int i = 0, j = 0; i < a_count || j < b_count;) {
         const double value =
             j == b_count || (i < a_count && left[i] <= right[j]) ? left[i] : right[j];
         const int below = j;
@@ -76,13 +159,11 @@ static bool rank(const double *a, int a_count, const double *b, int b_count, ran
         for (; j < b_count && right[j] == value; ++j) {
             ++equal_b;
         }
-        const double equal = equal_a + equal_b;
-        sums->u += equal_a * (below + 0.5 * equal_b);
-        sums->ties += equal * equal * equal - equal;
+        const double equal = (double)equal_a + equal_b;
+        sums.u += equal_a * (below + 0.5 * equal_b);
+        sums.ties += equal * equal * equal - equal;
     }
-    free(left);
-    free(right);
-    return ok;
+    return sums;
 }
 
 /* P(U = 0), P(U = 1) ... of the test without ties, by Mann and Whitney's recurrence: of i and j
@@ -135,47 +216,86 @@ static bool samples_are_finite(const double *values, int n) {
     return n > 0;
 }
 
-double cm_mann_whitney(const double *a, int a_count, const double *b, int b_count) {
-    rank_sums sums;
-    if (!samples_are_finite(a, a_count) || !samples_are_finite(b, b_count) ||
-        !rank(a, a_count, b, b_count, &sums)) {
-        return NAN;
+static cm_status rank_test(const sorted_pair *pair, double *p, cm_error *error) {
+    const rank_sums sums = rank(pair);
+    if (sums.ties > 0.0 || !is_small(pair->a_count, pair->b_count)) {
+        *p = normal_p(&sums, pair->a_count, pair->b_count);
+        return CM_OK;
     }
-    if (sums.ties > 0.0 || !is_small(a_count, b_count)) {
-        return normal_p(&sums, a_count, b_count);
-    }
-    double *distribution = exact_distribution(a_count, b_count);
+    double *distribution = exact_distribution(pair->a_count, pair->b_count);
     if (distribution == NULL) {
-        return NAN;
+        return out_of_memory(error);
     }
-    const double pairs = (double)a_count * b_count;
+    const double pairs = (double)pair->a_count * pair->b_count;
     const double smaller = fmin(sums.u, pairs - sums.u);
     double tail = 0.0;
     for (int u = 0; u <= (int)smaller; ++u) {
         tail += distribution[u];
     }
     free(distribution);
-    return fmin(1.0, 2.0 * tail);
+    *p = fmin(1.0, 2.0 * tail);
+    return CM_OK;
 }
 
-/* The smallest U that the test accepts: the interval begins at the ratio of this place, counted
- * from
- * 1. 0: it accepts all. */
-static size_t first_accepted(int a_count, int b_count, double level) {
-    const double tail = 0.5 * (1.0 - level), pairs = (double)a_count * b_count;
-    double *distribution = is_small(a_count, b_count) ? exact_distribution(a_count, b_count) : NULL;
-    if (distribution == NULL) {
-        const double z = -cm_student_t_quantile(tail, 1e9);
-        const double edge = 0.5 * pairs - z * sqrt(pairs * (a_count + b_count + 1.0) / 12.0);
-        return edge >= 0.0 ? (size_t)edge + 1 : 0;
+cm_status cm_mann_whitney(const double *a, int a_count, const double *b, int b_count, double *p,
+                          cm_error *error) {
+    *p = NAN;
+    if (!samples_are_finite(a, a_count) || !samples_are_finite(b, b_count)) {
+        return CM_OK;
     }
-    size_t k = 0;
+    sorted_pair pair;
+    const cm_status status = sort_pair(a, a_count, b, b_count, &pair) ? rank_test(&pair, p, error)
+                                                                      : out_of_memory(error);
+    free_pair(&pair);
+    return status;
+}
+
+/* ---- Quotients ---- */
+
+/* How many quotients b / a do not exceed `limit`. Division rounds monotonically: where a grows, a
+ * quotient does not, so that one walk along the edge counts all. */
+static uint64_t count_quotients(const void *collection, double limit) {
+    const sorted_pair *pair = collection;
+    uint64_t count = 0;
+    int below = 0;
+    for (int i = 0; i < pair->a_count; ++i) {
+        while (below < pair->b_count && pair->b[below] / pair->a[i] <= limit) {
+            ++below;
+        }
+        count += (uint64_t)below;
+    }
+    return count;
+}
+
+static double quotient_at(const sorted_pair *pair, uint64_t place) {
+    return select_place(count_quotients, pair, place, pair->b[0] / pair->a[pair->a_count - 1],
+                        pair->b[pair->b_count - 1] / pair->a[0]);
+}
+
+/* The smallest U that the test accepts: the interval begins at the quotient of this place, counted
+ * from 1. 0: it accepts all. */
+static cm_status first_accepted(int a_count, int b_count, double level, uint64_t *place,
+                                cm_error *error) {
+    const double tail = 0.5 * (1.0 - level), pairs = (double)a_count * b_count;
+    if (!is_small(a_count, b_count)) {
+        const double z = -cm_student_t_quantile(tail, 1e9);
+        const double edge =
+            0.5 * pairs - z * sqrt(pairs * ((double)a_count + b_count + 1.0) / 12.0);
+        *place = edge >= 0.0 ? (uint64_t)edge + 1 : 0;
+        return CM_OK;
+    }
+    double *distribution = exact_distribution(a_count, b_count);
+    if (distribution == NULL) {
+        return out_of_memory(error);
+    }
+    uint64_t k = 0;
     double sum = distribution[0];
     while (sum <= tail && (double)k < 0.5 * pairs) {
         sum += distribution[++k];
     }
     free(distribution);
-    return k;
+    *place = k;
+    return CM_OK;
 }
 
 static bool all_positive(const double *values, int n) {
@@ -187,27 +307,36 @@ static bool all_positive(const double *values, int n) {
     return n > 0;
 }
 
-cm_ratio cm_sample_ratio(const double *a, int a_count, const double *b, int b_count, double level) {
-    cm_ratio result = {NAN, unknown, cm_mann_whitney(a, a_count, b, b_count)};
-    if (!all_positive(a, a_count) || !all_positive(b, b_count)) {
-        return result;
+static cm_status ratio_of(const sorted_pair *pair, double level, cm_ratio *ratio, cm_error *error) {
+    const uint64_t pairs = (uint64_t)pair->a_count * (uint64_t)pair->b_count;
+    uint64_t place = 0;
+    cm_status status = rank_test(pair, &ratio->p, error);
+    if (status == CM_OK) {
+        status = first_accepted(pair->a_count, pair->b_count, level, &place, error);
     }
-    const size_t pairs = (size_t)a_count * (size_t)b_count;
-    double *ratios = malloc(pairs * sizeof *ratios);
-    if (ratios == NULL) {
-        return result;
+    if (status != CM_OK) {
+        return status;
     }
-    for (size_t i = 0; i < pairs; ++i) {
-        ratios[i] = b[i % (size_t)b_count] / a[i / (size_t)b_count];
-    }
-    qsort(ratios, pairs, sizeof *ratios, compare_doubles);
     /* The median on logarithms. */
-    result.ratio =
-        pairs % 2 == 1 ? ratios[pairs / 2] : sqrt(ratios[pairs / 2 - 1]) * sqrt(ratios[pairs / 2]);
-    const size_t k = first_accepted(a_count, b_count, level);
-    if (k > 0) {
-        result.interval = (cm_interval){true, ratios[k - 1], ratios[pairs - k]};
+    const double upper = quotient_at(pair, pairs / 2 + 1);
+    ratio->ratio = pairs % 2 == 1 ? upper : sqrt(quotient_at(pair, pairs / 2)) * sqrt(upper);
+    if (place > 0) {
+        ratio->interval =
+            (cm_interval){true, quotient_at(pair, place), quotient_at(pair, pairs + 1 - place)};
     }
-    free(ratios);
-    return result;
+    return CM_OK;
+}
+
+cm_status cm_sample_ratio(const double *a, int a_count, const double *b, int b_count, double level,
+                          cm_ratio *ratio, cm_error *error) {
+    *ratio = (cm_ratio){NAN, unknown, NAN};
+    if (!all_positive(a, a_count) || !all_positive(b, b_count)) {
+        return cm_mann_whitney(a, a_count, b, b_count, &ratio->p, error);
+    }
+    sorted_pair pair;
+    const cm_status status = sort_pair(a, a_count, b, b_count, &pair)
+                                 ? ratio_of(&pair, level, ratio, error)
+                                 : out_of_memory(error);
+    free_pair(&pair);
+    return status;
 }

@@ -14,6 +14,10 @@ cm_compare_options cm_compare_options_default(void) {
     return (cm_compare_options){.threshold = 0.05, .level = CM_RESULTS_LEVEL};
 }
 
+static cm_status compare_out_of_memory(cm_error *error) {
+    return cm_fail(error, CM_FAILED, "compare: out of memory; close other programs");
+}
+
 /* ---- What may be compared ---- */
 
 /* What must be equal: where it is in a file, and what to say. */
@@ -64,20 +68,23 @@ static bool wanted(const cm_compare_options *options, const cm_measurement *m) {
            (options->filter == NULL || strstr(m->name, options->filter) != NULL);
 }
 
-static cm_comparison compare_one(const cm_measurement *base, const cm_measurement *other, int file,
-                                 double level) {
+static cm_status compare_one(const cm_measurement *base, const cm_measurement *other, int file,
+                             double level, cm_comparison *result, cm_error *error) {
     /* The larger value is the better one, or the other way round. */
     const bool up = base->higher_is_better;
     const cm_measurement *from = up ? base : other, *to = up ? other : base;
-    const cm_ratio ratio = cm_sample_ratio(from->samples, from->n, to->samples, to->n, level);
-    return (cm_comparison){.base = base,
-                           .other = other,
-                           .file = file,
-                           .speedup = ratio.ratio,
-                           .interval = ratio.interval,
-                           .p = ratio.p,
-                           .p_adjusted = NAN,
-                           .verdict = CM_SPEED_UNKNOWN};
+    cm_ratio ratio;
+    const cm_status status =
+        cm_sample_ratio(from->samples, from->n, to->samples, to->n, level, &ratio, error);
+    *result = (cm_comparison){.base = base,
+                              .other = other,
+                              .file = file,
+                              .speedup = ratio.ratio,
+                              .interval = ratio.interval,
+                              .p = ratio.p,
+                              .p_adjusted = NAN,
+                              .verdict = CM_SPEED_UNKNOWN};
+    return status;
 }
 
 static int by_p(const void *left, const void *right) {
@@ -89,7 +96,7 @@ static int by_p(const void *left, const void *right) {
 static cm_status adjust(cm_comparisons *result, cm_error *error) {
     cm_comparison **ordered = malloc(((size_t)result->count + 1) * sizeof *ordered);
     if (ordered == NULL) {
-        return cm_fail(error, CM_FAILED, "compare: out of memory; close other programs");
+        return compare_out_of_memory(error);
     }
     int known = 0;
     for (int i = 0; i < result->count; ++i) {
@@ -135,16 +142,19 @@ static void summarize(cm_comparisons *result) {
 }
 
 /* Of the measurements that are wanted, those of the first file with those of file `file`. */
-static void join_file(const cm_compare_options *options, const cm_results_file *files, int file,
-                      const cm_measurement *const *base, const cm_measurement *const *other,
-                      cm_comparisons *result) {
+static cm_status join_file(const cm_compare_options *options, const cm_results_file *files,
+                           int file, const cm_measurement *const *base,
+                           const cm_measurement *const *other, cm_comparisons *result,
+                           cm_error *error) {
     const cm_measurements *left = &files[0].measurements, *right = &files[file].measurements;
-    for (int i = 0; i < left->count; ++i) {
+    cm_status status = CM_OK;
+    for (int i = 0; status == CM_OK && i < left->count; ++i) {
         const cm_measurement *m = &left->items[i];
         const cm_measurement *found =
             wanted(options, m) ? cm_measurements_search(other, right->count, m) : NULL;
         if (found != NULL) {
-            result->items[result->count++] = compare_one(m, found, file, options->level);
+            status =
+                compare_one(m, found, file, options->level, &result->items[result->count++], error);
         } else {
             result->unmatched += wanted(options, m);
         }
@@ -154,6 +164,7 @@ static void join_file(const cm_compare_options *options, const cm_results_file *
         result->unmatched +=
             wanted(options, m) && cm_measurements_search(base, left->count, m) == NULL;
     }
+    return status;
 }
 
 /* In the order of the first file, then of the files. */
@@ -167,21 +178,18 @@ static cm_status join(const cm_compare_options *options, const cm_results_file *
     const size_t rows = (size_t)files[0].measurements.count * (size_t)count;
     const cm_measurement **base = cm_measurements_sort(&files[0].measurements);
     result->items = calloc(rows + 1, sizeof *result->items);
-    bool ok = base != NULL && result->items != NULL;
-    for (int file = 1; ok && file < count; ++file) {
+    cm_status status = base != NULL && result->items != NULL ? CM_OK : compare_out_of_memory(error);
+    for (int file = 1; status == CM_OK && file < count; ++file) {
         const cm_measurement **other = cm_measurements_sort(&files[file].measurements);
-        ok = other != NULL;
-        if (ok) {
-            join_file(options, files, file, base, other, result);
-        }
+        status = other != NULL ? join_file(options, files, file, base, other, result, error)
+                               : compare_out_of_memory(error);
         free(other);
     }
     free(base);
-    if (!ok) {
-        return cm_fail(error, CM_FAILED, "compare: out of memory; close other programs");
+    if (status == CM_OK) {
+        qsort(result->items, (size_t)result->count, sizeof *result->items, by_place);
     }
-    qsort(result->items, (size_t)result->count, sizeof *result->items, by_place);
-    return CM_OK;
+    return status;
 }
 
 cm_status cm_compare(const cm_compare_options *options, const cm_results_file *files, int count,
@@ -206,7 +214,9 @@ cm_status cm_compare(const cm_compare_options *options, const cm_results_file *f
     for (int i = 0; status == CM_OK && i < result->count; ++i) {
         result->items[i].verdict = judge_difference(options, &result->items[i]);
     }
-    summarize(result);
+    if (status == CM_OK) {
+        summarize(result);
+    }
     return status;
 }
 

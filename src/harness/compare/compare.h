@@ -64,8 +64,7 @@ cm_status cm_compare(const cm_compare_options *options, const cm_results_file *f
 void cm_comparisons_free(cm_comparisons *result);
 
 /** The table as text of at most 100 columns or as Markdown; free() it. NULL: no memory. */
-char *cm_compare_text(const cm_results_file *files, int count, const cm_comparisons *result,
-                      bool markdown);
+char *cm_compare_text(const cm_results_file *files, const cm_comparisons *result, bool markdown);
 
 #ifdef __cplusplus
 }

@@ -38,29 +38,64 @@ static void print_comparison(const cm_text_table *table, const cm_comparison *c)
     cm_table_print_row(table, cells);
 }
 
-/* Rows of one metric and file. */
-static void print_group(const cm_text_table *table, const cm_comparisons *result, int file,
-                        int first) {
-    const cm_measurement *head = result->items[first].base;
-    cm_table_print_head(table);
-    for (int i = first; i < result->count; ++i) {
-        const cm_comparison *c = &result->items[i];
-        if (c->file == file && strcmp(c->base->metric, head->metric) == 0) {
-            print_comparison(table, c);
-        }
-    }
+/* ---- Groups: rows of one file and metric ---- */
+
+/* A row, and the first one of its group. Pointers into one array: their order is that of rows. */
+typedef struct grouped_row {
+    const cm_comparison *row, *first;
+} grouped_row;
+
+static int by_row(const cm_comparison *a, const cm_comparison *b) {
+    return (a > b) - (a < b);
 }
 
-/* Whether this row is the first of its metric and file. */
-static bool begins_group(const cm_comparisons *result, int index) {
-    const cm_comparison *c = &result->items[index];
-    for (int i = 0; i < index; ++i) {
-        if (result->items[i].file == c->file &&
-            strcmp(result->items[i].base->metric, c->base->metric) == 0) {
-            return false;
+static int by_metric(const void *left, const void *right) {
+    const cm_comparison *a = ((const grouped_row *)left)->row;
+    const cm_comparison *b = ((const grouped_row *)right)->row;
+    const int metrics = strcmp(a->base->metric, b->base->metric);
+    return a->file != b->file ? a->file - b->file : metrics != 0 ? metrics : by_row(a, b);
+}
+
+static int by_first_row(const void *left, const void *right) {
+    const grouped_row *a = left, *b = right;
+    const int files = a->row->file - b->row->file, groups = by_row(a->first, b->first);
+    return files != 0 ? files : groups != 0 ? groups : by_row(a->row, b->row);
+}
+
+/* All rows by file, then by the first row of their metric; free() them. NULL: no memory. */
+static grouped_row *group_rows(const cm_comparisons *result) {
+    grouped_row *rows = malloc(((size_t)result->count + 1) * sizeof *rows);
+    if (rows == NULL) {
+        return NULL;
+    }
+    for (int i = 0; i < result->count; ++i) {
+        rows[i].row = &result->items[i];
+    }
+    qsort(rows, (size_t)result->count, sizeof *rows, by_metric);
+    for (int i = 0; i < result->count; ++i) {
+        const cm_comparison *row = rows[i].row, *last = i > 0 ? rows[i - 1].row : NULL;
+        const bool same = last != NULL && last->file == row->file &&
+                          strcmp(last->base->metric, row->base->metric) == 0;
+        rows[i].first = same ? rows[i - 1].first : row;
+    }
+    qsort(rows, (size_t)result->count, sizeof *rows, by_first_row);
+    return rows;
+}
+
+static void print_groups(const cm_text_table *table, const cm_results_file *files,
+                         const grouped_row *rows, int count) {
+    for (int i = 0; i < count; ++i) {
+        const cm_comparison *row = rows[i].row;
+        if (rows[i].first == row) {
+            fprintf(table->out, "%s, %s: %s (before), %s (now)\n\n", row->base->metric,
+                    row->base->unit, files[0].path, files[row->file].path);
+            cm_table_print_head(table);
+        }
+        print_comparison(table, row);
+        if (i + 1 == count || rows[i + 1].first != rows[i].first) {
+            fputc('\n', table->out);
         }
     }
-    return true;
 }
 
 static void print_verdicts(FILE *out, const cm_comparisons *result) {
@@ -93,8 +128,7 @@ static int name_width(const cm_comparisons *result) {
     return (int)(width < CM_TABLE_CELL ? width : CM_TABLE_CELL - 1);
 }
 
-char *cm_compare_text(const cm_results_file *files, int count, const cm_comparisons *result,
-                      bool markdown) {
+char *cm_compare_text(const cm_results_file *files, const cm_comparisons *result, bool markdown) {
     const cm_table_column columns[] = {{"name", name_width(result), false},
                                        {"before", 8, true},
                                        {"now", 8, true},
@@ -104,23 +138,16 @@ char *cm_compare_text(const cm_results_file *files, int count, const cm_comparis
                                        {"verdict", 15, false}};
     char *text = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
+    grouped_row *rows = group_rows(result);
+    FILE *out = rows != NULL ? open_memstream(&text, &size) : NULL;
     if (out == NULL) {
+        free(rows);
         return NULL;
     }
     const cm_text_table table = {out, markdown, columns, sizeof columns / sizeof *columns};
-    for (int file = 1; file < count; ++file) {
-        for (int i = 0; i < result->count; ++i) {
-            if (result->items[i].file == file && begins_group(result, i)) {
-                const cm_measurement *m = result->items[i].base;
-                fprintf(out, "%s, %s: %s (before), %s (now)\n\n", m->metric, m->unit, files[0].path,
-                        files[file].path);
-                print_group(&table, result, file, i);
-                fputc('\n', out);
-            }
-        }
-    }
+    print_groups(&table, files, rows, result->count);
     print_verdicts(out, result);
+    free(rows);
     const bool failed = ferror(out) != 0;
     if (fclose(out) != 0 || failed) {
         free(text);

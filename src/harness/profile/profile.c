@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "convmark/stream.h"
-#include "core/statistics/samples.h"
 #include "core/system/clock.h"
+#include "harness/record/results_json.h"
 
 /* Marks per thread; a step of the report's variants makes far fewer. */
 enum { DEFAULT_MARKS = 1 << 16 };
@@ -205,7 +205,10 @@ static int by_time(const void *left, const void *right) {
     return (a->seconds < b->seconds) - (a->seconds > b->seconds);
 }
 
-static void finish(collector *c) {
+/* A rank test of more steps than this tells nothing more. */
+enum { COMPARED_STEPS = 1000 };
+
+static cm_status finish(collector *c, cm_error *error) {
     cm_profile *profile = c->profile;
     double explained = mean_of(profile->data, profile->steps);
     for (int i = 0; i < profile->row_count; ++i) {
@@ -224,6 +227,9 @@ static void finish(collector *c) {
     }
     profile->accounted = explained / mean_of(profile->wall, profile->steps);
     qsort(profile->rows, (size_t)profile->row_count, sizeof *profile->rows, by_time);
+    const int n = profile->steps < COMPARED_STEPS ? profile->steps : COMPARED_STEPS;
+    return cm_sample_ratio(profile->untraced, n, profile->wall, n, CM_RESULTS_LEVEL,
+                           &profile->traced, error);
 }
 
 /* ---- All of it ---- */
@@ -282,7 +288,7 @@ cm_status cm_profile_make(const cm_profile_args *args, const volatile sig_atomic
         cm_counters_close(&counters);
     }
     if (status == CM_OK) {
-        finish(&c);
+        status = finish(&c, error);
     }
     cm_stream_free(d.stream);
     free(d.images);
@@ -305,12 +311,9 @@ void cm_profile_free(cm_profile *profile) {
 }
 
 void cm_profile_overhead(const cm_profile *profile, double *overhead, double *low, double *high) {
-    const cm_ratio ratio =
-        cm_sample_ratio(profile->untraced, profile->steps < 1000 ? profile->steps : 1000,
-                        profile->wall, profile->steps < 1000 ? profile->steps : 1000, 0.95);
-    *overhead = ratio.ratio - 1.0;
-    *low = ratio.interval.low - 1.0;
-    *high = ratio.interval.high - 1.0;
+    *overhead = profile->traced.ratio - 1.0;
+    *low = profile->traced.interval.low - 1.0;
+    *high = profile->traced.interval.high - 1.0;
 }
 
 /* ---- Names ---- */

@@ -15,6 +15,7 @@
 #include "convmark/model.h"
 #include "convmark/status.h"
 #include "convmark/trace.h"
+#include "core/statistics/samples.h"
 #include "core/system/counters.h"
 #include "core/system/topology.h"
 #include "harness/measure/capability.h"
@@ -70,6 +71,7 @@ typedef struct cm_profile {
     bool counted;                    /* hardware counters were granted */
     char no_counters[200];           /* else why not */
     double counts[CM_COUNTER_COUNT]; /* of a traced step, all threads together */
+    cm_ratio traced;                 /* the time of traced steps over that of untraced ones */
 } cm_profile;
 
 /** What to profile. All pointers are borrowed. */

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/statistics/samples.h"
 #include "harness/profile/profile.h"
 #include "harness/record/text_table.h"
 
