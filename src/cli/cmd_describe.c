@@ -36,18 +36,18 @@ static json_t *layer_json(const cm_layer *layer, cm_error *error) {
 static cm_status write_description(const char *path, const cm_network *network, cm_error *error) {
     json_t *root = json_object();
     json_t *rows = json_array();
-    bool ok = true;
     for (int i = 0; i < network->layer_count; ++i) {
-        ok = ok && json_array_append_new(rows, layer_json(&network->layers[i], error)) == 0;
+        cm_json_append(&rows, layer_json(&network->layers[i], error));
     }
-    ok = cm_json_set(root, "schema_version", json_integer(1), error) &&
-         cm_json_set(root, "kind", json_string("describe"), error) &&
-         cm_json_set(root, "network", cm_json_string(network->name), error) &&
-         cm_json_set(root, "input_shape", shape_json(network->input), error) &&
-         cm_json_set(root, "classes", json_integer(network->classes), error) &&
-         cm_json_set(root, "params", json_integer(cm_network_parameter_count(network)), error) &&
-         cm_json_set(root, "macs", json_integer(cm_network_macs(network)), error) &&
-         cm_json_set(root, "layers", rows, error) && ok;
+    const bool ok =
+        cm_json_set(root, "schema_version", json_integer(1), error) &&
+        cm_json_set(root, "kind", json_string("describe"), error) &&
+        cm_json_set(root, "network", cm_json_string(network->name), error) &&
+        cm_json_set(root, "input_shape", shape_json(network->input), error) &&
+        cm_json_set(root, "classes", json_integer(network->classes), error) &&
+        cm_json_set(root, "params", json_integer(cm_network_parameter_count(network)), error) &&
+        cm_json_set(root, "macs", json_integer(cm_network_macs(network)), error) &&
+        cm_json_set(root, "layers", rows, error);
     const cm_status status = ok ? cm_json_write(path, root, error) : CM_FAILED;
     json_decref(root);
     return status;

@@ -77,25 +77,23 @@ static void print_text(const cm_evaluation *evaluation) {
 static bool set_classes(json_t *root, const cm_evaluation *evaluation, cm_error *error) {
     json_t *rows = json_array();
     json_t *matrix = json_array();
-    bool ok = rows != NULL && matrix != NULL;
-    for (int label = 0; ok && label < evaluation->classes; ++label) {
+    for (int label = 0; label < evaluation->classes; ++label) {
         char name[32];
         const class_count count = count_class(evaluation, label);
-        ok = json_array_append_new(
-                 rows,
-                 json_pack("{s:s, s:I, s:o}", "name",
-                           cm_label_text(label, evaluation->classes, name, sizeof name), "images",
-                           (json_int_t)count.images, "accuracy",
-                           count.images > 0 ? json_real(class_accuracy(count)) : json_null())) == 0;
+        cm_json_append(
+            &rows, json_pack("{s:s, s:I, s:o}", "name",
+                             cm_label_text(label, evaluation->classes, name, sizeof name), "images",
+                             (json_int_t)count.images, "accuracy",
+                             count.images > 0 ? json_real(class_accuracy(count)) : json_null()));
         json_t *row = json_array();
-        for (int answer = 0; ok && answer < evaluation->classes; ++answer) {
+        for (int answer = 0; answer < evaluation->classes; ++answer) {
             const ptrdiff_t at = (ptrdiff_t)label * evaluation->classes + answer;
-            ok = json_array_append_new(row, json_integer(evaluation->confusion[at])) == 0;
+            cm_json_append(&row, json_integer(evaluation->confusion[at]));
         }
-        ok = json_array_append_new(matrix, row) == 0 && ok;
+        cm_json_append(&matrix, row);
     }
     const bool set = cm_json_set(root, "classes", rows, error);
-    return cm_json_set(root, "confusion", matrix, error) && set && ok;
+    return cm_json_set(root, "confusion", matrix, error) && set;
 }
 
 /* A command line and its results. */

@@ -58,7 +58,7 @@ static cm_status gather(const info_options *options, cm_machine_options *machine
 static json_t *info_json(const info *found, cm_error *error) {
     json_t *teams = json_array(), *o = json_object();
     for (int i = 0; i < found->team_count; ++i) {
-        json_array_append_new(teams, cm_capability_json(&found->teams[i]));
+        cm_json_append(&teams, cm_capability_json(&found->teams[i], error));
     }
     if (cm_json_set(o, "schema_version", json_integer(CM_RESULTS_SCHEMA_VERSION), error) &&
         cm_json_set(o, "kind", json_string("info"), error) &&

@@ -38,20 +38,23 @@ static json_t *variant_json(const cm_variant *variant, const cm_network *network
 static cm_status write_variants_json(const char *path, cm_error *error) {
     json_t *root = json_object();
     json_t *rows = json_array();
-    bool ok = cm_json_set(root, "schema_version", json_integer(1), error) &&
-              cm_json_set(root, "kind", json_string("variants"), error) &&
-              cm_json_set(root, "variants", rows, error);
+    cm_status status = CM_OK;
     int count;
     const cm_variant *variants = cm_variants(&count);
-    for (int i = 0; ok && i < count; ++i) {
-        cm_network *network;
-        ok = cm_network_from_variant(&variants[i], &network, error) == CM_OK;
-        if (ok) {
-            ok = json_array_append_new(rows, variant_json(&variants[i], network, error)) == 0;
-            cm_network_free(network);
+    for (int i = 0; status == CM_OK && i < count; ++i) {
+        cm_network *network = NULL;
+        status = cm_network_from_variant(&variants[i], &network, error);
+        if (status == CM_OK) {
+            cm_json_append(&rows, variant_json(&variants[i], network, error));
         }
+        cm_network_free(network);
     }
-    const cm_status status = ok ? cm_json_write(path, root, error) : CM_FAILED;
+    const bool ok = cm_json_set(root, "schema_version", json_integer(1), error) &&
+                    cm_json_set(root, "kind", json_string("variants"), error) &&
+                    cm_json_set(root, "variants", rows, error);
+    if (status == CM_OK) {
+        status = ok ? cm_json_write(path, root, error) : CM_FAILED;
+    }
     json_decref(root);
     return status;
 }

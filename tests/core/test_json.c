@@ -1,4 +1,5 @@
 /* JSON in and out: limits, one-line errors, exact numbers, no NaN, no locale. */
+#include <limits.h>
 #include <locale.h>
 #include <math.h>
 #include <setjmp.h>
@@ -48,9 +49,118 @@ static void test_parse_errors(void **state) {
     }
 }
 
+/* A few bytes of text become many of memory: it is refused before anything is built. */
+static void test_large_values_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *what, *item;
+        int most; /* that are read */
+    } cases[] = {
+        {"objects", "{},", CM_JSON_MAX_MEMORY / 240},
+        {"arrays", "[],", CM_JSON_MAX_MEMORY / 144},
+        {"numbers", "1,", CM_JSON_MAX_MEMORY / 48},
+        {"strings", "\"\",", CM_JSON_MAX_MEMORY / 90},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        const size_t length = strlen(cases[i].item);
+        const size_t size = 2 + length * (size_t)(cases[i].most + 1);
+        char *text = malloc(size);
+        assert_non_null(text);
+        text[0] = '[';
+        for (size_t at = 1; at + length < size; at += length) {
+            memcpy(text + at, cases[i].item, length);
+        }
+        text[size - 2] = ']'; /* in the place of the last comma */
+        json_t *value = NULL;
+        cm_error error = {{0}};
+        assert_int_equal(cm_json_parse(text, size - 1, "name", &value, &error), CM_BAD_INPUT);
+        assert_null(value);
+        assert_mentions(&error, "name: its values would take 128 MiB of memory, at most 128");
+        /* Ten items fewer are read: the array around them is the size of a few. */
+        text[size - 2 - 10 * length] = ']';
+        assert_int_equal(cm_json_parse(text, size - 1 - 10 * length, "name", &value, &error),
+                         CM_OK);
+        assert_int_equal(json_array_size(value), cases[i].most - 9);
+        json_decref(value);
+        free(text);
+    }
+}
+
+static void test_long_strings_are_refused(void **state) {
+    (void)state;
+    char *text = malloc(CM_JSON_MAX_STRING + 8);
+    assert_non_null(text);
+    for (int longer = 0; longer < 2; ++longer) {
+        const size_t string = (size_t)CM_JSON_MAX_STRING + (size_t)longer;
+        memset(text, 'x', string + 2);
+        text[0] = '[';
+        text[1] = text[string] = '"'; /* both quotes count */
+        text[string + 1] = ']';
+        json_t *value = NULL;
+        cm_error error = {{0}};
+        assert_int_equal(cm_json_parse(text, string + 2, "name", &value, &error),
+                         longer != 0 ? CM_BAD_INPUT : CM_OK);
+        if (longer != 0) {
+            assert_mentions(&error, "name: it has a string of 1048577 bytes, at most 1048576");
+        }
+        json_decref(value);
+    }
+    free(text);
+}
+
+/* Every allocation of a parse is refused, alone and with all after it: never "not valid". */
+static json_malloc_t real_malloc;
+static json_free_t real_free;
+static long allocations, refused_from, refused_to;
+
+static void *refusing_malloc(size_t size) {
+    const long number = ++allocations;
+    return number >= refused_from && number <= refused_to ? NULL : real_malloc(size);
+}
+
+static void test_no_memory_is_not_damage(void **state) {
+    (void)state;
+    static const char *const texts[] = {
+        "{\"a\": [1, 2.5, true, null, [], {}, {\"b\": [[[\"\\u00e9\\n\"]]]}], \"c\": {\"d\": 1}}",
+        "[{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5,\"f\":6,\"g\":7,\"h\":8,\"i\":9,\"j\":10,"
+        "\"k\":11,\"l\":12,\"m\":13,\"n\":14,\"o\":15,\"p\":16,\"q\":17},1,2,3,4,5,6,7,8,9,10]",
+        "[\"a string that makes the parser's buffer grow, and grow again: 0123456789 0123456789 "
+        "0123456789 0123456789 0123456789 0123456789\", 123456789012345678, -1.5e-300]",
+        "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]"
+        "]]"
+        "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
+        "{\"damaged\": [1, 2, {\"a\": 1}, ",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; ++i) {
+        for (int rest = 0; rest < 2; ++rest) {
+            bool reached = true;
+            for (long point = 1; reached; ++point) {
+                json_t *value = NULL;
+                cm_error error = {{0}};
+                allocations = 0;
+                refused_from = point;
+                refused_to = rest != 0 ? LONG_MAX : point;
+                const cm_status status =
+                    cm_json_parse(texts[i], strlen(texts[i]), "name", &value, &error);
+                reached = allocations >= point;
+                refused_from = LONG_MAX;
+                if (reached) {
+                    assert_int_equal(status, CM_FAILED);
+                    assert_null(value);
+                    assert_mentions(&error, "name: out of memory");
+                } else {
+                    assert_int_equal(status, i == 4 ? CM_BAD_INPUT : CM_OK);
+                }
+                json_decref(value);
+                assert_true(point < 1000);
+            }
+        }
+    }
+}
+
 static void test_deep_nesting_is_refused(void **state) {
     (void)state;
-    enum { DEPTH = 1000000 };
+    enum { DEPTH = 900000 };
     char *text = malloc(DEPTH);
     assert_non_null(text);
     memset(text, '[', DEPTH);
@@ -235,9 +345,15 @@ static void test_files(void **state) {
 }
 
 int main(void) {
+    json_get_alloc_funcs(&real_malloc, &real_free);
+    refused_from = LONG_MAX;
+    json_set_alloc_funcs(refusing_malloc, real_free); /* the program's come before it */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse_errors),
         cmocka_unit_test(test_deep_nesting_is_refused),
+        cmocka_unit_test(test_large_values_are_refused),
+        cmocka_unit_test(test_long_strings_are_refused),
+        cmocka_unit_test(test_no_memory_is_not_damage),
         cmocka_unit_test(test_numbers_are_exact),
         cmocka_unit_test(test_locale),
         cmocka_unit_test(test_not_finite_is_refused),

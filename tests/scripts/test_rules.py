@@ -46,6 +46,13 @@ class Rules(unittest.TestCase):
     def test_unfinished(self):
         self.assert_breach("src/a.c", "/* TO" "DO */\n", 1, "unfinished")
 
+    def test_bare_jansson(self):
+        for call in ("json_object_set_new(o, \"a\", b);", "json_array_append_new(a, b);",
+                     "json_loadb(text, 1, 0, &e);", "json_unpack (a, \"s\", &b);"):
+            self.assert_breach("src/harness/a.c", f"    {call}\n", 1, "core/files/json.h")
+            self.assertEqual(self.check({"src/core/files/json.c": f"    {call}\n",
+                                         "tests/core/test_a.c": f"    {call}\n"}), (0, []))
+
     def test_tab(self):
         self.assert_breach("src/a.c", "\tint a;\n", 1, "tab")
 

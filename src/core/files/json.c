@@ -1,15 +1,73 @@
 #include "core/files/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/files/atomic_file.h"
+#include "core/files/json_memory.h"
+#include "core/files/json_scan.h"
+
+/* ---- Reading ---- */
+
+/* Text that the parser is fed with. */
+typedef struct text_feed {
+    const char *next;
+    size_t left;
+} text_feed;
+
+static size_t feed_parser(void *bytes, size_t room, void *data) {
+    text_feed *feed = data;
+    size_t size = room < CM_JSON_FEED ? room : CM_JSON_FEED;
+    size = size < feed->left ? size : feed->left;
+    if (cm_json_reserve_touched()) {
+        return (size_t)-1;
+    }
+    memcpy(bytes, feed->next, size);
+    feed->next += size;
+    feed->left -= size;
+    return size;
+}
+
+/* False, with what is said of the text in *problem, when it would take too much. */
+static bool is_affordable(const cm_json_cost *cost, json_error_t *problem) {
+    *problem = (json_error_t){.line = -1};
+    if (cost->longest > CM_JSON_MAX_STRING) {
+        snprintf(problem->text, sizeof problem->text,
+                 "it has a string of %zu bytes, at most %d are accepted", cost->longest,
+                 (int)CM_JSON_MAX_STRING);
+    } else if (cost->memory > CM_JSON_MAX_MEMORY) {
+        snprintf(problem->text, sizeof problem->text,
+                 "its values would take %zu MiB of memory, at most %d are accepted",
+                 cost->memory >> 20, (int)(CM_JSON_MAX_MEMORY >> 20));
+    }
+    return problem->text[0] == '\0';
+}
+
+static cm_status json_out_of_memory(const char *name, cm_error *error) {
+    return cm_fail(error, CM_FAILED, "%s: out of memory; close other programs", name);
+}
 
 cm_status cm_json_decode(const char *text, size_t size, const char *name, json_t **value,
                          json_error_t *problem, cm_error *error) {
-    *value = json_loadb(text, size, JSON_REJECT_DUPLICATES, problem);
-    if (*value == NULL && problem->text[0] == '\0') { /* what Jansson says then */
-        return cm_fail(error, CM_FAILED, "%s: out of memory; close other programs", name);
+    const cm_json_cost cost = cm_json_scan(text, size);
+    text_feed feed = {text, size};
+    *value = NULL;
+    if (!is_affordable(&cost, problem)) {
+        return CM_BAD_INPUT;
+    }
+    if (!cm_json_reserve_keep(cost.longest)) {
+        return json_out_of_memory(name, error);
+    }
+    *value = json_load_callback(feed_parser, &feed, JSON_REJECT_DUPLICATES, problem);
+    const bool refused = cm_json_reserve_touched() || (*value == NULL && problem->text[0] == '\0');
+    if (refused) {
+        json_decref(*value); /* parts of it may be in the reserve */
+        *value = NULL;
+    }
+    cm_json_reserve_release();
+    if (refused) {
+        return json_out_of_memory(name, error);
     }
     return *value != NULL ? CM_OK : CM_BAD_INPUT;
 }
@@ -20,6 +78,9 @@ cm_status cm_json_parse(const char *text, size_t size, const char *name, json_t 
     const cm_status status = cm_json_decode(text, size, name, value, &problem, error);
     if (status != CM_BAD_INPUT) {
         return status;
+    }
+    if (problem.line < 0) {
+        return cm_fail(error, CM_BAD_INPUT, "%s: %s; is it the right file?", name, problem.text);
     }
     return cm_fail(error, CM_BAD_INPUT, "%s:%d: not valid JSON: %s; correct or remove the file",
                    name, problem.line > 0 ? problem.line : 1, problem.text);
@@ -36,6 +97,32 @@ cm_status cm_json_load(const char *path, size_t limit, json_t **value, cm_error 
     }
     return status;
 }
+
+bool cm_json_take_integer(const json_t *object, const char *key, int64_t low, int64_t high,
+                          int64_t *value) {
+    const json_t *member = json_object_get(object, key);
+    if (!json_is_integer(member) || json_integer_value(member) < low ||
+        json_integer_value(member) > high) {
+        return false;
+    }
+    *value = json_integer_value(member);
+    return true;
+}
+
+bool cm_json_take_number(const json_t *object, const char *key, double *value) {
+    const json_t *member = json_object_get(object, key);
+    if (!json_is_number(member)) {
+        return false;
+    }
+    *value = json_number_value(member);
+    return true;
+}
+
+const char *cm_json_take_string(const json_t *object, const char *key) {
+    return json_string_value(json_object_get(object, key));
+}
+
+/* ---- Writing ---- */
 
 /* Text that grows, and remembers that it could not. */
 typedef struct growing_text {
@@ -110,6 +197,13 @@ bool cm_json_set(json_t *object, const char *key, json_t *value, cm_error *error
     return false;
 }
 
+void cm_json_append(json_t **list, json_t *value) {
+    if (json_array_append_new(*list, value) != 0) {
+        json_decref(*list);
+        *list = NULL;
+    }
+}
+
 json_t *cm_json_string(const char *bytes) {
     if (bytes == NULL) {
         return json_null();
@@ -137,10 +231,7 @@ json_t *cm_json_string(const char *bytes) {
 json_t *cm_json_integers(const int *values, int count) {
     json_t *list = json_array();
     for (int i = 0; i < count; ++i) {
-        if (json_array_append_new(list, json_integer(values[i])) != 0) {
-            json_decref(list);
-            return NULL;
-        }
+        cm_json_append(&list, json_integer(values[i]));
     }
     return list;
 }

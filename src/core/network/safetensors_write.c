@@ -25,9 +25,8 @@ static bool add_metadata(json_t *header, const cm_safetensors_text *metadata, in
 static bool add_tensor(json_t *header, const cm_safetensor *tensor, size_t *offset,
                        cm_error *error) {
     json_t *shape = json_array();
-    bool ok = shape != NULL;
-    for (int i = 0; ok && i < tensor->rank; ++i) {
-        ok = json_array_append_new(shape, json_integer(tensor->dims[i])) == 0;
+    for (int i = 0; i < tensor->rank; ++i) {
+        cm_json_append(&shape, json_integer(tensor->dims[i]));
     }
     const size_t not_finite = cm_safetensor_first_not_finite(tensor);
     if (not_finite < tensor->count) {
@@ -37,7 +36,8 @@ static bool add_tensor(json_t *header, const cm_safetensor *tensor, size_t *offs
         return false;
     }
     size_t bytes = 0, end = 0;
-    if (!ok || __builtin_mul_overflow(tensor->count, cm_dtype_size(tensor->dtype), &bytes) ||
+    if (shape == NULL ||
+        __builtin_mul_overflow(tensor->count, cm_dtype_size(tensor->dtype), &bytes) ||
         __builtin_add_overflow(*offset, bytes, &end) || end > PTRDIFF_MAX / 2) {
         json_decref(shape);
         cm_fail(error, CM_FAILED, "tensor \"%s\": too large or out of memory", tensor->name);

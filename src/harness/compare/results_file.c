@@ -7,7 +7,7 @@
 #include "core/files/json.h"
 #include "harness/record/train_json.h"
 
-enum { MAX_FILE = 1 << 28 };
+enum { MAX_FILE = 1 << 26 };
 
 static cm_status results_file_out_of_memory(const char *path, cm_error *error) {
     return cm_fail(error, CM_FAILED, "%s: out of memory; close other programs", path);
@@ -37,13 +37,13 @@ typedef struct benchmarks {
 } benchmarks;
 
 /* The measurement of a benchmark's name; a new one at the end if there is none. NULL: no memory. */
-static cm_measurement *find_benchmark(const benchmarks *in, const char *name) {
+static cm_measurement *find_benchmark(const benchmarks *in, const char *name, cm_error *error) {
     const json_t *place = json_object_get(in->places, name);
     if (place != NULL) {
         return &in->list->items[json_integer_value(place)];
     }
     cm_measurement *m = &in->list->items[in->list->count];
-    if (json_object_set_new(in->places, name, json_integer(in->list->count)) != 0) {
+    if (!cm_json_set(in->places, name, json_integer(in->list->count), error)) {
         return NULL;
     }
     snprintf(m->name, sizeof m->name, "%s", name);
@@ -72,7 +72,7 @@ static cm_status add_benchmark(const benchmarks *in, const json_t *row, const ch
                        "missing or too long; the file is damaged",
                        path);
     }
-    cm_measurement *m = find_benchmark(in, name);
+    cm_measurement *m = find_benchmark(in, name, error);
     double *samples = m == NULL ? NULL : realloc(m->samples, ((size_t)m->n + 1) * sizeof *samples);
     if (samples == NULL) {
         return results_file_out_of_memory(path, error);

@@ -22,7 +22,7 @@ typedef struct cm_results_file {
 } cm_results_file;
 
 /**
- * Reads a file of at most 256 MiB. From Google Benchmark's JSON each iteration's real time becomes
+ * Reads a file of at most 64 MiB. From Google Benchmark's JSON each iteration's real time becomes
  * a sample, in seconds. CM_BAD_INPUT: not JSON, of another program or schema version, or without
  * measurements. Free with cm_results_file_close(), whatever the status.
  */

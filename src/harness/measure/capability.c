@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/files/json.h"
 #include "core/system/clock.h"
 
 enum { REPETITIONS = 7, TARGET_NS = 5000000, HUGE_PAGE = 2 << 20, MAX_THREADS = 1024 };
@@ -169,20 +170,27 @@ cm_status cm_capability_measure(const cm_topology *topology, int threads, cm_isa
     return measure_levels(cm_kernels_of(isa), capability, error);
 }
 
-json_t *cm_capability_json(const cm_capability *capability) {
-    json_t *flops = json_object(), *levels = json_array();
+static json_t *flops_json(const cm_capability *capability, cm_error *error) {
+    json_t *flops = json_object();
     for (cm_isa isa = 0; isa < CM_ISA_COUNT; ++isa) {
-        if (capability->flops[isa] > 0.0) {
-            json_object_set_new(flops, cm_isa_name(isa), json_real(capability->flops[isa]));
+        if (capability->flops[isa] > 0.0 &&
+            !cm_json_set(flops, cm_isa_name(isa), json_real(capability->flops[isa]), error)) {
+            json_decref(flops);
+            return NULL;
         }
     }
+    return flops;
+}
+
+json_t *cm_capability_json(const cm_capability *capability, cm_error *error) {
+    json_t *levels = json_array();
     for (int i = 0; i < capability->level_count; ++i) {
         const cm_level *level = &capability->levels[i];
-        json_array_append_new(levels, json_pack("{s:s, s:I, s:I, s:f}", "name", level->name,
-                                                "bytes", (json_int_t)level->size, "buffer_bytes",
-                                                (json_int_t)level->buffer, "bytes_per_second",
-                                                level->bytes_per_second));
+        cm_json_append(&levels,
+                       json_pack("{s:s, s:I, s:I, s:f}", "name", level->name, "bytes",
+                                 (json_int_t)level->size, "buffer_bytes", (json_int_t)level->buffer,
+                                 "bytes_per_second", level->bytes_per_second));
     }
-    return json_pack("{s:i, s:o, s:o}", "threads", capability->threads, "flops_per_second", flops,
-                     "levels", levels);
+    return json_pack("{s:i, s:o, s:o}", "threads", capability->threads, "flops_per_second",
+                     flops_json(capability, error), "levels", levels);
 }

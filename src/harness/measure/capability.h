@@ -43,7 +43,7 @@ cm_status cm_capability_measure(const cm_topology *topology, int threads, cm_isa
                                 cm_capability *capability, cm_error *error);
 
 /** As JSON: kind "info" in docs/reference/results-schema.md. NULL: no memory. */
-json_t *cm_capability_json(const cm_capability *capability);
+json_t *cm_capability_json(const cm_capability *capability, cm_error *error);
 
 #ifdef __cplusplus
 }

@@ -145,12 +145,8 @@ json_t *cm_conditions_json(const cm_topology *topology) {
     const int count = cm_conditions_find("", topology, found);
     json_t *list = json_array();
     for (int i = 0; i < count; ++i) {
-        json_t *item = json_pack("{s:s, s:o}", "name", found[i].name, "message",
-                                 cm_json_string(found[i].message));
-        if (json_array_append_new(list, item) != 0) {
-            json_decref(list);
-            return NULL;
-        }
+        cm_json_append(&list, json_pack("{s:s, s:o}", "name", found[i].name, "message",
+                                        cm_json_string(found[i].message)));
     }
     return list;
 }

@@ -57,26 +57,28 @@ static json_t *whole_json(const cm_profile *profile, const char *part, double *s
     return cm_measurement_json(&m, error);
 }
 
-static bool add_measurements(const cm_profile *profile, json_t *list, double step,
-                             cm_error *error) {
-    bool ok = json_array_append_new(list, whole_json(profile, "step", profile->wall, error)) == 0 &&
-              json_array_append_new(
-                  list, whole_json(profile, "untraced", profile->untraced, error)) == 0 &&
-              json_array_append_new(list, whole_json(profile, "data", profile->data, error)) == 0;
-    for (int i = 0; ok && i < profile->row_count; ++i) {
-        ok = json_array_append_new(list, row_json(profile, &profile->rows[i], step, error)) == 0;
+static json_t *profile_measurements_json(const cm_profile *profile, double step, cm_error *error) {
+    json_t *list = json_array();
+    cm_json_append(&list, whole_json(profile, "step", profile->wall, error));
+    cm_json_append(&list, whole_json(profile, "untraced", profile->untraced, error));
+    cm_json_append(&list, whole_json(profile, "data", profile->data, error));
+    for (int i = 0; i < profile->row_count; ++i) {
+        cm_json_append(&list, row_json(profile, &profile->rows[i], step, error));
     }
-    return ok;
+    return list;
 }
 
 /* Null, with the reason beside it, where the kernel grants none. */
-static json_t *counters_json(const cm_profile *profile) {
+static json_t *counters_json(const cm_profile *profile, cm_error *error) {
     if (!profile->counted) {
         return json_null();
     }
     json_t *o = json_object();
     for (cm_counter i = 0; i < CM_COUNTER_COUNT; ++i) {
-        json_object_set_new(o, cm_counter_name(i), number_or_null(profile->counts[i]));
+        if (!cm_json_set(o, cm_counter_name(i), number_or_null(profile->counts[i]), error)) {
+            json_decref(o);
+            return NULL;
+        }
     }
     return o;
 }
@@ -88,9 +90,9 @@ json_t *cm_profile_json(const cm_profile *profile, json_t *machine, json_t *cond
         step += profile->wall[i] / profile->steps;
     }
     cm_profile_overhead(profile, &overhead, &low, &high);
-    json_t *list = json_array(), *o = json_object();
-    const bool ok = add_measurements(profile, list, step, error);
-    if (cm_json_set(o, "schema_version", json_integer(CM_RESULTS_SCHEMA_VERSION), error) &&
+    json_t *o = json_object();
+    const bool ok =
+        cm_json_set(o, "schema_version", json_integer(CM_RESULTS_SCHEMA_VERSION), error) &&
         cm_json_set(o, "kind", json_string("profile"), error) &&
         cm_json_set(o, "variant", cm_json_string(cm_model_network(profile->model)->name), error) &&
         cm_json_set(o, "mode", json_string(cm_mode_name(profile->mode)), error) &&
@@ -103,17 +105,15 @@ json_t *cm_profile_json(const cm_profile *profile, json_t *machine, json_t *cond
                     json_pack("[o, o, o]", number_or_null(overhead), number_or_null(low),
                               number_or_null(high)),
                     error) &&
-        cm_json_set(o, "counters", counters_json(profile), error) &&
+        cm_json_set(o, "counters", counters_json(profile, error), error) &&
         cm_json_set(o, "no_counters",
                     profile->counted ? json_null() : cm_json_string(profile->no_counters), error) &&
-        cm_json_set(o, "capability", cm_capability_json(&profile->capability), error) &&
-        cm_json_set(o, "measurements", json_incref(list), error) &&
+        cm_json_set(o, "capability", cm_capability_json(&profile->capability, error), error) &&
+        cm_json_set(o, "measurements", profile_measurements_json(profile, step, error), error) &&
         cm_json_set(o, "command", json_incref(command), error) &&
         cm_json_set(o, "conditions", json_incref(conditions), error) &&
-        cm_json_set(o, "machine", json_incref(machine), error) && ok) {
-        json_decref(list);
-    } else {
-        json_decref(list);
+        cm_json_set(o, "machine", json_incref(machine), error);
+    if (!ok) {
         json_decref(o);
         o = NULL;
     }
@@ -150,30 +150,27 @@ static json_t *event_json(const cm_profile *profile, int thread, const cm_trace_
                      (double)(end_ns - mark->ns) * 1e-3);
 }
 
-static bool add_thread(const cm_profile *profile, int index, json_t *events) {
+static void add_thread(const cm_profile *profile, int index, json_t **events) {
     const cm_trace_thread *thread = &profile->trace->thread[index];
     char name[32];
     snprintf(name, sizeof name, "thread %d", index);
-    bool ok = json_array_append_new(events,
-                                    json_pack("{s:s, s:s, s:i, s:i, s:{s:s}}", "name",
-                                              "thread_name", "ph", "M", "pid", TRACE_PROCESS, "tid",
-                                              trace_thread(index), "args", "name", name)) == 0;
-    for (size_t i = 0; ok && i < thread->count; ++i) {
+    cm_json_append(events, json_pack("{s:s, s:s, s:i, s:i, s:{s:s}}", "name", "thread_name", "ph",
+                                     "M", "pid", TRACE_PROCESS, "tid", trace_thread(index), "args",
+                                     "name", name));
+    for (size_t i = 0; *events != NULL && i < thread->count; ++i) {
         const int64_t end = i + 1 < thread->count ? thread->marks[i + 1].ns : profile->trace_end_ns;
-        ok = json_array_append_new(events, event_json(profile, index, &thread->marks[i], end)) == 0;
+        cm_json_append(events, event_json(profile, index, &thread->marks[i], end));
     }
-    return ok;
 }
 
 cm_status cm_profile_write_trace(const cm_profile *profile, const char *path, cm_error *error) {
     json_t *events = json_array();
-    bool ok = true;
-    for (int i = 0; ok && i < profile->threads; ++i) {
-        ok = add_thread(profile, i, events);
+    for (int i = 0; i < profile->threads; ++i) {
+        add_thread(profile, i, &events);
     }
     json_t *o = json_pack("{s:o, s:s}", "traceEvents", events, "displayTimeUnit", "ms");
-    const cm_status status = ok && o != NULL ? cm_json_write(path, o, error)
-                                             : cm_fail(error, CM_FAILED, "profile: out of memory");
+    const cm_status status = o != NULL ? cm_json_write(path, o, error)
+                                       : cm_fail(error, CM_FAILED, "profile: out of memory");
     json_decref(o);
     return status;
 }

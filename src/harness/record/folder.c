@@ -10,7 +10,7 @@
 #include "core/files/atomic_file.h"
 #include "core/files/json.h"
 
-enum { MAX_JSON = 1 << 28 };
+enum { MAX_JSON = 1 << 26 };
 
 static cm_status folder_path(const char *folder, const char *name, const char *suffix,
                              char path[CM_FOLDER_PATH_SIZE], cm_error *error) {

@@ -102,10 +102,8 @@ static json_t *physical_memory_bytes(void) {
 static json_t *isa_list(void) {
     json_t *list = json_array();
     for (int isa = 0; isa < CM_ISA_COUNT; ++isa) {
-        if (cm_kernels_of((cm_isa)isa) != NULL &&
-            json_array_append_new(list, json_string(cm_isa_name((cm_isa)isa))) != 0) {
-            json_decref(list);
-            return NULL;
+        if (cm_kernels_of((cm_isa)isa) != NULL) {
+            cm_json_append(&list, json_string(cm_isa_name((cm_isa)isa)));
         }
     }
     return list;
@@ -123,13 +121,9 @@ static json_t *caches_json(const cm_topology *topology) {
         for (size_t k = 0; k < sizeof kinds / sizeof *kinds; ++k) {
             kind = kinds[k].kind == cache->kind ? kinds[k].name : kind;
         }
-        json_t *row =
-            json_pack("{s:i, s:s, s:I, s:i, s:i}", "level", cache->level, "kind", kind, "bytes",
-                      (json_int_t)cache->size, "line_bytes", cache->line, "count", cache->count);
-        if (json_array_append_new(list, row) != 0) {
-            json_decref(list);
-            return NULL;
-        }
+        cm_json_append(&list, json_pack("{s:i, s:s, s:I, s:i, s:i}", "level", cache->level, "kind",
+                                        kind, "bytes", (json_int_t)cache->size, "line_bytes",
+                                        cache->line, "count", cache->count));
     }
     return list;
 }

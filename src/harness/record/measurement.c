@@ -84,12 +84,12 @@ static bool is_common_member(const char *key) {
     return false;
 }
 
-static bool take_attributes(const json_t *object, cm_measurement *m) {
+static bool take_attributes(const json_t *object, cm_measurement *m, cm_error *error) {
     m->attributes = json_object();
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)object, key, value) {
-        if (!is_common_member(key) && json_object_set(m->attributes, key, value) != 0) {
+        if (!is_common_member(key) && !cm_json_set(m->attributes, key, json_incref(value), error)) {
             return false;
         }
     }
@@ -120,7 +120,7 @@ static cm_status read_measurement(const json_t *object, const char *file, size_t
                                   "\"samples\" is not a list of at most 1000000 numbers", error);
     }
     m->samples = malloc((n + 1) * sizeof *m->samples);
-    if (m->samples == NULL || !take_attributes(object, m)) {
+    if (m->samples == NULL || !take_attributes(object, m, error)) {
         return cm_fail(error, CM_FAILED, "%s: out of memory; close other programs", file);
     }
     for (; m->n < (int)n; ++m->n) {

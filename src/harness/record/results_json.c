@@ -6,13 +6,6 @@
 #include "core/files/json.h"
 #include "core/system/energy.h"
 
-void cm_json_append(json_t **list, json_t *value) {
-    if (json_array_append_new(*list, value) != 0) {
-        json_decref(*list);
-        *list = NULL;
-    }
-}
-
 json_t *cm_program_json(void) {
     return json_pack("{s:s, s:s, s:i}", "name", "convmark", "version", CM_VERSION,
                      "numeric_contract", CM_NUMERIC_CONTRACT);

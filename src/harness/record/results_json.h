@@ -42,10 +42,6 @@ json_t *cm_finite_or_null_json(double value);
 /** [low, high]; null where it is not known. */
 json_t *cm_interval_json(cm_interval interval);
 
-/** Appends to *list and takes over `value`. Where that fails, *list becomes NULL: what is packed
- * from it then fails as well, and nothing is left out silently. */
-void cm_json_append(json_t **list, json_t *value);
-
 #ifdef __cplusplus
 }
 #endif

@@ -6,22 +6,18 @@
 #include "harness/record/machine.h"
 #include "harness/record/training_run.h"
 
-static bool set_new_member(json_t *o, const char *key, json_t *value) {
-    return json_object_set_new(o, key, value) == 0;
-}
-
 /* Only where they were asked for: previous files, without them, have the same options. */
 static bool set_chosen_options(json_t *o, const cm_train_options *options) {
     bool ok = true;
     if (options->schedule != CM_SCHEDULE_PLATEAU) {
-        ok = set_new_member(o, "schedule", json_string(cm_schedule_name(options->schedule)));
+        ok = cm_json_set(o, "schedule", json_string(cm_schedule_name(options->schedule)), NULL);
     }
     if (options->schedule == CM_SCHEDULE_STEP) {
-        ok = ok && set_new_member(o, "schedule_step", json_integer(options->schedule_step)) &&
-             set_new_member(o, "schedule_factor", json_real(options->schedule_factor));
+        ok = ok && cm_json_set(o, "schedule_step", json_integer(options->schedule_step), NULL) &&
+             cm_json_set(o, "schedule_factor", json_real(options->schedule_factor), NULL);
     }
     if (options->until_accuracy > 0.0) {
-        ok = ok && set_new_member(o, "until_accuracy", json_real(options->until_accuracy));
+        ok = ok && cm_json_set(o, "until_accuracy", json_real(options->until_accuracy), NULL);
     }
     return ok;
 }

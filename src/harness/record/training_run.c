@@ -1,6 +1,8 @@
 #include "harness/record/training_run.h"
 
+#include <limits.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -70,30 +72,36 @@ static bool take_cost_json(const json_t *object, cm_train_cost *cost) {
     const bool known = json_is_number(joules);
     cost->joules = known ? json_number_value(joules) : (double)NAN;
     return (known ? is_cost_amount(cost->joules) : json_is_null(joules)) &&
-           json_unpack((json_t *)(uintptr_t)object, "{s:F, s:F}", "train_seconds", &cost->seconds,
-                       "images", &cost->images) == 0 &&
-           is_cost_amount(cost->seconds) && is_cost_amount(cost->images);
+           cm_json_take_number(object, "train_seconds", &cost->seconds) &&
+           cm_json_take_number(object, "images", &cost->images) && is_cost_amount(cost->seconds) &&
+           is_cost_amount(cost->images);
 }
 
 bool cm_training_run_take_json(const json_t *object, cm_training_run *run) {
     const json_t *until = json_object_get(object, "until_accuracy");
-    const char *sha256 = NULL;
-    int reached = 0;
+    const json_t *reached = json_object_get(object, "reached_accuracy");
+    const char *sha256 = cm_json_take_string(object, "sha256");
+    int64_t epochs = 0;
     *run = (cm_training_run){.done = true};
-    if (json_unpack((json_t *)(uintptr_t)object, "{s:i, s:F, s:F, s:F, s:b, s:s}", "epochs",
-                    &run->epochs, "train_loss", &run->train_loss, "test_loss", &run->test_loss,
-                    "accuracy", &run->accuracy, "reached_accuracy", &reached, "sha256",
-                    &sha256) != 0 ||
-        strlen(sha256) != sizeof run->sha256 - 1 || !take_cost_json(object, &run->cost)) {
+    if (!cm_json_take_integer(object, "epochs", INT_MIN, INT_MAX, &epochs) ||
+        !cm_json_take_number(object, "train_loss", &run->train_loss) ||
+        !cm_json_take_number(object, "test_loss", &run->test_loss) ||
+        !cm_json_take_number(object, "accuracy", &run->accuracy) || !json_is_boolean(reached) ||
+        sha256 == NULL || strlen(sha256) != sizeof run->sha256 - 1 ||
+        !take_cost_json(object, &run->cost)) {
         return false;
     }
-    run->reached = reached != 0;
+    run->epochs = (int)epochs;
+    run->reached = json_is_true(reached);
     memcpy(run->sha256, sha256, sizeof run->sha256);
     if (!run->reached) {
         return json_is_null(until);
     }
-    return json_unpack((json_t *)(uintptr_t)until, "{s:i}", "epochs", &run->until_epochs) == 0 &&
-           take_cost_json(until, &run->until);
+    if (!cm_json_take_integer(until, "epochs", INT_MIN, INT_MAX, &epochs)) {
+        return false;
+    }
+    run->until_epochs = (int)epochs;
+    return take_cost_json(until, &run->until);
 }
 
 void cm_training_run_describe(const cm_training_run *run, double accuracy, char *text,

@@ -10,38 +10,41 @@
 #include "harness/studies/study_json.h"
 
 /* Puts the measures of a run or an epoch into `object`; false: no memory, or not finite. */
-static bool set_measures(json_t *object, const double values[CM_MEASURE_COUNT]) {
+static bool set_measures(json_t *object, const double values[CM_MEASURE_COUNT], cm_error *error) {
     bool ok = true;
     for (cm_measure measure = 0; measure < CM_MEASURE_COUNT; ++measure) {
-        ok = ok &&
-             json_object_set_new(object, cm_measure_key(measure), json_real(values[measure])) == 0;
+        ok = ok && cm_json_set(object, cm_measure_key(measure), json_real(values[measure]), error);
     }
     return ok;
 }
 
-static json_t *report_epoch_json(const cm_report_epoch *epoch) {
+static json_t *report_epoch_json(const cm_report_epoch *epoch, cm_error *error) {
     json_t *o = json_object();
-    if (!set_measures(o, epoch->values)) {
+    if (!set_measures(o, epoch->values, error)) {
         json_decref(o);
         return NULL;
     }
     return o;
 }
 
-static json_t *report_run_json(const cm_report_run *run, int seed) {
-    json_t *epochs = json_array();
+static json_t *report_run_json(const cm_report_run *run, int seed, cm_error *error) {
+    json_t *epochs = json_array(), *o = json_object();
     for (int i = 0; i < run->epoch_count; ++i) {
-        cm_json_append(&epochs, report_epoch_json(&run->epochs[i]));
+        cm_json_append(&epochs, report_epoch_json(&run->epochs[i], error));
     }
-    json_t *o = json_pack("{s:i}", "seed", seed);
-    json_t *rest = json_pack("{s:s, s:o, s:f, s:f, s:i, s:s}", "sha256", run->sha256, "epochs",
-                             epochs, "images_per_second", run->images_per_second, "seconds",
-                             run->seconds, "threads", run->threads, "isa", run->isa);
-    if (!set_measures(o, run->values) || json_object_update(o, rest) != 0) {
+    const bool ok = cm_json_set(o, "seed", json_integer(seed), error) &&
+                    set_measures(o, run->values, error) &&
+                    cm_json_set(o, "sha256", json_string(run->sha256), error) &&
+                    cm_json_set(o, "epochs", json_incref(epochs), error) &&
+                    cm_json_set(o, "images_per_second", json_real(run->images_per_second), error) &&
+                    cm_json_set(o, "seconds", json_real(run->seconds), error) &&
+                    cm_json_set(o, "threads", json_integer(run->threads), error) &&
+                    cm_json_set(o, "isa", json_string(run->isa), error);
+    json_decref(epochs);
+    if (!ok) {
         json_decref(o);
-        o = NULL;
+        return NULL;
     }
-    json_decref(rest);
     return o;
 }
 
@@ -64,21 +67,31 @@ static json_t *published_figures_json(const cm_published_figures *published) {
                      published->test_loss, "accuracy", published->accuracy);
 }
 
-static json_t *report_variant_json(const cm_report *report, const cm_report_variant *variant) {
-    json_t *summary = json_object(), *seeds = json_array();
+static json_t *report_summary_json(const cm_report *report, const cm_report_variant *variant,
+                                   cm_error *error) {
+    json_t *summary = json_object();
     for (cm_measure measure = 0; measure < CM_MEASURE_COUNT; ++measure) {
         const cm_report_row row = cm_report_row_of(report, variant, measure);
-        json_object_set_new(summary, cm_measure_key(measure), report_row_json(&row));
+        if (!cm_json_set(summary, cm_measure_key(measure), report_row_json(&row), error)) {
+            json_decref(summary);
+            return NULL;
+        }
     }
+    return summary;
+}
+
+static json_t *report_variant_json(const cm_report *report, const cm_report_variant *variant,
+                                   cm_error *error) {
+    json_t *seeds = json_array();
     for (int seed = 0; seed < report->options.seeds; ++seed) {
         if (variant->runs[seed].done) {
-            cm_json_append(&seeds, report_run_json(&variant->runs[seed], seed));
+            cm_json_append(&seeds, report_run_json(&variant->runs[seed], seed, error));
         }
     }
     return json_pack("{s:s, s:I, s:s, s:o, s:o, s:o}", "id", variant->network->name, "params",
                      (json_int_t)variant->params, "network_sha256", variant->network_sha256,
-                     "published", published_figures_json(variant->published), "summary", summary,
-                     "seeds", seeds);
+                     "published", published_figures_json(variant->published), "summary",
+                     report_summary_json(report, variant, error), "seeds", seeds);
 }
 
 static json_t *claim_part_json(const cm_claim_part *part, const cm_part_result *result) {
@@ -101,26 +114,34 @@ static json_t *claim_json(const cm_report *report, int claim) {
                      result.remark);
 }
 
-json_t *cm_report_to_json(const cm_report *report, cm_error *error) {
-    json_t *variants = json_array(), *claims = json_array(), *o = json_object();
+static json_t *report_variants_json(const cm_report *report, cm_error *error) {
+    json_t *variants = json_array();
     for (int i = 0; i < report->variant_count; ++i) {
-        cm_json_append(&variants, report_variant_json(report, &report->variants[i]));
+        cm_json_append(&variants, report_variant_json(report, &report->variants[i], error));
     }
+    return variants;
+}
+
+static json_t *report_claims_json(const cm_report *report) {
+    json_t *claims = json_array();
     for (int i = 0; i < CM_CLAIM_COUNT; ++i) {
         cm_json_append(&claims, claim_json(report, i));
     }
-    json_t *results = json_pack("{s:o, s:O, s:i, s:f, s:o, s:o}", "options",
-                                cm_train_options_json(&report->options.train), "data",
-                                report->study.data, "seed_count", report->options.seeds, "level",
-                                CM_RESULTS_LEVEL, "variants", variants, "claims", claims);
-    if (results == NULL) {
-        cm_study_out_of_memory("report", error);
-    } else if (cm_study_set_head(o, "report", &report->study, error) &&
-               json_object_update(o, results) == 0) {
-        json_decref(results);
+    return claims;
+}
+
+json_t *cm_report_to_json(const cm_report *report, cm_error *error) {
+    const cm_report_options *options = &report->options;
+    json_t *o = json_object();
+    if (cm_study_set_head(o, "report", &report->study, error) &&
+        cm_json_set(o, "options", cm_train_options_json(&options->train), error) &&
+        cm_json_set(o, "data", json_incref(report->study.data), error) &&
+        cm_json_set(o, "seed_count", json_integer(options->seeds), error) &&
+        cm_json_set(o, "level", json_real(CM_RESULTS_LEVEL), error) &&
+        cm_json_set(o, "variants", report_variants_json(report, error), error) &&
+        cm_json_set(o, "claims", report_claims_json(report), error)) {
         return o;
     }
-    json_decref(results);
     json_decref(o);
     return NULL;
 }

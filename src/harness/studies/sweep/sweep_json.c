@@ -93,8 +93,7 @@ json_t *cm_sweep_to_json(const cm_sweep *sweep, cm_error *error) {
 
 /* ---- Resuming ---- */
 
-static cm_sweep_run *find_sweep_run(const cm_sweep *sweep, const char *variant,
-                                    json_int_t threads) {
+static cm_sweep_run *find_sweep_run(const cm_sweep *sweep, const char *variant, int64_t threads) {
     for (int i = 0; i < sweep->run_count; ++i) {
         cm_sweep_run *run = &sweep->runs[i];
         if (strcmp(sweep->networks.items[run->variant]->name, variant) == 0 &&
@@ -110,10 +109,11 @@ static cm_status take_sweep_runs(cm_sweep *sweep, const json_t *json, const char
     size_t i;
     json_t *item;
     json_array_foreach(json_object_get(json, "accuracy"), i, item) {
-        const char *variant;
-        json_int_t threads;
+        const char *variant = cm_json_take_string(item, "variant");
+        int64_t threads;
         cm_training_run found;
-        if (json_unpack(item, "{s:s, s:I}", "variant", &variant, "threads", &threads) != 0 ||
+        if (variant == NULL ||
+            !cm_json_take_integer(item, "threads", INT64_MIN, INT64_MAX, &threads) ||
             !cm_training_run_take_json(item, &found)) {
             return cm_study_refuse(file, "\"accuracy\" is damaged", error);
         }
