@@ -11,8 +11,8 @@ enum { IMAGES = 4 * BENCH_STEP_BATCH, SEED = 0 };
 
 static cm_status make_data(cm_block_data *data, cm_error *error) {
     const size_t image = (size_t)CM_SYNTHETIC_SIDE * CM_SYNTHETIC_SIDE;
-    cm_images images = {IMAGES, CM_SYNTHETIC_SIDE, CM_SYNTHETIC_SIDE, malloc(IMAGES * image),
-                        malloc(IMAGES)};
+    cm_images images = {
+        IMAGES, CM_SYNTHETIC_SIDE, CM_SYNTHETIC_SIDE, malloc(IMAGES * image), malloc(IMAGES), 1};
     cm_status status = CM_FAILED;
     if (images.pixels != NULL && images.labels != NULL) {
         cm_synthetic_images(CM_SYNTHETIC_TRAIN, IMAGES, images.pixels, images.labels);

@@ -1,11 +1,12 @@
 /**
- * Data sets of grey images with labels: Fashion-MNIST (Xiao, Rasul & Vollgraf, arXiv 1708.07747) in
- * IDX files, or a deterministic synthetic set of the same shape.
+ * Data sets of images with labels: Fashion-MNIST (Xiao, Rasul & Vollgraf, arXiv 1708.07747) in IDX
+ * files, or a deterministic synthetic set of any shape.
  */
 #ifndef CM_DATASET_H
 #define CM_DATASET_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "convmark/status.h"
@@ -14,21 +15,33 @@
 extern "C" {
 #endif
 
-/** Images as bytes, [count][height][width], and one label per image. The data set owns both arrays.
- */
+/** Images as bytes, [count][height][width][channels], and one label per image. The data set owns
+ * both arrays. */
 typedef struct cm_images {
     int count, height, width;
     uint8_t *pixels;
     uint8_t *labels;
+    int channels; /* 0 counts as 1: grey */
 } cm_images;
 
+/** Channels of an image, at least 1, and bytes of one. */
+int cm_images_channels(const cm_images *images);
+size_t cm_images_size(const cm_images *images);
+
+enum { CM_MAX_IMAGE_BYTES = 1 << 28, CM_MAX_LABELS = 256 };
+
+/** What a network takes: images of this size, labels 0 .. classes - 1. */
+typedef struct cm_dataset_shape {
+    int channels, height, width, classes;
+} cm_dataset_shape;
+
 typedef struct cm_dataset {
-    char name[32];        /* "fashion-mnist" or "synthetic" */
-    char source[4096];    /* folder it was read from; "" for synthetic */
-    int classes;          /* labels are 0 .. classes-1 */
-    bool real;            /* false for synthetic: its accuracies mean nothing */
-    cm_images train;      /* 60,000 */
-    cm_images validation; /* 10,000: the set's test images */
+    char name[32];     /* "fashion-mnist" or "synthetic" */
+    char source[4096]; /* folder it was read from; "" for synthetic */
+    int classes;       /* labels are 0 .. classes-1 */
+    bool real;         /* false for synthetic: its accuracies mean nothing */
+    cm_images train;
+    cm_images validation; /* the set's test images */
 } cm_dataset;
 
 /**
@@ -43,6 +56,13 @@ typedef struct cm_dataset {
  * NULL.
  */
 cm_status cm_dataset_open(const char *where, cm_dataset **dataset, cm_error *error);
+
+/** cm_dataset_open() for a network that takes images of `shape`: "synthetic" is a set of this shape
+ * and number of classes; files are what they are, whether it fits or not. Images of 1x28x28 and ten
+ * classes are those of cm_dataset_open(). CM_USAGE: a size below 1, or above
+ * the limits. */
+cm_status cm_dataset_open_shaped(const char *where, const cm_dataset_shape *shape,
+                                 cm_dataset **dataset, cm_error *error);
 
 void cm_dataset_close(cm_dataset *dataset);
 

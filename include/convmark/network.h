@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "convmark/dataset.h"
 #include "convmark/status.h"
 
 #ifdef __cplusplus
@@ -98,12 +99,13 @@ const cm_variant *cm_variant_find(const char *id);
 
 /** A network built as the report builds its variants: `conv_layers` times conv2d 3x3, [batch norm,]
  * ReLU and, where their number is a multiple of the period, max_pool2d(3); then [dropout,] flatten,
- * linear 128, ReLU, dropout, linear 10; for 28x28 pictures. */
+ * linear 128, ReLU, dropout, linear. `data`: what it takes; all 0: 1x28x28 images, 10 classes. */
 typedef struct cm_recipe {
     const char *name;
     int conv_layers, pool_period, channels;
     bool batch_norm;
     float dropout_conv, dropout_output; /* as in cm_variant */
+    cm_dataset_shape data;
 } cm_recipe;
 
 /** CM_BAD_INPUT, with what to do, where pools leave less than a pixel, or over the limits. */
@@ -146,11 +148,13 @@ void cm_layer_text(const cm_layer *layer, char text[CM_LAYER_TEXT_SIZE]);
  */
 cm_tensor_spec *cm_network_tensors(const cm_network *network, int *count);
 
-struct cm_images;
-/** CM_USAGE when the images (dataset.h; one grey channel) do not have the size that the network
+/** What the network takes and tells apart. */
+cm_dataset_shape cm_network_data_shape(const cm_network *network);
+
+/** CM_USAGE when the images (dataset.h) do not have the channels and the size that the network
  * takes, or have more classes than it has outputs; the message says how to change the network. */
-cm_status cm_network_check_fits(const cm_network *network, const struct cm_images *images,
-                                int classes, cm_error *error);
+cm_status cm_network_check_fits(const cm_network *network, const cm_images *images, int classes,
+                                cm_error *error);
 
 #ifdef __cplusplus
 }

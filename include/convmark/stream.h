@@ -26,7 +26,7 @@ cm_status cm_stream_create(const cm_images *images, int batch, bool shuffle, uin
                            cm_random_purpose purpose, cm_stream **stream, cm_error *error);
 void cm_stream_free(cm_stream *stream);
 
-/** Writes the next batch: pixel / 255 as float [batch][height][width], and its labels. */
+/** Writes the next batch: pixel / 255 as float [batch][height][width][channels], and its labels. */
 void cm_stream_next(cm_stream *stream, float *pixels, uint8_t *labels);
 
 /** Where a stream is: how often it has drawn a new permutation, and how many images of the last one

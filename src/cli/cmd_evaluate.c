@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/data.h"
 #include "cli/loaded_model.h"
 #include "cli/machine.h"
 #include "cli/training_options.h"
@@ -155,7 +156,8 @@ static cm_status evaluate(evaluate_run *run, const char *data, cm_error *error) 
     cm_status status =
         cm_loaded_model_open(run->file, run->given->network, &options, &run->loaded, error);
     if (status == CM_OK) {
-        status = cm_dataset_open(data, &run->dataset, error);
+        status =
+            cm_data_open(data, cm_network_data_shape(run->loaded.network), &run->dataset, error);
     }
     if (status == CM_OK) {
         status = cm_evaluate(run->loaded.model, &run->dataset->validation, EVALUATION_BATCH,

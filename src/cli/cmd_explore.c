@@ -9,7 +9,32 @@
 #include "harness/studies/explore/explore_study.h"
 #include "harness/studies/explore/explore_text.h"
 
+/* The values of the command's options. */
+typedef struct explore_command {
+    cm_explore_options explore; /* first: most rows of the table write to it */
+    cm_dataset_shape shape;     /* of generated pictures */
+} explore_command;
+
 /* ---- Options ---- */
+
+static cm_status parse_input(char *text, void *values, cm_error *error) {
+    cm_dataset_shape *shape = &((explore_command *)values)->shape;
+    int *const sizes[] = {&shape->channels, &shape->height, &shape->width};
+    char *item = text;
+    bool good = true;
+    for (int i = 0; good && i < 3; ++i) {
+        char *end = i < 2 ? strchr(item, 'x') : item + strlen(item);
+        good = end != NULL;
+        if (good) {
+            *end = '\0';
+            good = cm_parse_int(item, sizes[i]) && *sizes[i] >= 1 && *sizes[i] <= CM_MAX_LAYER_SIZE;
+            item = end + 1;
+        }
+    }
+    return good ? CM_OK
+                : cm_fail(error, CM_USAGE,
+                          "is not accepted; give channels, height and width, as in 3x32x32");
+}
 
 static cm_status parse_depths(char *text, void *values, cm_error *error) {
     cm_explore_options *explore = values;
@@ -106,6 +131,10 @@ static const cm_option option_table[] = {
      CM_MAX_BATCH, NULL},
     {"until-accuracy", CM_OPTION_DOUBLE, MEMBER(until_accuracy), "X",
      "Report the cost of reaching accuracy X (0 to 1); runs are not cut short", 0, 1, NULL},
+    {"input", CM_OPTION_PARSED, 0, "CxHxW",
+     "Generate pictures of this shape for --data synthetic (default: 1x28x28)", 0, 0, parse_input},
+    {"classes", CM_OPTION_INT, offsetof(explore_command, shape.classes), "N",
+     "Generate pictures of N classes for --data synthetic (default: 10)", 2, CM_MAX_CLASSES, NULL},
     {"rounds", CM_OPTION_INT, MEMBER(rounds), "N",
      "Take N samples of each network's images per second (default: 9)", 1, CM_STUDY_MAX_ROUNDS,
      NULL},
@@ -121,6 +150,12 @@ static const cm_option study_option_table[] = {
 
 static cm_status check_explore(void *values, cm_error *error) {
     return cm_check_training("explore", &((cm_explore_options *)values)->train, error);
+}
+
+static cm_status shape_of_explore(const void *values, cm_dataset_shape *shape, cm_error *error) {
+    (void)error;
+    *shape = ((const explore_command *)values)->shape;
+    return CM_OK;
 }
 
 /* ---- The command ---- */
@@ -158,9 +193,9 @@ static cm_status make_explore(void *values, cm_study_run *run, cm_error *error) 
 
 cm_status cm_command_explore(const cm_command *command, int argc, const char **argv,
                              cm_error *error) {
-    cm_explore_options options = cm_explore_options_default();
+    explore_command options = {cm_explore_options_default(), {1, 28, 28, 10}};
     const cm_option_group groups[] = {{option_table, &options},
-                                      {cm_protocol_option_table, &options.train}};
+                                      {cm_protocol_option_table, &options.explore.train}};
     const cm_study_command study = {.values = &options,
                                     .groups = groups,
                                     .group_count = 2,
@@ -168,6 +203,7 @@ cm_status cm_command_explore(const cm_command *command, int argc, const char **a
                                     .machine_options = cm_machine_option_table,
                                     .output = "convmark-explore",
                                     .check = check_explore,
+                                    .shape = shape_of_explore,
                                     .without_real_data = "--allow-synthetic to try it out",
                                     .make = make_explore};
     return cm_study_command_run(&study, command, argc, argv, error);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/data.h"
 #include "cli/machine.h"
 #include "cli/training_options.h"
 #include "core/files/json.h"
@@ -111,7 +112,7 @@ static cm_status run_profile(const profile_options *options, cm_machine_options 
         status = cm_network_open(name, &network, error);
     }
     if (status == CM_OK) {
-        status = cm_dataset_open(data, &dataset, error);
+        status = cm_data_open(data, cm_network_data_shape(network), &dataset, error);
     }
     if (status == CM_OK) {
         status = cm_network_check_fits(network, &dataset->train, dataset->classes, error);

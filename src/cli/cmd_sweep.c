@@ -2,6 +2,7 @@
 #include "cli/study.h"
 #include "cli/training_options.h"
 #include "core/system/energy.h"
+#include "harness/studies/networks.h"
 #include "harness/studies/sweep/sweep_json.h"
 #include "harness/studies/sweep/sweep_study.h"
 #include "harness/studies/sweep/sweep_text.h"
@@ -85,6 +86,11 @@ static cm_status check_sweep(void *values, cm_error *error) {
     return status == CM_OK ? cm_check_training("sweep", &sweep->train, error) : status;
 }
 
+static cm_status shape_of_sweep(const void *values, cm_dataset_shape *shape, cm_error *error) {
+    const cm_sweep_options *sweep = &((const sweep_options *)values)->sweep;
+    return cm_study_networks_shape(sweep->variants, sweep->variant_count, shape, error);
+}
+
 /* ---- The command ---- */
 
 static cm_status make_sweep(void *values, cm_study_run *run, cm_error *error) {
@@ -130,6 +136,7 @@ cm_status cm_command_sweep(const cm_command *command, int argc, const char **arg
                                     .machine_options = cm_isa_quiet_option_table,
                                     .output = "convmark-sweep",
                                     .check = check_sweep,
+                                    .shape = shape_of_sweep,
                                     .without_real_data = "--no-accuracy",
                                     .make = make_sweep};
     return cm_study_command_run(&study, command, argc, argv, error);

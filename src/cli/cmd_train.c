@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/data.h"
 #include "cli/machine.h"
 #include "cli/progress.h"
 #include "cli/training_options.h"
@@ -126,7 +127,7 @@ static cm_status open_run(training *run, const char *network, const char *data, 
         status = options->load != NULL ? cm_model_load(run->model, options->load, error) : CM_OK;
     }
     if (status == CM_OK && (trains(options) || options->json != NULL)) {
-        status = cm_dataset_open(data, &run->dataset, error);
+        status = cm_data_open(data, cm_network_data_shape(run->network), &run->dataset, error);
         if (status == CM_OK) {
             status = cm_network_check_fits(run->network, &run->dataset->train,
                                            run->dataset->classes, error);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/data.h"
 #include "cli/training_options.h"
 #include "core/files/json.h"
 
@@ -94,8 +95,16 @@ static cm_status prepare_and_make(const cm_study_command *study, cm_study_run *r
     if (status == CM_OK) {
         status = cm_machine_prepare(&run->machine, error);
     }
+    cm_dataset_shape shape = {1, 28, 28, 10};
+    if (status == CM_OK && study->shape != NULL) {
+        status = study->shape(study->values, &shape, error);
+        if (status == CM_USAGE && is_about_option(study, error->message)) {
+            const cm_error cause = *error;
+            status = cm_fail(error, status, "--%s", cause.message);
+        }
+    }
     if (status == CM_OK) {
-        status = cm_dataset_open(data, &run->dataset, error);
+        status = cm_data_open(data, shape, &run->dataset, error);
     }
     if (status == CM_OK) {
         run->text = run->machine.quiet ? NULL : cm_is_stdout(run->options.json) ? stderr : stdout;

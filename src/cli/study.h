@@ -72,6 +72,8 @@ typedef struct cm_study_command {
     const char *output;               /* default folder */
     /* Checks rules over several options. */
     cm_status (*check)(void *values, cm_error *error);
+    /* The shape of generated pictures; NULL: the report's. */
+    cm_status (*shape)(const void *values, cm_dataset_shape *shape, cm_error *error);
     const char *without_real_data; /* what to give instead: "--no-accuracy" */
     /* Runs the study, and shows what it gives with cm_study_show(). */
     cm_status (*make)(void *values, cm_study_run *run, cm_error *error);

@@ -216,10 +216,6 @@ class Files(CliTest):
         self.write("bad.txt", "input 1 28 28\nflaten\nlinear 10\n")
         self.assertRegex(self.fails(3, "train", "./bad.txt"), r"bad\.txt:2: .*flatten")
         self.fails(3, "train", "./missing.txt")
-        self.write("wide.txt", "input 3 28 28\nflatten\nlinear 10\n")
-        self.assertIn("1x28x28", self.fails(2, "train", "./wide.txt", "--data", "synthetic"))
-        self.write("few.txt", "input 1 28 28\nflatten\nlinear 9\n")
-        self.assertIn("linear 10", self.fails(2, "train", "./few.txt", "--data", "synthetic"))
 
 
 class Data(CliTest):

@@ -35,8 +35,8 @@ static int make(void **state) {
         }
     }
     dataset = (cm_dataset){.name = "test", .classes = CLASSES};
-    dataset.train = (cm_images){TRAIN, HEIGHT, WIDTH, pixels[0], labels};
-    dataset.validation = (cm_images){VALID, HEIGHT, WIDTH, pixels[TRAIN], labels + TRAIN};
+    dataset.train = (cm_images){TRAIN, HEIGHT, WIDTH, pixels[0], labels, 1};
+    dataset.validation = (cm_images){VALID, HEIGHT, WIDTH, pixels[TRAIN], labels + TRAIN, 1};
     /* Each checkpoint waits for the disk: where there is a folder in memory there is no disk. */
     snprintf(temporary_folder, sizeof temporary_folder, "/dev/shm/convmark-test-XXXXXX");
     if (mkdtemp(temporary_folder) == NULL && temporary_create(state) != 0) {

@@ -55,11 +55,13 @@ static int set_up(void **state) {
     return failed;
 }
 
+static const cm_dataset_shape fashion = {1, 28, 28, 10};
+
 static void assert_refused_in(const char *where, const char *package, const char *contains,
                               const char *also) {
     cm_dataset *dataset = (cm_dataset *)(uintptr_t)1;
     cm_error error = {""};
-    assert_int_equal(cm_dataset_search(where, package, &dataset, &error), CM_BAD_INPUT);
+    assert_int_equal(cm_dataset_search(where, &fashion, package, &dataset, &error), CM_BAD_INPUT);
     assert_null(dataset);
     assert_message(error.message, contains, also);
 }
@@ -245,6 +247,94 @@ static void test_synthetic_set_has_the_golden_bytes(void **state) {
     assert_int_equal(label, labels[0]);
 }
 
+/* Pictures of another shape: labels and colours of their own, as many as documented, and the rule
+ * holds that a picture does not depend on how many there are. */
+static void test_synthetic_set_takes_any_shape(void **state) {
+    (void)state;
+    static const struct {
+        cm_dataset_shape shape;
+        int train, validation;
+    } rows[] = {{{3, 32, 32, 100}, 21845, 5461},
+                {{1, 1, 1, 1}, 60000, 10000},
+                {{2, 5, 3, 256}, 60000, 10000},
+                {{3, 224, 224, 7}, 1024, 1024},
+                {{1, 28, 28, 3}, 60000, 10000}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+        const cm_dataset_shape *shape = &rows[i].shape;
+        cm_dataset *dataset = NULL;
+        cm_error error = {""};
+        assert_int_equal(cm_dataset_open_shaped("synthetic", shape, &dataset, &error), CM_OK);
+        assert_int_equal(dataset->classes, shape->classes);
+        const cm_images *parts[] = {&dataset->train, &dataset->validation};
+        assert_int_equal(parts[0]->count, rows[i].train);
+        assert_int_equal(parts[1]->count, rows[i].validation);
+        for (int p = 0; p < 2; ++p) {
+            assert_int_equal(parts[p]->channels, shape->channels);
+            assert_int_equal(parts[p]->height, shape->height);
+            assert_int_equal(parts[p]->width, shape->width);
+            assert_int_equal(cm_images_size(parts[p]),
+                             shape->channels * shape->height * shape->width);
+            int largest = 0;
+            for (int n = 0; n < parts[p]->count; ++n) {
+                largest = parts[p]->labels[n] > largest ? parts[p]->labels[n] : largest;
+            }
+            assert_int_equal(largest, shape->classes - 1);
+        }
+        uint8_t *workspace = malloc(cm_synthetic_workspace(shape)), label = 0;
+        uint8_t *first = malloc(cm_images_size(parts[0]));
+        assert_true(workspace != NULL && first != NULL);
+        cm_synthetic_draw(shape, CM_SYNTHETIC_VALIDATION, 1, workspace, first, &label);
+        assert_memory_equal(first, parts[1]->pixels, cm_images_size(parts[1]));
+        assert_int_equal(label, parts[1]->labels[0]);
+        free(first);
+        free(workspace);
+        cm_dataset_close(dataset);
+    }
+}
+
+/* Fixed bytes: the channels of a pixel follow one another and differ. */
+static void test_synthetic_colours_have_the_golden_bytes(void **state) {
+    (void)state;
+    const cm_dataset_shape shape = {3, 9, 5, 4};
+    enum { COUNT = 50, SIZE = 3 * 9 * 5 };
+    static uint8_t pixels[COUNT * SIZE], labels[COUNT];
+    uint8_t *workspace = malloc(cm_synthetic_workspace(&shape));
+    assert_non_null(workspace);
+    cm_synthetic_draw(&shape, CM_SYNTHETIC_TRAIN, COUNT, workspace, pixels, labels);
+    free(workspace);
+    int differ = 0;
+    for (int i = 0; i < COUNT * SIZE; i += 3) {
+        differ += pixels[i] != pixels[i + 1] && pixels[i + 1] != pixels[i + 2];
+    }
+    assert_true(differ > COUNT * SIZE / 6);
+    cm_sha256 hash;
+    char hex[CM_SHA256_HEX_SIZE];
+    cm_sha256_init(&hash);
+    cm_sha256_update(&hash, labels, sizeof labels);
+    cm_sha256_update(&hash, pixels, sizeof pixels);
+    cm_sha256_final(&hash, hex);
+    assert_string_equal(hex, "88e4531e8803ce1902fe02df53ec37c16229e077355475328cbc7a63c16b61e4");
+}
+
+static void test_synthetic_shapes_out_of_limits_are_refused(void **state) {
+    (void)state;
+    static const cm_dataset_shape shapes[] = {{0, 28, 28, 10},
+                                              {1, 0, 28, 10},
+                                              {1, 28, -1, 10},
+                                              {1, 28, 28, 0},
+                                              {1, 28, 28, 257},
+                                              {1 << 20, 1 << 20, 1, 10},
+                                              {1, 1 << 14, (1 << 14) + 1, 10}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
+        cm_dataset *dataset = NULL;
+        cm_error error = {""};
+        assert_int_equal(cm_dataset_open_shaped("synthetic", &shapes[i], &dataset, &error),
+                         CM_USAGE);
+        assert_null(dataset);
+        assert_message(error.message, "out of limits", "1 to 256 classes");
+    }
+}
+
 /* The mean picture of each class, learnt from training images, tells most validation images: a
  * linear classifier can, so a network must. Chance is 10 %. */
 static void test_synthetic_set_can_be_learnt(void **state) {
@@ -307,6 +397,9 @@ int main(void) {
         IN_FOLDER(test_wrong_labels_are_refused),
         IN_FOLDER(test_real_data_are_read),
         IN_FOLDER(test_synthetic_set_has_the_golden_bytes),
+        cmocka_unit_test(test_synthetic_set_takes_any_shape),
+        cmocka_unit_test(test_synthetic_colours_have_the_golden_bytes),
+        cmocka_unit_test(test_synthetic_shapes_out_of_limits_are_refused),
         cmocka_unit_test(test_synthetic_set_can_be_learnt),
         cmocka_unit_test(test_classes_have_names),
     };

@@ -13,7 +13,7 @@
 enum { COUNT = 23, PIXELS = 12, CLASSES = 3, MODEL_BATCH = 8 };
 
 static uint8_t pixels[COUNT][PIXELS], labels[COUNT];
-static const cm_images images = {COUNT, 3, 4, pixels[0], labels};
+static const cm_images images = {COUNT, 3, 4, pixels[0], labels, 1};
 static cm_network *network;
 static cm_model *model;
 
@@ -88,7 +88,7 @@ static void assert_refused(const cm_images *set, int batch, cm_status status, co
 
 static void test_what_does_not_fit_is_refused(void **state) {
     (void)state;
-    const cm_images turned = {COUNT, 4, 3, pixels[0], labels};
+    const cm_images turned = {COUNT, 4, 3, pixels[0], labels, 1};
     assert_refused(&turned, 4, CM_USAGE, "takes 1x3x4 images, not 1x4x3");
     assert_refused(&images, 0, CM_USAGE, "batch 0 is out of range: 1 to 8");
     assert_refused(&images, MODEL_BATCH + 1, CM_USAGE, "batch 9 is out of range: 1 to 8");

@@ -19,7 +19,7 @@ static cm_images make_images(int count) {
         image_pixels[i][0] = (uint8_t)i;
         image_pixels[i][1] = (uint8_t)(255 - i);
     }
-    return (cm_images){count, 1, 2, &image_pixels[0][0], image_labels};
+    return (cm_images){count, 1, 2, &image_pixels[0][0], image_labels, 1};
 }
 
 static cm_stream *create(const cm_images *images, int batch, bool shuffle, uint64_t seed,
@@ -161,7 +161,7 @@ static void test_permutations_are_uniform(void **state) {
 
 static void test_refuses_batches_out_of_range(void **state) {
     (void)state;
-    const cm_images images = make_images(10), none = {0, 28, 28, NULL, NULL};
+    const cm_images images = make_images(10), none = {0, 28, 28, NULL, NULL, 1};
     const struct {
         const cm_images *images;
         int batch;

@@ -37,8 +37,8 @@ static int make_dataset(void **state) {
         }
     }
     dataset = (cm_dataset){.name = "test", .classes = CLASSES};
-    dataset.train = (cm_images){TRAIN, HEIGHT, WIDTH, pixels[0], labels};
-    dataset.validation = (cm_images){VALID, HEIGHT, WIDTH, pixels[TRAIN], labels + TRAIN};
+    dataset.train = (cm_images){TRAIN, HEIGHT, WIDTH, pixels[0], labels, 1};
+    dataset.validation = (cm_images){VALID, HEIGHT, WIDTH, pixels[TRAIN], labels + TRAIN, 1};
     return 0;
 }
 

@@ -38,7 +38,7 @@ static uint8_t pixels[28 * 28], labels[1];
 
 static cm_dataset small_dataset(void) {
     cm_dataset dataset = {.name = "test", .real = true, .classes = 10};
-    dataset.train = dataset.validation = (cm_images){1, 28, 28, pixels, labels};
+    dataset.train = dataset.validation = (cm_images){1, 28, 28, pixels, labels, 1};
     return dataset;
 }
 

@@ -145,24 +145,42 @@ static cm_status read_fashion_mnist(const place *at, cm_dataset *dataset, cm_err
     return CM_OK;
 }
 
-static cm_status make_synthetic(cm_dataset *dataset, cm_error *error) {
-    const struct {
-        cm_synthetic_part part;
-        cm_images *images;
-    } parts[] = {{CM_SYNTHETIC_TRAIN, &dataset->train},
-                 {CM_SYNTHETIC_VALIDATION, &dataset->validation}};
-    for (int i = 0; i < 2; ++i) {
-        cm_images *images = parts[i].images;
-        images->pixels = malloc((size_t)images->count * SIDE * SIDE);
-        images->labels = malloc((size_t)images->count);
-        if (images->pixels == NULL || images->labels == NULL) {
-            return cm_fail(error, CM_FAILED, "out of memory: synthetic data set of %d images",
-                           images->count);
-        }
-        cm_synthetic_images(parts[i].part, images->count, images->pixels, images->labels);
+static cm_status make_synthetic_part(const cm_dataset_shape *shape, cm_synthetic_part part,
+                                     uint8_t *workspace, cm_images *images, cm_error *error) {
+    *images = (cm_images){.count = cm_synthetic_count(shape, part),
+                          .height = shape->height,
+                          .width = shape->width,
+                          .channels = shape->channels};
+    images->pixels = malloc((size_t)images->count * cm_images_size(images));
+    images->labels = malloc((size_t)images->count);
+    if (images->pixels == NULL || images->labels == NULL) {
+        return cm_fail(error, CM_FAILED,
+                       "out of memory: synthetic data set of %d images of %dx%dx%d", images->count,
+                       shape->channels, shape->height, shape->width);
     }
-    snprintf(dataset->name, sizeof dataset->name, "synthetic");
+    cm_synthetic_draw(shape, part, images->count, workspace, images->pixels, images->labels);
     return CM_OK;
+}
+
+static cm_status make_synthetic(const cm_dataset_shape *shape, cm_dataset *dataset,
+                                cm_error *error) {
+    const size_t size = cm_synthetic_workspace(shape);
+    uint8_t *workspace = size == SIZE_MAX ? NULL : malloc(size);
+    if (workspace == NULL) {
+        return cm_fail(error, CM_FAILED,
+                       "out of memory: patterns of a synthetic data set of %d classes of %dx%dx%d",
+                       shape->classes, shape->channels, shape->height, shape->width);
+    }
+    cm_status status =
+        make_synthetic_part(shape, CM_SYNTHETIC_TRAIN, workspace, &dataset->train, error);
+    if (status == CM_OK) {
+        status = make_synthetic_part(shape, CM_SYNTHETIC_VALIDATION, workspace,
+                                     &dataset->validation, error);
+    }
+    free(workspace);
+    dataset->classes = shape->classes;
+    snprintf(dataset->name, sizeof dataset->name, "synthetic");
+    return status;
 }
 
 /** The folder a user named: it must exist. */
@@ -224,8 +242,8 @@ static cm_status search_place(const char *package_folder, place *found, cm_error
                    cache.folder[0] != '\0' ? cache.folder : "(no $HOME)", package.folder, get_it);
 }
 
-static cm_status fill_split(const char *where, const char *package_folder, cm_dataset *dataset,
-                            cm_error *error) {
+static cm_status fill_dataset(const char *where, const cm_dataset_shape *shape,
+                              const char *package_folder, cm_dataset *dataset, cm_error *error) {
     const char *variable = getenv("CONVMARK_DATA");
     const char *title = "data set";
     if (where == NULL && variable != NULL && variable[0] != '\0') {
@@ -233,7 +251,7 @@ static cm_status fill_split(const char *where, const char *package_folder, cm_da
         title = "$CONVMARK_DATA";
     }
     if (where != NULL && strcmp(where, "synthetic") == 0) {
-        return make_synthetic(dataset, error);
+        return make_synthetic(shape, dataset, error);
     }
     place at;
     const cm_status status = where != NULL ? named_place(title, where, &at, error)
@@ -241,19 +259,38 @@ static cm_status fill_split(const char *where, const char *package_folder, cm_da
     return status != CM_OK ? status : read_fashion_mnist(&at, dataset, error);
 }
 
-cm_status cm_dataset_search(const char *where, const char *package_folder, cm_dataset **dataset,
-                            cm_error *error) {
+static cm_status check_shape(const cm_dataset_shape *shape, cm_error *error) {
+    const uint64_t limit = CM_MAX_IMAGE_BYTES, channels = (uint64_t)shape->channels;
+    const uint64_t height = (uint64_t)shape->height, width = (uint64_t)shape->width;
+    if (shape->channels < 1 || shape->height < 1 || shape->width < 1 || shape->classes < 1 ||
+        shape->classes > CM_MAX_LABELS || channels > limit || height > limit / channels ||
+        width > limit / channels / height) {
+        return cm_fail(error, CM_USAGE,
+                       "a data set of %d classes of %dx%dx%d images is out of limits: 1 to %d "
+                       "classes, up to %d bytes per image",
+                       shape->classes, shape->channels, shape->height, shape->width, CM_MAX_LABELS,
+                       CM_MAX_IMAGE_BYTES);
+    }
+    return CM_OK;
+}
+
+cm_status cm_dataset_search(const char *where, const cm_dataset_shape *shape,
+                            const char *package_folder, cm_dataset **dataset, cm_error *error) {
     *dataset = NULL;
+    const cm_status good = check_shape(shape, error);
+    if (good != CM_OK) {
+        return good;
+    }
     cm_dataset *opened = malloc(sizeof *opened);
     if (opened == NULL) {
         return cm_fail(error, CM_FAILED, "out of memory: data set");
     }
     *opened = (cm_dataset){
         .classes = CLASSES,
-        .train = {.count = TRAIN_COUNT, .height = SIDE, .width = SIDE},
-        .validation = {.count = VALIDATION_COUNT, .height = SIDE, .width = SIDE},
+        .train = {.count = TRAIN_COUNT, .height = SIDE, .width = SIDE, .channels = 1},
+        .validation = {.count = VALIDATION_COUNT, .height = SIDE, .width = SIDE, .channels = 1},
     };
-    const cm_status status = fill_split(where, package_folder, opened, error);
+    const cm_status status = fill_dataset(where, shape, package_folder, opened, error);
     if (status != CM_OK) {
         cm_dataset_close(opened);
         return status;
@@ -262,8 +299,14 @@ cm_status cm_dataset_search(const char *where, const char *package_folder, cm_da
     return CM_OK;
 }
 
+cm_status cm_dataset_open_shaped(const char *where, const cm_dataset_shape *shape,
+                                 cm_dataset **dataset, cm_error *error) {
+    return cm_dataset_search(where, shape, "/usr/share/datasets/fashion-mnist", dataset, error);
+}
+
 cm_status cm_dataset_open(const char *where, cm_dataset **dataset, cm_error *error) {
-    return cm_dataset_search(where, "/usr/share/datasets/fashion-mnist", dataset, error);
+    const cm_dataset_shape shape = {1, SIDE, SIDE, CLASSES};
+    return cm_dataset_open_shaped(where, &shape, dataset, error);
 }
 
 void cm_dataset_close(cm_dataset *dataset) {
@@ -276,9 +319,17 @@ void cm_dataset_close(cm_dataset *dataset) {
     }
 }
 
+int cm_images_channels(const cm_images *images) {
+    return images->channels > 0 ? images->channels : 1;
+}
+
+size_t cm_images_size(const cm_images *images) {
+    return (size_t)images->height * (size_t)images->width * (size_t)cm_images_channels(images);
+}
+
 static void hash_images(cm_sha256 *hash, const cm_images *images) {
     const size_t count = (size_t)images->count;
-    cm_sha256_update(hash, images->pixels, count * (size_t)images->height * (size_t)images->width);
+    cm_sha256_update(hash, images->pixels, count * cm_images_size(images));
     cm_sha256_update(hash, images->labels, count);
 }
 

@@ -311,15 +311,22 @@ cm_tensor_spec *cm_network_tensors(const cm_network *network, int *count) {
     return tensors;
 }
 
-cm_status cm_network_check_fits(const cm_network *network, const struct cm_images *images,
-                                int classes, cm_error *error) {
+cm_dataset_shape cm_network_data_shape(const cm_network *network) {
     const cm_layer_shape *input = &network->input;
-    if (input->channels != 1 || input->height != images->height || input->width != images->width) {
+    return (cm_dataset_shape){input->channels, input->height, input->width, network->classes};
+}
+
+cm_status cm_network_check_fits(const cm_network *network, const cm_images *images, int classes,
+                                cm_error *error) {
+    const cm_layer_shape *input = &network->input;
+    const int channels = cm_images_channels(images);
+    if (input->channels != channels || input->height != images->height ||
+        input->width != images->width) {
         return cm_fail(error, CM_USAGE,
-                       "network %s takes %dx%dx%d images, not 1x%dx%d; begin it with 'input 1 %d "
-                       "%d'",
-                       network->name, input->channels, input->height, input->width, images->height,
-                       images->width, images->height, images->width);
+                       "network %s takes %dx%dx%d images, not %dx%dx%d; begin it with 'input %d %d "
+                       "%d', or use synthetic data",
+                       network->name, input->channels, input->height, input->width, channels,
+                       images->height, images->width, channels, images->height, images->width);
     }
     if (network->classes < classes) {
         return cm_fail(error, CM_USAGE,

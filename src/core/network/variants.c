@@ -82,7 +82,10 @@ static void append_conv_stage(builder *b, const cm_recipe *recipe, int index) {
 
 cm_status cm_network_from_recipe(const cm_recipe *recipe, cm_network **network, cm_error *error) {
     builder b = {.network = NULL, .status = CM_OK, .error = error};
-    const cm_layer_shape input = {1, IMAGE, IMAGE};
+    const bool report = recipe->data.channels == 0;
+    const cm_dataset_shape data =
+        report ? (cm_dataset_shape){1, IMAGE, IMAGE, CLASSES} : recipe->data;
+    const cm_layer_shape input = {data.channels, data.height, data.width};
     b.status = cm_network_create(recipe->name, input, &b.network, error);
     for (int i = 0; i < recipe->conv_layers; ++i) {
         append_conv_stage(&b, recipe, i);
@@ -95,7 +98,7 @@ cm_status cm_network_from_recipe(const cm_recipe *recipe, cm_network **network, 
     append_layer(&b, (cm_layer){.kind = CM_LAYER_RELU});
     /* Also with p = 0: the report's module has it, and so the output layer is dense.4. */
     append_layer(&b, (cm_layer){.kind = CM_LAYER_DROPOUT, .p = recipe->dropout_output});
-    append_layer(&b, (cm_layer){.kind = CM_LAYER_LINEAR, .out.channels = CLASSES});
+    append_layer(&b, (cm_layer){.kind = CM_LAYER_LINEAR, .out.channels = data.classes});
     if (b.status == CM_OK) {
         b.status = cm_network_finish(b.network, error);
     }

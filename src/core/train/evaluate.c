@@ -30,7 +30,7 @@ cm_status cm_evaluate(cm_model *model, const cm_images *images, int batch,
                       cm_evaluation *evaluation, cm_error *error) {
     const cm_network *network = cm_model_network(model);
     const int classes = network->classes;
-    const size_t pixels = (size_t)images->height * (size_t)images->width;
+    const size_t pixels = cm_images_size(images);
     *evaluation = (cm_evaluation){.images = images->count, .classes = classes};
     const cm_status fits = cm_network_check_fits(network, images, count_classes(images), error);
     if (fits != CM_OK) {

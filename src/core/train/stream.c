@@ -89,7 +89,7 @@ void cm_stream_free(cm_stream *stream) {
 
 void cm_stream_next(cm_stream *stream, float *pixels, uint8_t *labels) {
     const cm_images *images = stream->images;
-    const size_t image_size = (size_t)images->height * (size_t)images->width;
+    const size_t image_size = cm_images_size(images);
     if ((uint32_t)images->count - stream->position < stream->batch) {
         ++stream->key.step;
         draw_order(stream);

@@ -254,7 +254,7 @@ static cm_status prepare_training(trainer_run *run, const cm_dataset *dataset, c
                        options->batch, cm_model_batch(run->model));
     }
     const size_t batch = (size_t)options->batch;
-    const size_t pixels = (size_t)train->height * (size_t)train->width;
+    const size_t pixels = cm_images_size(train);
     run->images = malloc(batch * pixels * sizeof *run->images);
     run->labels = malloc(batch);
     run->result->step_losses =

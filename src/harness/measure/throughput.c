@@ -16,7 +16,7 @@ const char *cm_mode_name(cm_mode mode) {
 
 cm_status cm_block_data_create(const cm_images *images, int batch, cm_block_data *data,
                                cm_error *error) {
-    const size_t image = (size_t)images->height * (size_t)images->width;
+    const size_t image = cm_images_size(images);
     *data = (cm_block_data){.batch = batch, .count = BATCHES, .image = image};
     const size_t count = (size_t)batch * BATCHES;
     data->images = malloc(count * image * sizeof *data->images);

@@ -249,8 +249,7 @@ static cm_status prepare_profile(driver *d, collector *c, const cm_profile_args 
     profile->data = calloc(steps, sizeof(double));
     profile->trace =
         cm_trace_create(profile->threads, args->max_marks > 0 ? args->max_marks : DEFAULT_MARKS);
-    d->images = malloc((size_t)d->batch * (size_t)images->height * (size_t)images->width *
-                       sizeof *d->images);
+    d->images = malloc((size_t)d->batch * cm_images_size(images) * sizeof *d->images);
     d->labels = malloc((size_t)d->batch);
     if (c->row_of == NULL || c->by_thread == NULL || profile->rows == NULL ||
         profile->wall == NULL || profile->untraced == NULL || profile->data == NULL ||

@@ -48,6 +48,41 @@ cm_status cm_study_networks_open(const char *const *names, int count, const cm_d
     return status;
 }
 
+static cm_status join_shape(const cm_network *network, const char *first, cm_dataset_shape *shape,
+                            cm_error *error) {
+    const cm_dataset_shape own = cm_network_data_shape(network);
+    if (own.channels != shape->channels || own.height != shape->height ||
+        own.width != shape->width) {
+        return cm_fail(error, CM_USAGE,
+                       "variants: %s takes %dx%dx%d images, '%s' %dx%dx%d; measure them apart",
+                       network->name, own.channels, own.height, own.width, first, shape->channels,
+                       shape->height, shape->width);
+    }
+    shape->classes = own.classes < shape->classes ? own.classes : shape->classes;
+    return CM_OK;
+}
+
+cm_status cm_study_networks_shape(const char *const *names, int count, cm_dataset_shape *shape,
+                                  cm_error *error) {
+    const char *const report[] = {cm_variants(&(int){0})->id};
+    if (names == NULL) {
+        names = report; /* all of the table take the same */
+        count = 1;
+    }
+    cm_status status = CM_OK;
+    for (int i = 0; status == CM_OK && i < count; ++i) {
+        cm_network *network = NULL;
+        status = cm_network_open(names[i], &network, error);
+        if (status == CM_OK && i == 0) {
+            *shape = cm_network_data_shape(network);
+        } else if (status == CM_OK) {
+            status = join_shape(network, names[0], shape, error);
+        }
+        cm_network_free(network);
+    }
+    return status;
+}
+
 void cm_study_networks_free(cm_study_networks *networks) {
     for (int i = 0; i < networks->count; ++i) {
         cm_network_free(networks->items[i]);

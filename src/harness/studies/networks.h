@@ -29,6 +29,12 @@ typedef struct cm_study_networks {
  */
 cm_status cm_study_networks_open(const char *const *names, int count, const cm_dataset *dataset,
                                  cm_study_networks *networks, cm_error *error);
+/** What the networks of these names (as in cm_study_networks_open()) all take: the images of each,
+ * and as many classes as the one with the fewest outputs has. CM_USAGE: they take different images;
+ * or as cm_network_open(). */
+cm_status cm_study_networks_shape(const char *const *names, int count, cm_dataset_shape *shape,
+                                  cm_error *error);
+
 void cm_study_networks_free(cm_study_networks *networks);
 
 /** A new model with the seed's initial values, so that the addresses of its memory are drawn again

@@ -89,6 +89,12 @@ static void name_grid_network(cm_explore_network *network) {
              dropout[0] != '\0' ? "-do" : "", dropout);
 }
 
+static cm_dataset_shape data_shape(const cm_dataset *dataset) {
+    const cm_images *images = &dataset->train;
+    return (cm_dataset_shape){cm_images_channels(images), images->height, images->width,
+                              dataset->classes};
+}
+
 /* A combination that cannot be built is skipped, with the reason. */
 static cm_status add_grid_network(cm_explore *explore, cm_explore_network made, cm_error *error) {
     cm_error cause = {""};
@@ -98,7 +104,8 @@ static cm_status add_grid_network(cm_explore *explore, cm_explore_network made, 
                               .pool_period = made.pool,
                               .channels = made.width,
                               .batch_norm = made.batch_norm,
-                              .dropout_output = (float)made.dropout};
+                              .dropout_output = (float)made.dropout,
+                              .data = data_shape(explore->study.dataset)};
     const cm_status status = cm_network_from_recipe(&recipe, &made.network, &cause);
     if (status == CM_BAD_INPUT) {
         made.network = NULL;
