@@ -12,10 +12,9 @@ bool cm_is_stdout(const char *path) {
 cm_status cm_check_output(const char *option, const char *path, bool allow_stdout,
                           cm_error *error) {
     cm_error cause;
-    if (path == NULL || cm_path_check_writable(path, allow_stdout, &cause) == CM_OK) {
-        return CM_OK;
-    }
-    return cm_fail(error, CM_USAGE, "--%s: %s", option, cause.message);
+    const cm_status status =
+        path == NULL ? CM_OK : cm_path_check_writable(path, allow_stdout, &cause);
+    return status == CM_OK ? CM_OK : cm_fail(error, status, "--%s: %s", option, cause.message);
 }
 
 cm_status cm_check_outputs(const char *command, const cm_output *outputs, int count,

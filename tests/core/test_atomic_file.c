@@ -86,7 +86,7 @@ static void assert_refused(const char *to, const char *mentions) {
     assert_mentions(&error, mentions);
     assert_mentions(&error, to);
     error.message[0] = '\0';
-    assert_int_equal(cm_path_check_writable(to, true, &error), CM_FAILED);
+    assert_int_equal(cm_path_check_writable(to, true, &error), CM_USAGE);
     assert_mentions(&error, mentions);
     assert_int_equal(entries(), before);
 }
@@ -174,7 +174,7 @@ static void test_permission_denied(void **state) {
         cm_error error = {{0}};
         const cm_status readonly = cm_path_check_writable(path, false, &error);
         const cm_status closed = cm_path_check_writable("closed/file", false, &error);
-        _exit(readonly == CM_FAILED && closed == CM_FAILED &&
+        _exit(readonly == CM_USAGE && closed == CM_USAGE &&
                       strstr(error.message, "permission denied") != NULL
                   ? 0
                   : 1);

@@ -78,6 +78,7 @@ typedef struct target {
     char *temporary; /* room for the temporary file's path */
     size_t folder_length;
     bool exists;
+    bool no_memory; /* is why there is no target */
     mode_t mode;
 } target;
 
@@ -136,6 +137,7 @@ static cm_status target_find(const char *path, target *to, cm_error *error) {
     }
     if (to->temporary == NULL) {
         target_free(to);
+        to->no_memory = true;
         return fail_errno(error, CM_FAILED, path, "cannot write", ENOMEM);
     }
     memcpy(to->temporary, to->path, to->folder_length);
@@ -301,9 +303,8 @@ cm_status cm_path_check_writable(const char *path, bool allow_stdout, cm_error *
                                       "file (./- for a file of this name)");
     }
     target to;
-    const cm_status status = target_find(path, &to, error);
-    if (status != CM_OK) {
-        return status;
+    if (target_find(path, &to, error) != CM_OK) {
+        return to.no_memory ? CM_FAILED : CM_USAGE;
     }
     remove_leftovers(&to);
     const int fd = temporary_open(&to);
@@ -313,7 +314,9 @@ cm_status cm_path_check_writable(const char *path, bool allow_stdout, cm_error *
         unlink(to.temporary);
     }
     target_free(&to);
-    return code == 0 ? CM_OK : fail_errno(error, CM_FAILED, path, "cannot write", code);
+    return code == 0 ? CM_OK
+                     : fail_errno(error, code == ENOMEM ? CM_FAILED : CM_USAGE, path,
+                                  "cannot write", code);
 }
 
 /* The folder and the name in it that a path leads to; free() what is returned. NULL: no memory, or

@@ -36,7 +36,7 @@ cm_status cm_file_write_keeping(const char *path, const char *previous, const vo
  * read-only disk, a folder or device in its place): creates a file beside it and removes it again.
  * Removes the temporary files that killed runs left in the folder, too: those of this user that no
  * living process holds locked.
- * "-" is accepted if `allow_stdout`, else CM_USAGE.
+ * "-" is accepted if `allow_stdout`. CM_USAGE: it would be refused; CM_FAILED: no memory.
  */
 cm_status cm_path_check_writable(const char *path, bool allow_stdout, cm_error *error);
 

@@ -23,18 +23,17 @@ static cm_status folder_path(const char *folder, const char *name, const char *s
 cm_status cm_folder_prepare(const char *folder, const char *kind, cm_error *error) {
     static const char *const suffixes[] = {".csv", ".md", ".json"};
     char path[CM_FOLDER_PATH_SIZE];
-    cm_error cause;
     if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
         return cm_fail(error, CM_USAGE, "cannot make folder %s: %s; give another one", folder,
                        strerror(errno));
     }
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; ++i) {
-        const cm_status status = folder_path(folder, kind, suffixes[i], path, error);
+        cm_status status = folder_path(folder, kind, suffixes[i], path, error);
+        if (status == CM_OK) {
+            status = cm_path_check_writable(path, false, error);
+        }
         if (status != CM_OK) {
             return status;
-        }
-        if (cm_path_check_writable(path, false, &cause) != CM_OK) {
-            return cm_fail(error, CM_USAGE, "%s", cause.message);
         }
     }
     return CM_OK;
