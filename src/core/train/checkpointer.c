@@ -11,7 +11,7 @@
 static const char PREVIOUS[] = ".previous", LOCK[] = ".lock";
 
 /* A file that is read may be of a larger network, to say so: but no larger than that. */
-enum { LEAST_LIMIT = 256 << 20 };
+enum { LEAST_LIMIT = 64 << 20 };
 
 static cm_status checkpointer_no_memory(const char *path, cm_error *error) {
     return cm_fail(error, CM_FAILED, "%s: out of memory for checkpoints; close other programs",
