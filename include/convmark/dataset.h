@@ -1,6 +1,6 @@
 /**
  * Data sets of images with labels: Fashion-MNIST (Xiao, Rasul & Vollgraf, arXiv 1708.07747) in IDX
- * files, or a deterministic synthetic set of any shape.
+ * files, other sets of grey images in such files, or a deterministic synthetic set of any shape.
  */
 #ifndef CM_DATASET_H
 #define CM_DATASET_H
@@ -36,24 +36,26 @@ typedef struct cm_dataset_shape {
 } cm_dataset_shape;
 
 typedef struct cm_dataset {
-    char name[32];     /* "fashion-mnist" or "synthetic" */
+    char name[64];     /* "fashion-mnist", "synthetic", "my-set (unverified)" */
     char source[4096]; /* folder it was read from; "" for synthetic */
     int classes;       /* labels are 0 .. classes-1 */
     bool real;         /* false for synthetic: its accuracies mean nothing */
+    bool verified;     /* Fashion-MNIST, by its SHA-256 */
     cm_images train;
     cm_images validation; /* the set's test images */
 } cm_dataset;
 
 /**
- * Opens the data set. `where`: a folder with the four IDX files (gz or plain), the word
- * "synthetic" (a folder of this name: "./synthetic"), or NULL: the same in $CONVMARK_DATA if it is
- * set, or else a search of the XDG cache folder ($XDG_CACHE_HOME or ~/.cache, then
+ * Opens the data set. `where`: a folder with four IDX files (gz or plain; docs/guide/data.md), the
+ * word "synthetic" (a folder of this name: "./synthetic"), or NULL: the same in $CONVMARK_DATA if
+ * it is set, or else a search of the XDG cache folder ($XDG_CACHE_HOME or ~/.cache, then
  * /convmark/fashion-mnist) and Debian's /usr/share/datasets/fashion-mnist. The first place with one
  * of the files is taken: what is wrong with it is an error, never a reason to look elsewhere.
- * Content is checked before it is used: magic, counts, sizes, labels, SHA-256 of the decompressed
- * bytes. Everything that is wrong with the data or its place is CM_BAD_INPUT, with a line that says
- * how to get the data; CM_FAILED: no memory. Free with cm_dataset_close(). On failure *dataset is
- * NULL.
+ * In a folder that is named, or in $CONVMARK_DATA, any set of grey pictures is taken; it is
+ * "verified" if it is Fashion-MNIST. The other places must hold Fashion-MNIST. Content is checked
+ * before it is used: magic, counts, sizes, labels, SHA-256 of the decompressed bytes. Everything
+ * that is wrong with the data or its place is CM_BAD_INPUT, with a line that says what to do;
+ * CM_FAILED: no memory. Free with cm_dataset_close(). On failure *dataset is NULL.
  */
 cm_status cm_dataset_open(const char *where, cm_dataset **dataset, cm_error *error);
 

@@ -45,14 +45,14 @@ static double class_accuracy(class_count count) {
     return count.images > 0 ? (double)count.correct / (double)count.images : 0.0;
 }
 
-static void print_text(const cm_evaluation *evaluation) {
+static void print_text(const cm_evaluation *evaluation, const cm_dataset *data) {
     char name[32];
     printf("images    %lld\nloss      %.6f\naccuracy  %.4f\n\n%-14s%9s%9s\n",
            (long long)evaluation->images, evaluation->loss, evaluation->accuracy, "class", "images",
            "accuracy");
     for (int label = 0; label < evaluation->classes; ++label) {
         const class_count count = count_class(evaluation, label);
-        printf("%-14s%9lld", cm_label_text(label, evaluation->classes, name, sizeof name),
+        printf("%-14s%9lld", cm_label_text(data, label, evaluation->classes, name, sizeof name),
                (long long)count.images);
         if (count.images > 0) {
             printf("%9.4f\n", class_accuracy(count));
@@ -65,7 +65,7 @@ static void print_text(const cm_evaluation *evaluation) {
         printf("%6d", answer);
     }
     for (int label = 0; label < evaluation->classes; ++label) {
-        printf("\n%-14s", cm_label_text(label, evaluation->classes, name, sizeof name));
+        printf("\n%-14s", cm_label_text(data, label, evaluation->classes, name, sizeof name));
         for (int answer = 0; answer < evaluation->classes; ++answer) {
             printf(
                 "%6lld",
@@ -75,7 +75,8 @@ static void print_text(const cm_evaluation *evaluation) {
     printf("\n");
 }
 
-static bool set_classes(json_t *root, const cm_evaluation *evaluation, cm_error *error) {
+static bool set_classes(json_t *root, const cm_evaluation *evaluation, const cm_dataset *data,
+                        cm_error *error) {
     json_t *rows = json_array();
     json_t *matrix = json_array();
     for (int label = 0; label < evaluation->classes; ++label) {
@@ -83,8 +84,8 @@ static bool set_classes(json_t *root, const cm_evaluation *evaluation, cm_error 
         const class_count count = count_class(evaluation, label);
         cm_json_append(
             &rows, json_pack("{s:s, s:I, s:o}", "name",
-                             cm_label_text(label, evaluation->classes, name, sizeof name), "images",
-                             (json_int_t)count.images, "accuracy",
+                             cm_label_text(data, label, evaluation->classes, name, sizeof name),
+                             "images", (json_int_t)count.images, "accuracy",
                              count.images > 0 ? json_real(class_accuracy(count)) : json_null()));
         json_t *row = json_array();
         for (int answer = 0; answer < evaluation->classes; ++answer) {
@@ -135,7 +136,7 @@ static cm_status write_evaluation(const evaluate_run *run, cm_error *error) {
         cm_json_set(root, "images", json_integer(evaluation->images), error) &&
         cm_json_set(root, "loss", json_real(evaluation->loss), error) &&
         cm_json_set(root, "accuracy", json_real(evaluation->accuracy), error) &&
-        set_classes(root, evaluation, error) &&
+        set_classes(root, evaluation, run->dataset, error) &&
         cm_json_set(root, "command", cm_command_json(run->argc, run->argv), error) &&
         cm_json_set(root, "machine", json_incref(machine), error);
     const cm_status status = ok ? cm_json_write(run->given->json, root, error)
@@ -164,7 +165,7 @@ static cm_status evaluate(evaluate_run *run, const char *data, cm_error *error) 
                              &run->evaluation, error);
     }
     if (status == CM_OK && !run->machine->quiet && !cm_is_stdout(run->given->json)) {
-        print_text(&run->evaluation);
+        print_text(&run->evaluation, run->dataset);
     }
     if (status == CM_OK && run->given->json != NULL) {
         status = write_evaluation(run, error);

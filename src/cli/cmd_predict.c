@@ -64,9 +64,9 @@ static void print_classes(const float *logits, int classes, class_score *scores)
     }
     qsort(scores, (size_t)classes, sizeof *scores, compare_scores);
     char name[32];
-    printf("%s\n\n", cm_label_text(scores[0].label, classes, name, sizeof name));
+    printf("%s\n\n", cm_label_text(NULL, scores[0].label, classes, name, sizeof name));
     for (int i = 0; i < classes; ++i) {
-        printf("%-14s%.4f\n", cm_label_text(scores[i].label, classes, name, sizeof name),
+        printf("%-14s%.4f\n", cm_label_text(NULL, scores[i].label, classes, name, sizeof name),
                scores[i].value / sum);
     }
 }

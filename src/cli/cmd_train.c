@@ -146,6 +146,10 @@ static void print_head(const training *run) {
     if (run->dataset != NULL && !run->dataset->real) {
         fprintf(run->text, "generated pictures: losses and accuracy mean nothing for the real "
                            "data set\n");
+    } else if (run->dataset != NULL && !run->dataset->verified) {
+        char sha256[65];
+        cm_dataset_sha256(run->dataset, sha256);
+        fprintf(run->text, "unverified: this is not Fashion-MNIST; sha256 %s\n", sha256);
     }
     fflush(run->text);
 }

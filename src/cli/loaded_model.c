@@ -29,8 +29,9 @@ void cm_loaded_model_close(cm_loaded_model *loaded) {
     *loaded = (cm_loaded_model){NULL, NULL};
 }
 
-const char *cm_label_text(int label, int classes, char *text, size_t size) {
-    if (classes == 10) {
+const char *cm_label_text(const cm_dataset *data, int label, int classes, char *text, size_t size) {
+    const bool other_set = data != NULL && data->real && !data->verified;
+    if (classes == 10 && !other_set) {
         return cm_class_name(label);
     }
     snprintf(text, size, "class %d", label);

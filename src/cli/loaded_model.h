@@ -4,6 +4,7 @@
 #ifndef CM_CLI_LOADED_MODEL_H
 #define CM_CLI_LOADED_MODEL_H
 
+#include "convmark/dataset.h"
 #include "convmark/model.h"
 
 /** A model and the network it belongs to. */
@@ -19,8 +20,8 @@ cm_status cm_loaded_model_open(const char *path, const char *network,
                                cm_error *error);
 void cm_loaded_model_close(cm_loaded_model *loaded);
 
-/** A label as words: Fashion-MNIST's name if there are ten classes, otherwise "class N". The result
- * may be `text`. */
-const char *cm_label_text(int label, int classes, char *text, size_t size);
+/** A label as words: Fashion-MNIST's name if there are ten classes, otherwise "class N". `data`:
+ * whose labels they are, where that is known; NULL. The result may be `text`. */
+const char *cm_label_text(const cm_dataset *data, int label, int classes, char *text, size_t size);
 
 #endif

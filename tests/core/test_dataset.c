@@ -149,23 +149,25 @@ static void test_search_that_finds_nothing_lists_the_places(void **state) {
     assert_refused_in(NULL, package, "no $HOME", package);
 }
 
+/* Where Fashion-MNIST is searched for, nothing else will do. */
 static void test_wrong_labels_are_refused(void **state) {
     (void)state;
     static uint8_t bytes[TRAIN_LABELS_SIZE] = {0, 0, 8, 1, 0, 0, 0xEA, 0x60};
-    const char *folder = make_folder(0, "labels");
+    const char *folder = make_folder(0, ".cache/convmark/fashion-mnist");
     put_labels(folder, bytes, sizeof bytes - 1);
     assert_refused_in(folder, "/nowhere", folder, "cut off: 60007 of 60008 bytes");
+    assert_refused_in(NULL, "/nowhere", folder, "cut off: 60007 of 60008 bytes");
     put_labels(folder, bytes, sizeof bytes);
-    assert_refused_in(folder, "/nowhere", folder, "not Fashion-MNIST: SHA-256");
+    assert_refused_in(NULL, "/nowhere", folder, "not Fashion-MNIST: SHA-256");
     bytes[13] = 9;
     put_labels(folder, bytes, sizeof bytes);
-    assert_refused_in(folder, "/nowhere", folder, "not Fashion-MNIST: SHA-256");
+    assert_refused_in(NULL, "/nowhere", folder, "not Fashion-MNIST: SHA-256");
     bytes[13] = 10;
     put_labels(folder, bytes, sizeof bytes);
-    assert_refused_in(folder, "/nowhere", folder, "label 10 of image 5 at byte 13");
+    assert_refused_in(NULL, "/nowhere", folder, "label 10 of image 5 at byte 13");
     bytes[7] = 0x61;
     put_labels(folder, bytes, sizeof bytes);
-    assert_refused_in(folder, "/nowhere", folder, "dimension 0 at byte 4 is 60001, not 60000");
+    assert_refused_in(NULL, "/nowhere", folder, "dimension 0 at byte 4 is 60001, not 60000");
 }
 
 static void assert_whole(const cm_images *images, int count) {
@@ -202,6 +204,7 @@ static void test_real_data_are_read(void **state) {
     assert_string_equal(dataset->name, "fashion-mnist");
     assert_string_equal(dataset->source, folder);
     assert_true(dataset->real);
+    assert_true(dataset->verified);
     assert_int_equal(dataset->classes, 10);
     assert_whole(&dataset->train, 60000);
     assert_whole(&dataset->validation, 10000);

@@ -167,9 +167,87 @@ static void test_refuses_bytes_after_gzip(void **state) {
     uint8_t plain[TOTAL], gzip[2 * GZIP_SIZE] = {0};
     make_plain(plain);
     const size_t size = compress_gzip(plain, TOTAL, gzip, GZIP_SIZE);
+    gzip[size] = 1;
     assert_refused(temporary_write("tail.gz", gzip, size + 1), "other bytes follow");
-    memcpy(gzip + size, gzip, size); /* a second member */
-    assert_refused(temporary_write("tail.gz", gzip, 2 * size), "other bytes follow");
+    gzip[size] = 0;
+    gzip[size + 1] = 0x1F;
+    assert_refused(temporary_write("tail.gz", gzip, size + 2), "other bytes follow");
+    memcpy(gzip + size, gzip, size); /* the whole again, as a second member */
+    assert_refused(temporary_write("tail.gz", gzip, 2 * size),
+                   "continue after the 46 bytes expected when decompressed");
+}
+
+/* RFC 1952: members one after another, some of them empty; zeros after them. */
+static void test_reads_members_and_padding(void **state) {
+    (void)state;
+    static const size_t cuts[][2] = {{0, TOTAL},  {1, 2},         {4, 4},  {HEADER, HEADER},
+                                     {45, TOTAL}, {TOTAL, TOTAL}, {17, 30}};
+    uint8_t plain[TOTAL];
+    make_plain(plain);
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; ++i) {
+        for (size_t zeros = 0; zeros < 3; ++zeros) {
+            const size_t ends[] = {cuts[i][0], cuts[i][1], TOTAL};
+            uint8_t gzip[4 * GZIP_SIZE] = {0};
+            size_t size = 0, begin = 0;
+            for (int member = 0; member < 3; ++member) {
+                size += compress_gzip(plain + begin, ends[member] - begin, gzip + size, GZIP_SIZE);
+                memset(gzip + size, 0, zeros * 100);
+                size += zeros * 100;
+                begin = ends[member];
+            }
+            assert_reads(temporary_write("members.gz", gzip, size), plain);
+            const size_t last = size - zeros * 100;
+            assert_refused(temporary_write("cut.gz", gzip, last - 1), "cut off: the gzip stream");
+        }
+    }
+}
+
+/* A file of any size: its shape is what its header says, if the file can hold that. */
+static void test_reads_any_size(void **state) {
+    (void)state;
+    uint8_t plain[TOTAL], gzip[GZIP_SIZE], *data = NULL;
+    char sha256[CM_SHA256_HEX_SIZE], expected[CM_SHA256_HEX_SIZE];
+    cm_error error = {""};
+    cm_idx_shape found;
+    make_plain(plain);
+    cm_sha256_buffer(plain, TOTAL, expected);
+    const size_t size = compress_gzip(plain, TOTAL, gzip, GZIP_SIZE);
+    for (int packed = 0; packed < 2; ++packed) {
+        const char *path = temporary_write("any", packed ? gzip : plain, packed ? size : TOTAL);
+        assert_int_equal(cm_idx_read_any(path, 3, &found, &data, sha256, &error), CM_OK);
+        assert_int_equal(found.rank, 3);
+        assert_memory_equal(found.dims, shape.dims, sizeof shape.dims);
+        assert_memory_equal(data, plain + HEADER, ELEMENTS);
+        assert_string_equal(sha256, expected);
+        free(data);
+    }
+    static const struct {
+        int rank, byte;
+        uint8_t value;
+        const char *contains, *packed;
+    } rows[] = {{3, 7, 0, "dimension 0 at byte 4 is 0: the set is empty", "is empty"},
+                {3, 5, 1, "cut off: ", "cut off: "},
+                {3, 4, 1, "cut off: ", "cannot hold the "},
+                {3, 4, 0xFF, "has more than 1073741824 elements", "has more than"},
+                {3, 2, 0x0D, "it is an IDX file of floats: write its elements as unsigned bytes",
+                 "it is an IDX file of floats in gzip"},
+                {1, 7, 3, "it is an IDX file of grey pictures: labels and pictures are exchanged",
+                 "exchanged"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+        uint8_t bad[TOTAL];
+        memcpy(bad, plain, TOTAL);
+        bad[rows[i].byte] = rows[i].value;
+        const size_t bad_size = compress_gzip(bad, TOTAL, gzip, GZIP_SIZE);
+        for (int packed = 0; packed < 2; ++packed) {
+            const char *path =
+                temporary_write("bad", packed ? gzip : bad, packed ? bad_size : TOTAL);
+            assert_int_equal(cm_idx_read_any(path, rows[i].rank, &found, &data, sha256, &error),
+                             CM_BAD_INPUT);
+            assert_null(data);
+            assert_message(error.message, path, packed ? rows[i].packed : rows[i].contains);
+        }
+    }
+    assert_int_equal(cm_idx_read_any("file", 4, &found, &data, sha256, &error), CM_USAGE);
 }
 
 /* 64 MiB of zeros in 64 KiB: decompression stops one byte after the expected size. Sizes that the
@@ -291,6 +369,8 @@ int main(void) {
         cmocka_unit_test(test_refuses_gzip_of_other_lengths),
         cmocka_unit_test(test_refuses_damaged_gzip),
         cmocka_unit_test(test_refuses_bytes_after_gzip),
+        cmocka_unit_test(test_reads_members_and_padding),
+        cmocka_unit_test(test_reads_any_size),
         cmocka_unit_test(test_stops_at_the_expected_size),
         cmocka_unit_test(test_refuses_files_beyond_the_limit),
         cmocka_unit_test(test_refuses_what_is_not_a_regular_file),

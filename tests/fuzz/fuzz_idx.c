@@ -40,8 +40,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (status != CM_OK) {
         FUZZ_EXPECT(read == NULL);
         fuzz_expect_refused(status, &error, path);
+        cm_idx_shape other;
+        const cm_status taken = cm_idx_read_any(path, shape->rank, &other, &read, sha256, &error);
+        if (taken != CM_OK) {
+            fuzz_expect_refused(taken, &error, path);
+        }
+        free(read);
         return 0;
     }
+    cm_idx_shape any;
+    uint8_t *again = NULL;
+    FUZZ_EXPECT(cm_idx_read_any(path, shape->rank, &any, &again, expected, &error) == CM_OK);
+    FUZZ_EXPECT(memcmp(any.dims, shape->dims, sizeof any.dims) == 0);
+    FUZZ_EXPECT(memcmp(read, again, elements) == 0 && strcmp(sha256, expected) == 0);
+    free(again);
     if (choice & PACK || plain[0] != 0x1F) {
         FUZZ_EXPECT(plain_size == header + elements);
         FUZZ_EXPECT(memcmp(read, plain + header, elements) == 0);

@@ -24,6 +24,7 @@ static const cm_dataset dataset = {.name = "fashion-mnist",
                                    .source = "/nowhere",
                                    .classes = 10,
                                    .real = true,
+                                   .verified = true,
                                    .train = {2, 28, 28, pixels, labels},
                                    .validation = {2, 28, 28, pixels, labels}};
 static const char *const variants[] = {"baseline", "bn-3"};

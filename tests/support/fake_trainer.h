@@ -20,6 +20,7 @@ static cm_dataset dataset = {.name = "fashion-mnist",
                              .source = "/nowhere",
                              .classes = 10,
                              .real = true,
+                             .verified = true,
                              .train = {2, 28, 28, pixels, labels},
                              .validation = {2, 28, 28, pixels, labels}};
 

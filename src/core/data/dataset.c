@@ -1,62 +1,34 @@
 #include "convmark/dataset.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/data/dataset_files.h"
 #include "core/data/dataset_search.h"
-#include "core/data/idx.h"
+#include "core/data/idx_set.h"
 #include "core/data/synthetic.h"
 #include "core/files/sha256.h"
 
-enum {
-    TRAIN_COUNT = 60000,
-    VALIDATION_COUNT = 10000,
-    SIDE = 28,
-    CLASSES = 10,
-    PATH_SIZE = sizeof((cm_dataset *)NULL)->source + 64 /* a folder and a file name */
-};
+enum { SIDE = 28, CLASSES = 10 };
 
 static const char get_it[] = "run scripts/get-data.sh, or apt install dataset-fashion-mnist, or "
                              "use the data set 'synthetic' (throughput only)";
-
-/** The files of Fashion-MNIST, and the SHA-256 of their decompressed bytes. Labels come first: they
- * are small, so that a wrong set is found out at once. */
-enum { TRAIN_LABELS, VALIDATION_LABELS, TRAIN_PIXELS, VALIDATION_PIXELS, FILE_COUNT };
-static const struct file_row {
-    const char *name;
-    cm_idx_shape shape;
-    const char *sha256;
-} files[FILE_COUNT] = {
-    [TRAIN_LABELS] = {"train-labels-idx1-ubyte",
-                      {1, {TRAIN_COUNT}},
-                      "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"},
-    [VALIDATION_LABELS] = {"t10k-labels-idx1-ubyte",
-                           {1, {VALIDATION_COUNT}},
-                           "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"},
-    [TRAIN_PIXELS] = {"train-images-idx3-ubyte",
-                      {3, {TRAIN_COUNT, SIDE, SIDE}},
-                      "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"},
-    [VALIDATION_PIXELS] = {"t10k-images-idx3-ubyte",
-                           {3, {VALIDATION_COUNT, SIDE, SIDE}},
-                           "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"},
-};
-
-static const char *const suffixes[] = {".gz", ""};
-enum { SUFFIX_COUNT = sizeof suffixes / sizeof suffixes[0] };
+static const char write_it[] = "docs/guide/data.md shows how to write a data set";
 
 /** Where a search looks, and what an error says of it. */
 typedef struct place {
     const char *title; /* "data set", "$CONVMARK_DATA" ... */
-    char folder[sizeof((cm_dataset *)NULL)->source];
+    char folder[CM_IDX_FOLDER_SIZE];
+    bool named; /* by the user: any data set is taken; elsewhere only Fashion-MNIST */
 } place;
 
 static cm_status set_folder(place *at, const char *title, const char *folder, const char *below,
                             cm_error *error) {
     at->title = title;
+    at->named = false;
     const int length = snprintf(at->folder, sizeof at->folder, "%s%s", folder, below);
     if (length < 0 || (size_t)length >= sizeof at->folder) {
         return cm_fail(error, CM_BAD_INPUT, "%s: the folder's name is longer than %zu bytes", title,
@@ -65,85 +37,29 @@ static cm_status set_folder(place *at, const char *title, const char *folder, co
     return CM_OK;
 }
 
-/** Finds file `index` under either name into `path`. False when neither exists; what is there but
- * cannot be read, such as a dangling link, counts as found, so that opening it says why. */
-static bool find_file(const place *at, int index, char path[PATH_SIZE]) {
-    for (int i = 0; i < SUFFIX_COUNT; ++i) {
-        struct stat info;
-        snprintf(path, PATH_SIZE, "%s/%s%s", at->folder, files[index].name, suffixes[i]);
-        if (lstat(path, &info) == 0 || (errno != ENOENT && errno != ENOTDIR)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool has_any_file(const place *at) {
-    char path[PATH_SIZE];
-    for (int i = 0; i < FILE_COUNT; ++i) {
-        if (find_file(at, i, path)) {
-            return true;
-        }
-    }
-    return false;
+    cm_idx_set set;
+    cm_error ignored = {""};
+    bool found = false;
+    (void)cm_idx_set_find(at->folder, &set, &found, &ignored);
+    return found;
 }
 
-static cm_status check_labels(const char *path, const uint8_t *labels, uint32_t count,
-                              cm_error *error) {
-    for (uint32_t i = 0; i < count; ++i) {
-        if (labels[i] >= CLASSES) {
-            return cm_fail(error, CM_BAD_INPUT,
-                           "%s: label %d of image %" PRIu32 " at byte %" PRIu32
-                           " of the data is not in 0 to %d",
-                           path, labels[i], i, i + 8, CLASSES - 1);
-        }
+static cm_status read_set(const place *at, cm_dataset *dataset, cm_error *error) {
+    bool found = false;
+    cm_error reason = {""};
+    const cm_status status = cm_dataset_read_files(at->folder, at->named, dataset, &found, &reason);
+    if (status == CM_BAD_INPUT && at->named && found) {
+        return cm_fail(error, status, "%s: %s; %s", at->title, reason.message, write_it);
     }
-    return CM_OK;
+    if (status == CM_BAD_INPUT) {
+        return cm_fail(error, status, "%s: %s; %s%s%s", at->title, reason.message, get_it,
+                       at->named ? "; " : "", at->named ? write_it : "");
+    }
+    return status == CM_OK ? status : cm_fail(error, status, "%s", reason.message);
 }
 
-static cm_status read_file(const place *at, int index, uint8_t **data, cm_error *error) {
-    const struct file_row *row = &files[index];
-    char path[PATH_SIZE];
-    char sha256[CM_SHA256_HEX_SIZE];
-    if (!find_file(at, index, path)) {
-        return cm_fail(error, CM_BAD_INPUT, "%s: has no %s.gz and no %s", at->folder, row->name,
-                       row->name);
-    }
-    cm_status status = cm_idx_read(path, &row->shape, data, sha256, error);
-    if (status == CM_OK && row->shape.rank == 1) {
-        status = check_labels(path, *data, row->shape.dims[0], error);
-    }
-    if (status == CM_OK && strcmp(sha256, row->sha256) != 0) {
-        status = cm_fail(error, CM_BAD_INPUT,
-                         "%s: not Fashion-MNIST: SHA-256 of the decompressed bytes is %.16s..., "
-                         "not %.16s...",
-                         path, sha256, row->sha256);
-    }
-    return status;
-}
-
-static cm_status read_fashion_mnist(const place *at, cm_dataset *dataset, cm_error *error) {
-    uint8_t **const targets[FILE_COUNT] = {
-        [TRAIN_LABELS] = &dataset->train.labels,
-        [VALIDATION_LABELS] = &dataset->validation.labels,
-        [TRAIN_PIXELS] = &dataset->train.pixels,
-        [VALIDATION_PIXELS] = &dataset->validation.pixels,
-    };
-    for (int i = 0; i < FILE_COUNT; ++i) {
-        cm_error reason = {""};
-        const cm_status status = read_file(at, i, targets[i], &reason);
-        if (status == CM_BAD_INPUT) {
-            return cm_fail(error, status, "%s: %s; %s", at->title, reason.message, get_it);
-        }
-        if (status != CM_OK) {
-            return cm_fail(error, status, "%s", reason.message);
-        }
-    }
-    snprintf(dataset->name, sizeof dataset->name, "fashion-mnist");
-    snprintf(dataset->source, sizeof dataset->source, "%s", at->folder);
-    dataset->real = true;
-    return CM_OK;
-}
+/* ---- Generated pictures ---- */
 
 static cm_status make_synthetic_part(const cm_dataset_shape *shape, cm_synthetic_part part,
                                      uint8_t *workspace, cm_images *images, cm_error *error) {
@@ -183,6 +99,8 @@ static cm_status make_synthetic(const cm_dataset_shape *shape, cm_dataset *datas
     return status;
 }
 
+/* ---- Where it is ---- */
+
 /** The folder a user named: it must exist. */
 static cm_status named_place(const char *title, const char *folder, place *at, cm_error *error) {
     struct stat info;
@@ -190,6 +108,7 @@ static cm_status named_place(const char *title, const char *folder, place *at, c
     if (status != CM_OK) {
         return status;
     }
+    at->named = true;
     if (folder[0] == '\0') {
         return cm_fail(error, CM_BAD_INPUT, "%s: the folder's name is empty; %s", title, get_it);
     }
@@ -256,7 +175,7 @@ static cm_status fill_dataset(const char *where, const cm_dataset_shape *shape,
     place at;
     const cm_status status = where != NULL ? named_place(title, where, &at, error)
                                            : search_place(package_folder, &at, error);
-    return status != CM_OK ? status : read_fashion_mnist(&at, dataset, error);
+    return status != CM_OK ? status : read_set(&at, dataset, error);
 }
 
 static cm_status check_shape(const cm_dataset_shape *shape, cm_error *error) {
@@ -285,11 +204,7 @@ cm_status cm_dataset_search(const char *where, const cm_dataset_shape *shape,
     if (opened == NULL) {
         return cm_fail(error, CM_FAILED, "out of memory: data set");
     }
-    *opened = (cm_dataset){
-        .classes = CLASSES,
-        .train = {.count = TRAIN_COUNT, .height = SIDE, .width = SIDE, .channels = 1},
-        .validation = {.count = VALIDATION_COUNT, .height = SIDE, .width = SIDE, .channels = 1},
-    };
+    *opened = (cm_dataset){.name = ""};
     const cm_status status = fill_dataset(where, shape, package_folder, opened, error);
     if (status != CM_OK) {
         cm_dataset_close(opened);

@@ -17,7 +17,7 @@ extern "C" {
 
 enum {
     CM_IDX_MAX_RANK = 3,
-    CM_IDX_MAX_BYTES = 1 << 28 /* of elements: five times Fashion-MNIST's largest file */
+    CM_IDX_MAX_BYTES = 1 << 30 /* of elements: 20 times Fashion-MNIST's largest file */
 };
 
 /** What a file must be: `rank` dimensions (1 .. CM_IDX_MAX_RANK) of these sizes, none of them 0, at
@@ -32,6 +32,8 @@ typedef struct cm_idx_shape {
  * *data is the elements in file order (free() it) and `sha256` the hash of the decompressed file,
  * header included.
  *
+ * A gzip file may have several members, and zeros after each.
+ *
  * CM_BAD_INPUT, with *data NULL, when `path` is missing, unreadable or not a regular file; its
  * magic number or a dimension is not the expected one; it is shorter or longer than its header
  * says; the gzip stream is cut off, damaged (CRC and length are checked) or followed by other
@@ -40,6 +42,11 @@ typedef struct cm_idx_shape {
  */
 cm_status cm_idx_read(const char *path, const cm_idx_shape *shape, uint8_t **data,
                       char sha256[CM_SHA256_HEX_SIZE], cm_error *error);
+
+/** The same for a file of `rank` dimensions of any size, none of them 0, which *shape gets. Nothing
+ * is allocated for more elements than a file of this size can hold. */
+cm_status cm_idx_read_any(const char *path, int rank, cm_idx_shape *shape, uint8_t **data,
+                          char sha256[CM_SHA256_HEX_SIZE], cm_error *error);
 
 #ifdef __cplusplus
 }

@@ -22,11 +22,13 @@ json_t *cm_command_json(int argc, const char *const *argv) {
 json_t *cm_dataset_json(const cm_dataset *dataset) {
     char hex[65];
     cm_dataset_sha256(dataset, hex);
-    return json_pack("{s:s, s:o, s:b, s:i, s:i, s:i, s:s}", "name", dataset->name, "source",
-                     dataset->source[0] != '\0' ? cm_json_string(dataset->source) : json_null(),
-                     "real", dataset->real, "classes", dataset->classes, "train_images",
-                     dataset->train.count, "validation_images", dataset->validation.count, "sha256",
-                     hex);
+    const cm_images *images = &dataset->train;
+    return json_pack(
+        "{s:s, s:o, s:b, s:b, s:i, s:[i, i, i], s:i, s:i, s:s}", "name", dataset->name, "source",
+        dataset->source[0] != '\0' ? cm_json_string(dataset->source) : json_null(), "real",
+        dataset->real, "verified", dataset->verified, "classes", dataset->classes, "image",
+        cm_images_channels(images), images->height, images->width, "train_images", images->count,
+        "validation_images", dataset->validation.count, "sha256", hex);
 }
 
 json_t *cm_energy_note_json(const cm_energy *energy) {

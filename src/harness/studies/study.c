@@ -27,6 +27,14 @@ static bool is_stopped(const study_driver *driver) {
 
 static cm_status check_data(const cm_study_call *call, cm_error *error) {
     const cm_dataset *dataset = call->study->dataset;
+    if (call->fashion_mnist && dataset->real && !dataset->verified) {
+        char sha256[65];
+        cm_dataset_sha256(dataset, sha256);
+        return cm_fail(error, CM_BAD_INPUT,
+                       "%s: %s: not Fashion-MNIST (SHA-256 %.16s...), of which the report's claims "
+                       "are; run scripts/get-data.sh for it, or use train or explore on this set",
+                       call->kind->name, dataset->source, sha256);
+    }
     if (!call->accuracy || dataset->real || call->options->allow_synthetic) {
         return CM_OK;
     }

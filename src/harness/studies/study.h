@@ -128,7 +128,8 @@ typedef struct cm_study_call {
     void *self;
     cm_study *study; /* of self; its data set is set */
     const cm_study_settings *options;
-    bool accuracy; /* the study trains to compare accuracies: refuse generated pictures */
+    bool accuracy;      /* the study trains to compare accuracies: refuse generated pictures */
+    bool fashion_mnist; /* its accuracies are those of Fashion-MNIST: refuse other sets */
 } cm_study_call;
 
 /**

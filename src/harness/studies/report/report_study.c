@@ -135,7 +135,8 @@ cm_status cm_report_make(const cm_report_options *options, const cm_dataset *dat
                                 .self = report,
                                 .study = &report->study,
                                 .options = &options->study,
-                                .accuracy = true};
+                                .accuracy = true,
+                                .fashion_mnist = true};
     const cm_status status = cm_study_make(&call, control, error);
     /* What was borrowed may end with this call. */
     report->options.study = (cm_study_settings){.output = NULL};
