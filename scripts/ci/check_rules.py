@@ -45,6 +45,17 @@ WRAPPED = (
      "Jansson's own function: its failure is easily lost; core/files/json.h has one that is not"),
 )
 
+# Text from files and the system that no printf() of the program may have but through core/escape.h:
+# members that hold such text, without the tables of the program that have members of that name.
+PRINTING = re.compile(r"\b(?:f?printf|fputs|puts|cm_warn)\s*\((?:[^;\"]|\"(?:\\.|[^\"\\])*\")*;")
+STRINGS = re.compile(r"\"(?:\\.|[^\"\\])*\"")
+ESCAPED = re.compile(r"\bCM_SHOW(?:_IN)?\s*\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)")
+OUTSIDE_TEXT = re.compile(
+    r"(?<!option)(?<!kernels)(?<!level)(?<!levels\[level\])(?<!own\[i\])(?:->|\.)"
+    r"(?:name|path|metric|unit|isa|reason|failure|note|cpu_model|no_counters|source|output|doing)"
+    r"\b")
+PRINTING_FOLDERS = ("src/harness/", "src/cli/")
+
 
 def sources(root):
     """Every checked file below root, sorted."""
@@ -85,6 +96,16 @@ def check_wrapped(name, text):
             for number, line in enumerate(text.split("\n"), 1):
                 if pattern.search(line):
                     yield number, what
+
+
+def check_printing(name, text):
+    """Breaches (line, what) of text that reaches a person or another program as it is."""
+    if name.endswith(".c") and name.startswith(PRINTING_FOLDERS):
+        for call in PRINTING.finditer(text):
+            rest = ESCAPED.sub("", STRINGS.sub('""', call[0]))
+            if not call[0].startswith("cm_warn") and OUTSIDE_TEXT.search(rest):
+                yield (text.count("\n", 0, call.start()) + 1,
+                       "text from outside is printed as it is: CM_SHOW() of core/escape.h")
 
 
 def check_header(text):
@@ -130,7 +151,8 @@ def breaches(root):
             yield path, 1, "not UTF-8"
             continue
         name = path.relative_to(root).as_posix()
-        for line, what in (*check_text(path, text), *check_wrapped(name, text)):
+        for line, what in (*check_text(path, text), *check_wrapped(name, text),
+                           *check_printing(name, text)):
             yield path, line, what
     yield from check_public_headers(root)
 

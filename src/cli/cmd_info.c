@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/machine.h"
+#include "core/escape.h"
 #include "core/files/json.h"
 #include "core/system/threads.h"
 #include "harness/measure/capability.h"
@@ -83,9 +84,9 @@ static const char *format_bytes(double bytes, char text[BYTES]) {
     return text;
 }
 
-static const char *text_at(const json_t *object, const char *key) {
+static cm_shown shown_at(const json_t *object, const char *key) {
     const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "unknown";
+    return cm_show(CM_SINK_TERMINAL, text != NULL ? text : "unknown");
 }
 
 static void print_caches(FILE *out, const cm_topology *topology) {
@@ -108,7 +109,7 @@ static void print_machine(FILE *out, const cm_machine_options *machine, const in
     const json_t *frequency = json_object_get(cpu, "frequency");
     const json_t *turbo = json_object_get(frequency, "turbo");
     char memory[BYTES];
-    fprintf(out, "CPU               %s\n", topology->cpu_model);
+    fprintf(out, "CPU               %s\n", CM_SHOW(topology->cpu_model));
     fprintf(out, "packages          %d\nNUMA nodes        %d\n", topology->packages,
             topology->numa_nodes);
     fprintf(out, "cores             %d physical, %d logical\n", topology->cores, topology->pus);
@@ -127,15 +128,15 @@ static void print_machine(FILE *out, const cm_machine_options *machine, const in
         }
     }
     fprintf(out, "  (* used)\nfrequency         governor %s, turbo %s\n",
-            text_at(frequency, "governor"),
+            shown_at(frequency, "governor").text,
             json_is_boolean(turbo) ? (json_is_true(turbo) ? "on" : "off") : "unknown");
     fprintf(
         out, "memory            %s\n",
         format_bytes(json_number_value(json_object_get(found->machine, "memory_bytes")), memory));
-    fprintf(out, "system            %s, %s\n", text_at(found->machine, "os"),
-            text_at(found->machine, "kernel"));
-    fprintf(out, "build             convmark %s, %s, %s\n", text_at(build, "version"),
-            text_at(build, "compiler"), text_at(build, "type"));
+    fprintf(out, "system            %s, %s\n", shown_at(found->machine, "os").text,
+            shown_at(found->machine, "kernel").text);
+    fprintf(out, "build             convmark %s, %s, %s\n", shown_at(build, "version").text,
+            shown_at(build, "compiler").text, shown_at(build, "type").text);
     fputs("caches\n", out);
     print_caches(out, topology);
 }
@@ -176,7 +177,7 @@ static void print_conditions(FILE *out, const info *found) {
                                                  : "",
           out);
     json_array_foreach(found->conditions, i, item) {
-        fprintf(out, "  %s\n", text_at(item, "message"));
+        fprintf(out, "  %s\n", shown_at(item, "message").text);
     }
 }
 

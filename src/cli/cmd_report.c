@@ -1,6 +1,7 @@
 /* convmark report: the published tables and claims beside our results. */
 #include "cli/study.h"
 #include "cli/training_options.h"
+#include "core/escape.h"
 #include "harness/studies/report/report_json.h"
 #include "harness/studies/report/report_study.h"
 #include "harness/studies/report/report_text.h"
@@ -61,7 +62,7 @@ static void show_run(const report_watch *watch, const cm_study_progress *at) {
     fprintf(out,
             "run %d/%d  %-16s seed %d  train loss %.4f  test loss %.4f  accuracy %.4f  %.1f s  "
             "ETA %s\n",
-            at->done, at->all, place.variant->network->name, place.seed,
+            at->done, at->all, CM_SHOW(place.variant->network->name), place.seed,
             place.run->values[CM_MEASURE_TRAIN_LOSS], place.run->values[CM_MEASURE_TEST_LOSS],
             place.run->values[CM_MEASURE_ACCURACY], place.run->seconds, eta);
     fflush(out);

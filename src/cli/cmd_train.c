@@ -8,6 +8,7 @@
 #include "cli/training_options.h"
 #include "convmark/model_file.h"
 #include "convmark/trainer.h"
+#include "core/escape.h"
 #include "core/files/json.h"
 #include "core/system/clock.h"
 #include "core/system/energy.h"
@@ -138,11 +139,12 @@ static cm_status open_run(training *run, const char *network, const char *data, 
 
 static void print_head(const training *run) {
     const cm_train_options *train = &run->options->train;
-    fprintf(run->text, "%s: %lld parameters, seed %llu, %s, %d %s%s%s\n", run->network->name,
-            (long long)cm_network_parameter_count(run->network), (unsigned long long)train->seed,
-            cm_isa_name(run->machine->chosen_isa), run->machine->threads,
-            run->machine->threads == 1 ? "thread" : "threads", run->dataset != NULL ? ", " : "",
-            run->dataset != NULL ? run->dataset->name : "");
+    fprintf(run->text, "%s: %lld parameters, seed %llu, %s, %d %s%s%s\n",
+            CM_SHOW(run->network->name), (long long)cm_network_parameter_count(run->network),
+            (unsigned long long)train->seed, cm_isa_name(run->machine->chosen_isa),
+            run->machine->threads, run->machine->threads == 1 ? "thread" : "threads",
+            run->dataset != NULL ? ", " : "",
+            run->dataset != NULL ? CM_SHOW(run->dataset->name) : "");
     if (run->dataset != NULL && !run->dataset->real) {
         fprintf(run->text, "generated pictures: losses and accuracy mean nothing for the real "
                            "data set\n");
@@ -208,7 +210,7 @@ static void print_tail(const training *run) {
         cm_training_run_describe(&reached, train->until_accuracy, text, sizeof text);
         fprintf(run->text, "accuracy %s\n", text);
         if (train->energy->note[0] != '\0') {
-            fprintf(run->text, "%s\n", train->energy->note);
+            fprintf(run->text, "%s\n", CM_SHOW(train->energy->note));
         }
     }
     if (run->result.early_stopped) {

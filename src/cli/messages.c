@@ -4,14 +4,16 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "core/escape.h"
 
 void cm_warn(const char *format, ...) {
+    char line[CM_ERROR_SIZE];
     va_list arguments;
     va_start(arguments, format);
-    fputs("convmark: warning: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
+    cm_escape_for_terminal(line);
+    fprintf(stderr, "convmark: warning: %s\n", line);
 }
 
 cm_status cm_name_options(cm_status status, const char *options, cm_error *error) {

@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "core/escape.h"
 #include "core/system/clock.h"
 
 enum {
@@ -112,17 +113,18 @@ void cm_progress_observe_study(const cm_study_progress *at, void *context) {
     if (progress->quiet) {
         return;
     }
-    char eta[32], bar[BAR + 1], text[200];
+    char eta[32], bar[BAR + 1], text[200 + CM_SHOWN_SIZE];
     const int filled = at->all > 0 ? BAR * at->done / at->all : 0;
     memset(bar, '.', BAR);
     memset(bar, '#', (size_t)filled);
     bar[BAR] = '\0';
     cm_progress_format_eta(at->eta_seconds, eta, sizeof eta);
-    snprintf(text, sizeof text, "[%s] %d/%d  ETA %s  %s", bar, at->done, at->all, eta, at->doing);
+    snprintf(text, sizeof text, "[%s] %d/%d  ETA %s  %s", bar, at->done, at->all, eta,
+             CM_SHOW(at->doing));
     if (progress->terminal) {
         cm_progress_rewrite(progress, text);
     } else if (at->advanced && at->done * 10 / at->all != (at->done - 1) * 10 / at->all) {
-        fprintf(progress->out, "%d/%d  ETA %s  %s\n", at->done, at->all, eta, at->doing);
+        fprintf(progress->out, "%d/%d  ETA %s  %s\n", at->done, at->all, eta, CM_SHOW(at->doing));
         fflush(progress->out);
     }
 }

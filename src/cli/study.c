@@ -5,6 +5,7 @@
 
 #include "cli/data.h"
 #include "cli/training_options.h"
+#include "core/escape.h"
 #include "core/files/json.h"
 
 /* ---- Results ---- */
@@ -32,7 +33,8 @@ cm_status cm_study_show(const cm_study_run *run, const cm_study_result *result, 
     if (run->text != NULL && result->tables != NULL) {
         fprintf(run->text, "\n%s", result->tables);
         if (result->complete) {
-            fprintf(run->text, "\nwritten to %s: %s\n", run->options.output, result->files);
+            fprintf(run->text, "\nwritten to %s: %s\n", CM_SHOW(run->options.output),
+                    result->files);
         }
     }
     json_decref(result->json);

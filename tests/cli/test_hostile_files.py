@@ -80,7 +80,7 @@ class Hostile(CliTest):
             with self.subTest(name):
                 self.write("a.json", text())
                 self.assert_one_line(self.limited("compare", "a.json", "a.json"))
-                if name in ("objects", "keys", "depth"): # one reader is behind all of them
+                if name in ("objects", "keys", "depth"): # all have one reader
                     shutil.copy(self.path("a.json"), self.path("out/report.json"))
                     self.assert_one_line(self.limited(*REPORT))
 

@@ -53,6 +53,17 @@ class Rules(unittest.TestCase):
             self.assertEqual(self.check({"src/core/files/json.c": f"    {call}\n",
                                          "tests/core/test_a.c": f"    {call}\n"}), (0, []))
 
+    def test_text_that_is_printed_as_it_is(self):
+        for call in ('printf("%s;", network->name);',
+                     'fprintf(out, "%s %s", CM_SHOW(a.b), a.path);',
+                     "fputs(runs[i].failure,\n          out);"):
+            self.assert_breach("src/cli/a.c", f"\n    {call}\n", 2, "core/escape.h")
+            self.assertEqual(self.check({"src/core/a.c": f"    {call}\n"}), (0, []))
+        for call in ('printf("%s", CM_SHOW(f(network)->name));', 'printf("a->name");',
+                     'fprintf(out, "%s", option->name);',
+                     'snprintf(cells[0], 8, "%s", network->name);'):
+            self.assertEqual(self.check({"src/cli/a.c": f"    {call}\n"}), (0, []))
+
     def test_tab(self):
         self.assert_breach("src/a.c", "\tint a;\n", 1, "tab")
 

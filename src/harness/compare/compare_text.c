@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/escape.h"
 #include "harness/compare/compare.h"
 #include "harness/record/text_table.h"
 
@@ -87,8 +88,11 @@ static void print_groups(const cm_text_table *table, const cm_results_file *file
     for (int i = 0; i < count; ++i) {
         const cm_comparison *row = rows[i].row;
         if (rows[i].first == row) {
-            fprintf(table->out, "%s, %s: %s (before), %s (now)\n\n", row->base->metric,
-                    row->base->unit, files[0].path, files[row->file].path);
+            fprintf(table->out, "%s, %s: %s (before), %s (now)\n\n",
+                    CM_SHOW_IN(table->markdown, row->base->metric),
+                    CM_SHOW_IN(table->markdown, row->base->unit),
+                    CM_SHOW_IN(table->markdown, files[0].path),
+                    CM_SHOW_IN(table->markdown, files[row->file].path));
             cm_table_print_head(table);
         }
         print_comparison(table, row);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/escape.h"
 #include "harness/profile/profile.h"
 #include "harness/record/text_table.h"
 
@@ -102,7 +103,8 @@ static void print_hot_spot(const cm_profile *profile, const cm_profile_row *row,
     char layer[CM_TABLE_CELL];
     const double step = step_seconds(profile);
     cm_profile_layer(profile, row, layer, sizeof layer);
-    fprintf(out, "  %s, %s %s: ", layer, cm_pass_name(row->pass), cm_phase_name(row->phase));
+    fprintf(out, "  %s, %s %s: ", CM_SHOW(layer), cm_pass_name(row->pass),
+            cm_phase_name(row->phase));
     switch (row->limit) {
     case CM_LIMIT_COMPUTE:
         fprintf(out, "compute, at %.0f %% of the FMA peak", 100 * row->peak_share);
@@ -145,7 +147,7 @@ static void print_counters(const cm_profile *profile, FILE *out) {
         fprintf(out,
                 "Hardware counters: none, %s.\nBytes and operations above are computed from the "
                 "shapes.\n",
-                profile->no_counters);
+                CM_SHOW(profile->no_counters));
         return;
     }
     fprintf(out,
@@ -161,8 +163,8 @@ void cm_profile_print(const cm_profile *profile, FILE *out) {
     double overhead, low, high;
     const double step = step_seconds(profile);
     fprintf(out, "%s, %s, batch %d, %d thread%s, %s: %d steps of %.3f ms, %.0f images/s\n\n",
-            cm_model_network(profile->model)->name, cm_mode_name(profile->mode), profile->batch,
-            profile->threads, profile->threads == 1 ? "" : "s",
+            CM_SHOW(cm_model_network(profile->model)->name), cm_mode_name(profile->mode),
+            profile->batch, profile->threads, profile->threads == 1 ? "" : "s",
             cm_isa_name(cm_model_isa(profile->model)), profile->steps, 1e3 * step,
             profile->batch / step);
     print_table(profile, out);

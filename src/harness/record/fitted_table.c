@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "core/escape.h"
 #include "harness/record/text_table.h"
 
 void cm_fitted_format_count(int64_t value, char text[CM_FITTED_CELL]) {
@@ -35,7 +36,8 @@ static void write_cells(const cm_fitted_table *table,
         const int length = (int)strlen(cells[c]);
         const int rest = table->widths[c] - length;
         if (length > 0) {
-            fprintf(table->out, "%*s%s", blanks + (layout->right[c] ? rest : 0), "", cells[c]);
+            fprintf(table->out, "%*s%s", blanks + (layout->right[c] ? rest : 0), "",
+                    CM_SHOW(cells[c]));
             blanks = layout->right[c] ? 0 : rest;
         } else {
             blanks += rest;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/escape.h"
 #include "core/files/json.h"
 #include "harness/record/measurement.h"
 
@@ -12,27 +13,11 @@ static const char *const attribute_columns[] = {"variant", "mode",      "batch",
 
 enum { COLUMN_COUNT = sizeof attribute_columns / sizeof *attribute_columns };
 
-/* Quotes a field where RFC 4180 requires it. */
-static void print_csv_field(FILE *out, const char *text) {
-    if (strpbrk(text, ",\"\r\n") == NULL) {
-        fputs(text, out);
-        return;
-    }
-    fputc('"', out);
-    for (; *text != '\0'; ++text) {
-        if (*text == '"') {
-            fputc('"', out);
-        }
-        fputc(*text, out);
-    }
-    fputc('"', out);
-}
-
 /* Prints an attribute that is text or a whole number; an empty field without it. */
 static void print_csv_attribute(FILE *out, const json_t *attributes, const char *key) {
     const json_t *value = json_object_get(attributes, key);
     if (json_is_string(value)) {
-        print_csv_field(out, json_string_value(value));
+        cm_print_escaped(out, CM_SINK_CSV, json_string_value(value));
     } else if (json_is_integer(value)) {
         fprintf(out, "%lld", (long long)json_integer_value(value));
     }
@@ -66,11 +51,11 @@ char *cm_measurements_csv(const cm_measurements *list) {
     for (int i = 0; i < list->count; ++i) {
         const cm_measurement *m = &list->items[i];
         for (int sample = 0; sample < m->n; ++sample) {
-            print_csv_field(out, m->name);
+            cm_print_escaped(out, CM_SINK_CSV, m->name);
             fputc(',', out);
-            print_csv_field(out, m->metric);
+            cm_print_escaped(out, CM_SINK_CSV, m->metric);
             fputc(',', out);
-            print_csv_field(out, m->unit);
+            cm_print_escaped(out, CM_SINK_CSV, m->unit);
             for (size_t k = 0; k < COLUMN_COUNT; ++k) {
                 fputc(',', out);
                 print_csv_attribute(out, m->attributes, attribute_columns[k]);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/escape.h"
 #include "harness/record/fitted_table.h"
 
 /* Columns of the layer listing. */
@@ -57,8 +58,8 @@ void cm_network_listing_print(FILE *out, const cm_network *network) {
         const cm_fitted_row row = layer_row(&network->layers[i]);
         cm_fitted_table_measure(&table, &row);
     }
-    fprintf(out, "network %s: %d layers, %d classes\n\n", network->name, network->layer_count,
-            network->classes);
+    fprintf(out, "network %s: %d layers, %d classes\n\n", CM_SHOW(network->name),
+            network->layer_count, network->classes);
     cm_fitted_table_titles(&table);
     cm_fitted_table_rule(&table);
     cm_fitted_table_row(&table, &input);

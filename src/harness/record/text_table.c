@@ -1,4 +1,5 @@
 #include "harness/record/text_table.h"
+#include "core/escape.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,13 +7,15 @@
 void cm_table_print_row(const cm_text_table *table, char cells[][CM_TABLE_CELL]) {
     for (int i = 0; i < table->count; ++i) {
         const cm_table_column *column = &table->columns[i];
+        const cm_shown cell =
+            cm_show(table->markdown ? CM_SINK_MARKDOWN : CM_SINK_TERMINAL, cells[i]);
         if (table->markdown) {
-            fprintf(table->out, "| %s ", cells[i]);
+            fprintf(table->out, "| %s ", cell.text);
         } else if (i + 1 == table->count && !column->right) {
-            fprintf(table->out, "  %s", cells[i]); /* no spaces at the end of a line */
+            fprintf(table->out, "  %s", cell.text); /* no spaces at the end of a line */
         } else {
             fprintf(table->out, "%s%*s", i == 0 ? "" : "  ",
-                    column->right ? column->width : -column->width, cells[i]);
+                    column->right ? column->width : -column->width, cell.text);
         }
     }
     fputs(table->markdown ? "|\n" : "\n", table->out);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/escape.h"
 #include "core/system/energy.h"
 #include "harness/record/text_table.h"
 #include "harness/studies/explore/points.h"
@@ -136,8 +137,8 @@ static void print_explore_frontier(FILE *out, const cm_explore *explore, cm_expl
             char speed[40];
             cm_table_format_count(points[i].images_per_second, speed, sizeof speed);
             fprintf(out, "%s%s, %s: %s images/s, %.2f %%\n", markdown ? "\n" : "  ",
-                    points[i].network->name, cm_schedule_name(points[i].schedule), speed,
-                    100 * points[i].accuracy);
+                    CM_SHOW_IN(markdown, points[i].network->name),
+                    cm_schedule_name(points[i].schedule), speed, 100 * points[i].accuracy);
         }
     }
 }
@@ -152,7 +153,7 @@ static int count_skip_reason(const cm_explore *explore, int first) {
 }
 
 /* One line per reason. */
-static void print_skipped_networks(FILE *out, const cm_explore *explore, const char *space) {
+static void print_skipped_networks(FILE *out, const cm_explore *explore, bool markdown) {
     for (int i = 0; i < explore->skipped_count; ++i) {
         const cm_explore_network *network = &explore->skipped[i];
         bool printed = false;
@@ -165,7 +166,9 @@ static void print_skipped_networks(FILE *out, const cm_explore *explore, const c
             if (count > 1) {
                 snprintf(more, sizeof more, " and %d more", count - 1);
             }
-            fprintf(out, "%sskipped %s%s: %s\n", space, network->name, more, network->reason);
+            fprintf(out, "%sskipped %s%s: %s\n", markdown ? "\n" : "",
+                    CM_SHOW_IN(markdown, network->name), more,
+                    CM_SHOW_IN(markdown, network->reason));
         }
     }
 }
@@ -178,17 +181,17 @@ static void print_explore_notes(FILE *out, const cm_explore *explore, bool markd
                 "%sUntil: training until the first validation of %.2f %%; '-': no run had it\n",
                 space, 100 * o->until_accuracy);
         if (o->train.energy != NULL && o->train.energy->note[0] != '\0') {
-            fprintf(out, "%s%s\n", space, o->train.energy->note);
+            fprintf(out, "%s%s\n", space, CM_SHOW_IN(markdown, o->train.energy->note));
         }
     }
-    print_skipped_networks(out, explore, space);
+    print_skipped_networks(out, explore, markdown);
     for (int i = 0; i < explore->point_count * o->seeds; ++i) {
         if (explore->runs[i].failure[0] != '\0') {
             const int point = i / o->seeds;
             fprintf(out, "%s%s, %s, seed %d: %s\n", space,
-                    cm_explore_network_of(explore, point)->name,
+                    CM_SHOW_IN(markdown, cm_explore_network_of(explore, point)->name),
                     cm_schedule_name(cm_explore_schedule_of(explore, point)), i % o->seeds,
-                    explore->runs[i].failure);
+                    CM_SHOW_IN(markdown, explore->runs[i].failure));
         }
     }
 }

@@ -5,38 +5,17 @@
 #include <string.h>
 
 #include "convmark/convmark.h"
+#include "core/escape.h"
 #include "core/files/json.h"
 #include "harness/studies/report/claims.h"
 #include "harness/studies/report/report_cells.h"
 
-/* Prints text of the machine or the user so that it cannot become Markdown syntax. */
-static void print_markdown_escaped(FILE *out, const char *text) {
-    for (; *text != '\0'; ++text) {
-        if (strchr("\\`*_[]<>|#&", *text) != NULL) {
-            fputc('\\', out);
-        }
-        fputc((unsigned char)*text < 0x20 ? ' ' : *text, out);
-    }
-}
-
-/* Prints the command line as it is typed into a shell, without the program; control characters
- * become
- * '?'. */
+/* Prints the command line as it is typed into a shell, without the program: a block of code, in
+ * which nothing is Markdown. */
 static void print_command_line(FILE *out, const json_t *command) {
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+:,./@%";
     for (size_t i = 0; i < json_array_size(command); ++i) {
-        const char *word = json_string_value(json_array_get(command, i));
-        const bool quote = word[0] == '\0' || word[strspn(word, plain)] != '\0';
-        fprintf(out, "%s%s", i > 0 ? " " : "", quote ? "'" : "");
-        for (; *word != '\0'; ++word) {
-            if (*word == '\'') {
-                fputs("'\\''", out);
-            } else {
-                fputc((unsigned char)*word < 0x20 ? '?' : *word, out);
-            }
-        }
-        fputs(quote ? "'" : "", out);
+        fputs(i > 0 ? " " : "", out);
+        cm_print_escaped(out, CM_SINK_SHELL, json_string_value(json_array_get(command, i)));
     }
 }
 
@@ -50,9 +29,9 @@ static void print_markdown_variants(FILE *out, const cm_report *report) {
             const cm_report_row row = cm_report_row_of(report, variant, measure);
             fputs("| ", out);
             if (measure == 0) {
-                print_markdown_escaped(out, variant->network->name);
+                cm_print_escaped(out, CM_SINK_MARKDOWN, variant->network->name);
                 fputs(" | ", out);
-                print_markdown_escaped(out, cm_format_params(variant).text);
+                cm_print_escaped(out, CM_SINK_MARKDOWN, cm_format_params(variant).text);
             } else {
                 fputs("|", out);
             }
@@ -107,9 +86,9 @@ static bool print_markdown_machine(FILE *out, const cm_report *report) {
             return false;
         }
         fputs("| ", out);
-        print_markdown_escaped(out, key);
+        cm_print_escaped(out, CM_SINK_MARKDOWN, key);
         fputs(" | ", out);
-        print_markdown_escaped(out, shown);
+        cm_print_escaped(out, CM_SINK_MARKDOWN, shown);
         fputs(" |\n", out);
         free(text);
     }
@@ -129,11 +108,11 @@ static void print_markdown_runs(FILE *out, const cm_report *report) {
                 continue;
             }
             fputs("| ", out);
-            print_markdown_escaped(out, variant->network->name);
+            cm_print_escaped(out, CM_SINK_MARKDOWN, variant->network->name);
             fprintf(out, " | %d | %.6f | %.6f | %.6f | %.0f | %d | %s | `%s` |\n", seed,
                     run->values[CM_MEASURE_TRAIN_LOSS], run->values[CM_MEASURE_TEST_LOSS],
                     run->values[CM_MEASURE_ACCURACY], run->images_per_second, run->threads,
-                    run->isa, run->sha256);
+                    CM_SHOW_IN(true, run->isa), run->sha256);
         }
     }
 }
@@ -156,8 +135,8 @@ char *cm_report_markdown(const cm_report *report) {
             cm_format_run_count(report).text, report->study.complete ? "" : " (not complete)",
             CM_VERSION, CM_NUMERIC_CONTRACT);
     print_command_line(out, report->study.command);
-    fprintf(out, "\n\nData: %s, SHA-256 `%s`.\n\n## Variants\n\n", report->study.dataset->name,
-            cm_report_data_sha256(report));
+    fprintf(out, "\n\nData: %s, SHA-256 `%s`.\n\n## Variants\n\n",
+            CM_SHOW_IN(true, report->study.dataset->name), cm_report_data_sha256(report));
     print_markdown_variants(out, report);
     fprintf(out, "\n## Claims\n\n%s\n", cm_text_of_claims);
     for (int i = 0; i < CM_CLAIM_COUNT; ++i) {

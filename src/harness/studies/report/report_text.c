@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/escape.h"
 #include "harness/studies/report/claims.h"
 #include "harness/studies/report/report_cells.h"
 
@@ -37,11 +38,12 @@ static void print_text_variant(FILE *out, const cm_report *report,
     for (cm_measure measure = 0; measure < CM_MEASURE_COUNT; ++measure) {
         const cm_report_row row = cm_report_row_of(report, variant, measure);
         const bool first = measure == 0;
-        fprintf(out, ROW_FORMAT, first ? variant->network->name : "", first ? params.text : "",
-                cm_measure_title(measure), cm_format_value(row.published).text,
-                cm_format_value(row.ours.mean).text, cm_format_value(row.ours.sd).text,
-                cm_format_value(row.ours.min).text, cm_format_value(row.ours.max).text,
-                cm_format_range(row.prediction).text, cm_format_inside(&row));
+        fprintf(out, ROW_FORMAT, first ? CM_SHOW(variant->network->name) : "",
+                first ? params.text : "", cm_measure_title(measure),
+                cm_format_value(row.published).text, cm_format_value(row.ours.mean).text,
+                cm_format_value(row.ours.sd).text, cm_format_value(row.ours.min).text,
+                cm_format_value(row.ours.max).text, cm_format_range(row.prediction).text,
+                cm_format_inside(&row));
     }
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/escape.h"
 #include "core/statistics/samples.h"
 #include "core/system/energy.h"
 #include "harness/record/text_table.h"
@@ -62,12 +63,13 @@ static void print_sweep_until(FILE *out, const cm_sweep *sweep, bool markdown) {
             char text[160];
             const int cores = sweep->options.cores[run->cores];
             cm_training_run_describe(&run->result, train->until_accuracy, text, sizeof text);
-            fprintf(out, "%s%s, %d core%s: %s\n", space, sweep->networks.items[run->variant]->name,
-                    cores, cores == 1 ? "" : "s", text);
+            fprintf(out, "%s%s, %d core%s: %s\n", space,
+                    CM_SHOW_IN(markdown, sweep->networks.items[run->variant]->name), cores,
+                    cores == 1 ? "" : "s", text);
         }
     }
     if (train->energy != NULL && train->energy->note[0] != '\0') {
-        fprintf(out, "%s%s\n", space, train->energy->note);
+        fprintf(out, "%s%s\n", space, CM_SHOW_IN(markdown, train->energy->note));
     }
 }
 
