@@ -161,8 +161,8 @@ static cm_status evaluate(evaluate_run *run, const char *data, cm_error *error) 
             cm_data_open(data, cm_network_data_shape(run->loaded.network), &run->dataset, error);
     }
     if (status == CM_OK) {
-        status = cm_evaluate(run->loaded.model, &run->dataset->validation, EVALUATION_BATCH,
-                             &run->evaluation, error);
+        status = cm_evaluate(run->loaded.model, &run->dataset->validation,
+                             cm_model_batch(run->loaded.model), &run->evaluation, error);
     }
     if (status == CM_OK && !run->machine->quiet && !cm_is_stdout(run->given->json)) {
         print_text(&run->evaluation, run->dataset);

@@ -3,6 +3,7 @@
 
 #include "cli/cli.h"
 #include "cli/data.h"
+#include "cli/loaded_model.h"
 #include "cli/machine.h"
 #include "cli/progress.h"
 #include "cli/training_options.h"
@@ -115,6 +116,9 @@ static void warn_of_damage(const char *message, void *context) {
 static cm_status open_run(training *run, const char *network, const char *data, cm_error *error) {
     const train_options *options = run->options;
     cm_status status = cm_network_open(network, &run->network, error);
+    if (status == CM_OK && options->load != NULL) {
+        status = cm_model_file_check(options->load, run->network, error);
+    }
     if (status == CM_OK) {
         const cm_model_options model_options = {.batch = options->train.batch,
                                                 .threads = run->machine->threads,
@@ -125,7 +129,7 @@ static cm_status open_run(training *run, const char *network, const char *data, 
     }
     if (status == CM_OK) {
         cm_model_initialize(run->model, options->train.seed);
-        status = options->load != NULL ? cm_model_load(run->model, options->load, error) : CM_OK;
+        status = options->load != NULL ? cm_load_weights(run->model, options->load, error) : CM_OK;
     }
     if (status == CM_OK && (trains(options) || options->json != NULL)) {
         status = cm_data_open(data, cm_network_data_shape(run->network), &run->dataset, error);

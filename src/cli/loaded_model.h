@@ -13,11 +13,16 @@ typedef struct cm_loaded_model {
     cm_model *model;
 } cm_loaded_model;
 
-/** Loads `path`. `network`: name or file of its network; NULL: the one that the file names. Close
- * *loaded with cm_loaded_model_close(), whatever the status. */
+/** Loads `path`; options->batch is the most, fewer where the network is large. `network`: name or
+ * file of its network; NULL: the one that the file names. Close *loaded with
+ * cm_loaded_model_close(), whatever the status. */
 cm_status cm_loaded_model_open(const char *path, const char *network,
                                const cm_model_options *options, cm_loaded_model *loaded,
                                cm_error *error);
+
+/** cm_model_load(), with a warning of what was converted or left out. */
+cm_status cm_load_weights(cm_model *model, const char *path, cm_error *error);
+
 void cm_loaded_model_close(cm_loaded_model *loaded);
 
 /** A label as words: Fashion-MNIST's name if there are ten classes, otherwise "class N". `data`:

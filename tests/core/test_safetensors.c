@@ -134,7 +134,7 @@ static void test_refuses_headers(void **state) {
 
 static void test_refuses_tensors(void **state) {
     (void)state;
-    assert_refused("{\"a\":" ENTRY("\"BF16\"", "[2]", "[0,4]") "}", 4, "type BF16");
+    assert_refused("{\"a\":" ENTRY("\"C64\"", "[2]", "[0,4]") "}", 4, "type C64");
     assert_refused("{\"a\":" ENTRY("\"f32\"", "[1]", "[0,4]") "}", 4, "type f32");
     assert_refused("{\"a\":" ENTRY("3", "[1]", "[0,4]") "}", 4, "\"dtype\" is not text");
     assert_refused("{\"a\":" F32("3", "[0,12]") "}", 12, "not a list");

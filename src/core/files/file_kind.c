@@ -107,6 +107,7 @@ static cm_file_kind kind_of_zip(first_bytes file, const char **title) {
         const char *name, *title;
     } rows[] = {{CM_FILE_PYTORCH, "data.pkl", "a PyTorch file (.pt)"},
                 {CM_FILE_PYTORCH, ".format_version", "a PyTorch file (.pt)"},
+                {CM_FILE_PYTORCH, "/data/0", "a PyTorch file (.pt, TorchScript)"},
                 {CM_FILE_NUMPY, ".npy", "NumPy arrays (.npz)"},
                 {CM_FILE_KERAS, "config.json", "a Keras model"},
                 {CM_FILE_KERAS, "metadata.json", "a Keras model"}};
@@ -216,7 +217,7 @@ cm_file_kind cm_file_kind_of(const void *bytes, size_t size, const char **title)
         *title = "empty";
         return CM_FILE_EMPTY;
     }
-    if (only_zeros(file)) {
+    if (file.size >= 16 && only_zeros(file)) {
         *title = "nothing but zeros";
         return CM_FILE_ZEROS;
     }

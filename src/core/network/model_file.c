@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/network/model_tensors.h"
 #include "core/network/safetensors.h"
 
 static const char NAME_KEY[] = "convmark.network";
@@ -13,15 +14,11 @@ static cm_dtype dtype_of(const cm_tensor_spec *spec) {
     return spec->kind == CM_TENSOR_NUM_BATCHES_TRACKED ? CM_DTYPE_I64 : CM_DTYPE_F32;
 }
 
-static size_t bytes_of(const cm_tensor_spec *spec) {
-    return spec->count * cm_dtype_size(dtype_of(spec));
-}
-
 /* Bytes of all tensors of a model. */
 static size_t model_bytes(const cm_model *model) {
     size_t total = 0;
     for (int i = 0; i < cm_model_tensor_count(model); ++i) {
-        total += bytes_of(cm_model_tensor(model, i));
+        total += cm_tensor_spec_bytes(cm_model_tensor(model, i));
     }
     return total;
 }
@@ -60,7 +57,7 @@ static cm_status write_tensors(const cm_model *model, const char *path, const ch
             const cm_tensor_spec *spec = cm_model_tensor(model, i);
             cm_model_get_tensor(model, i, next);
             tensors[i] = describe_tensor(spec, next);
-            next += (bytes_of(spec) + 7) / 8 * 8;
+            next += (cm_tensor_spec_bytes(spec) + 7) / 8 * 8;
         }
         const cm_safetensors_text metadata[] = {
             {"format", "pt"}, {NAME_KEY, cm_model_network(model)->name}, {TEXT_KEY, network_text}};
@@ -84,131 +81,84 @@ cm_status cm_model_save(const cm_model *model, const char *path, cm_error *error
 
 /* ---- load ---- */
 
-enum { SHAPE_TEXT = CM_SAFETENSORS_MAX_RANK * 22 + 3 }; /* "[", digits, ", " ... "]" */
-
-static void shape_text(char text[SHAPE_TEXT], int rank, const int64_t *dims) {
-    size_t used = (size_t)snprintf(text, SHAPE_TEXT, "[");
-    for (int i = 0; i < rank; ++i) {
-        used += (size_t)snprintf(text + used, SHAPE_TEXT - used, "%s%lld", i > 0 ? ", " : "",
-                                 (long long)dims[i]);
-    }
-    snprintf(text + used, SHAPE_TEXT - used, "]");
-}
-
-static cm_status check_fits(const cm_tensor_spec *spec, const cm_safetensor *tensor,
-                            const char *path, cm_error *error) {
-    if (tensor->dtype != dtype_of(spec)) {
-        return cm_fail(error, CM_BAD_INPUT,
-                       "%s: tensor \"%s\" has type %s where the network has %s; is it the right "
-                       "network?",
-                       path, spec->name, cm_dtype_name(tensor->dtype),
-                       cm_dtype_name(dtype_of(spec)));
-    }
-    if (tensor->rank != spec->rank ||
-        memcmp(tensor->dims, spec->dims, (size_t)spec->rank * sizeof *spec->dims) != 0) {
-        char theirs[SHAPE_TEXT], ours[SHAPE_TEXT];
-        shape_text(theirs, tensor->rank, tensor->dims);
-        shape_text(ours, spec->rank, spec->dims);
-        return cm_fail(error, CM_BAD_INPUT,
-                       "%s: tensor \"%s\" has shape %s where the network has %s; is it the right "
-                       "network?",
-                       path, spec->name, theirs, ours);
-    }
-    return CM_OK;
-}
-
-/* Values that no training can give and that would make every answer NaN. */
-static cm_status check_values(const cm_tensor_spec *spec, const void *values, const char *path,
-                              cm_error *error) {
-    size_t bad = spec->count;
-    if (spec->kind == CM_TENSOR_RUNNING_VAR) {
-        const float *variances = values;
-        for (bad = 0; bad < spec->count && variances[bad] >= 0; ++bad) {
-        }
-    } else if (spec->kind == CM_TENSOR_NUM_BATCHES_TRACKED) {
-        const int64_t batches = *(const int64_t *)values;
-        bad = batches < 0 || batches > INT64_MAX / 2 ? 0 : 1; /* it is counted on from there */
-    }
-    if (bad < spec->count) {
-        return cm_fail(error, CM_BAD_INPUT,
-                       "%s: tensor \"%s\": element %zu is negative or too large; is the file "
-                       "damaged?",
-                       path, spec->name, bad);
-    }
-    return CM_OK;
-}
-
 /* Checks all tensors and copies them, aligned, into `values`; the model is not touched. */
-static cm_status collect(const cm_model *model, const cm_safetensors *file, const char *path,
-                         char *values, cm_error *error) {
-    const int count = cm_model_tensor_count(model);
+static cm_status collect(const cm_tensor_match *match, char *values, cm_model_note *note,
+                         cm_error *error) {
+    const cm_safetensor **found = calloc((size_t)match->count + 1, sizeof(cm_safetensor *));
+    if (found == NULL) {
+        return model_file_no_memory(match->path, error);
+    }
+    cm_status status = cm_match_tensors(match, found, note, error);
     char *next = values;
-    for (int i = 0; i < count; ++i) {
-        const cm_tensor_spec *spec = cm_model_tensor(model, i);
-        const cm_safetensor *tensor = cm_safetensors_find(file, spec->name);
-        if (tensor == NULL) {
-            return cm_fail(error, CM_BAD_INPUT,
-                           "%s: has no tensor \"%s\" of network %s; is it the right network?", path,
-                           spec->name, cm_model_network(model)->name);
-        }
-        cm_status status = check_fits(spec, tensor, path, error);
-        if (status != CM_OK) {
-            return status;
-        }
-        memcpy(next, tensor->data, bytes_of(spec));
-        status = check_values(spec, next, path, error);
-        if (status != CM_OK) {
-            return status;
-        }
-        next += (bytes_of(spec) + 7) / 8 * 8;
+    for (int i = 0; status == CM_OK && values != NULL && i < match->count; ++i) {
+        status = cm_tensor_values(&match->specs[i], found[i], match->path, next, error);
+        next += (cm_tensor_spec_bytes(&match->specs[i]) + 7) / 8 * 8;
     }
-    return CM_OK;
+    free(found);
+    return status;
 }
 
-static cm_status check_unexpected(const cm_model *model, const cm_safetensors *file,
-                                  const char *path, cm_error *error) {
-    for (int i = 0; i < cm_safetensors_count(file); ++i) {
-        const char *name = cm_safetensors_at(file, i)->name;
-        int k = 0;
-        while (k < cm_model_tensor_count(model) &&
-               strcmp(cm_model_tensor(model, k)->name, name) != 0) {
-            ++k;
-        }
-        if (k == cm_model_tensor_count(model)) {
-            return cm_fail(error, CM_BAD_INPUT,
-                           "%s: tensor \"%.100s\" is not in network %s; is it the right network?",
-                           path, name, cm_model_network(model)->name);
-        }
-    }
-    return CM_OK;
-}
-
-cm_status cm_model_load(cm_model *model, const char *path, cm_error *error) {
-    const int count = cm_model_tensor_count(model);
+cm_status cm_model_file_check(const char *path, const cm_network *network, cm_error *error) {
     cm_safetensors *file = NULL;
-    cm_status status = cm_safetensors_load(path, model_bytes(model), &file, error);
+    cm_tensor_match match = {.path = path, .network = network->name};
+    cm_status status = cm_safetensors_load_header(path, &file, error);
+    if (status != CM_OK) {
+        return status;
+    }
+    cm_tensor_spec *specs = cm_network_tensors(network, &match.count);
+    match.specs = specs;
+    match.file = file;
+    cm_model_note ignored;
+    status =
+        specs == NULL ? model_file_no_memory(path, error) : collect(&match, NULL, &ignored, error);
+    free(specs);
+    cm_safetensors_free(file);
+    return status;
+}
+
+/* Bytes of tensors that a file may have: wider types, and tensors that are passed over. */
+static size_t most_bytes(const cm_model *model) {
+    enum { OTHERS = 64 << 20 };
+    size_t bytes = 0;
+    return __builtin_mul_overflow(model_bytes(model), 4U, &bytes) ||
+                   __builtin_add_overflow(bytes, (size_t)OTHERS, &bytes)
+               ? SIZE_MAX
+               : bytes;
+}
+
+cm_status cm_model_load_noting(cm_model *model, const char *path, cm_model_note *note,
+                               cm_error *error) {
+    const int count = cm_model_tensor_count(model);
+    note->text[0] = '\0';
+    cm_safetensors *file = NULL;
+    cm_status status = cm_safetensors_load(path, most_bytes(model), &file, error);
     if (status != CM_OK) {
         return status;
     }
     char *values = malloc(model_bytes(model) + 8 * ((size_t)count + 1));
-    status = values == NULL ? model_file_no_memory(path, error) : CM_OK;
-    if (status == CM_OK) {
-        status = collect(model, file, path, values, error);
-    }
-    if (status == CM_OK) {
-        status = check_unexpected(model, file, path, error);
-    }
+    const cm_tensor_match match = {.path = path,
+                                   .network = cm_model_network(model)->name,
+                                   .specs = cm_model_tensor(model, 0),
+                                   .count = count,
+                                   .file = file};
+    status =
+        values == NULL ? model_file_no_memory(path, error) : collect(&match, values, note, error);
     if (status == CM_OK) {
         const char *next = values;
         for (int i = 0; i < count; ++i) {
             cm_model_set_tensor(model, i, next);
-            next += (bytes_of(cm_model_tensor(model, i)) + 7) / 8 * 8;
+            next += (cm_tensor_spec_bytes(cm_model_tensor(model, i)) + 7) / 8 * 8;
         }
         cm_model_reset_optimizer(model);
     }
     free(values);
     cm_safetensors_free(file);
     return status;
+}
+
+cm_status cm_model_load(cm_model *model, const char *path, cm_error *error) {
+    cm_model_note ignored;
+    return cm_model_load_noting(model, path, &ignored, error);
 }
 
 /* ---- network of a file ---- */

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "core/files/atomic_file.h"
+#include "core/files/file_kind.h"
 #include "core/files/json.h"
+#include "core/network/foreign_model.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "tensors are copied between memory and files as they are");
@@ -15,8 +17,16 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 static const struct {
     const char *name;
     size_t size;
-} DTYPES[] = {[CM_DTYPE_F32] = {"F32", 4}, [CM_DTYPE_I64] = {"I64", 8}};
-enum { DTYPE_COUNT = sizeof DTYPES / sizeof *DTYPES };
+} DTYPES[CM_DTYPE_COUNT] = {
+    [CM_DTYPE_F32] = {"F32", 4},         [CM_DTYPE_I64] = {"I64", 8},
+    [CM_DTYPE_F64] = {"F64", 8},         [CM_DTYPE_F16] = {"F16", 2},
+    [CM_DTYPE_BF16] = {"BF16", 2},       [CM_DTYPE_I32] = {"I32", 4},
+    [CM_DTYPE_I16] = {"I16", 2},         [CM_DTYPE_I8] = {"I8", 1},
+    [CM_DTYPE_U64] = {"U64", 8},         [CM_DTYPE_U32] = {"U32", 4},
+    [CM_DTYPE_U16] = {"U16", 2},         [CM_DTYPE_U8] = {"U8", 1},
+    [CM_DTYPE_BOOL] = {"BOOL", 1},       [CM_DTYPE_F8_E4M3] = {"F8_E4M3", 1},
+    [CM_DTYPE_F8_E5M2] = {"F8_E5M2", 1},
+};
 
 enum {
     LENGTH_SIZE = 8, /* bytes of the header's length */
@@ -27,13 +37,19 @@ enum {
 
 static const char METADATA_KEY[] = "__metadata__";
 
+/* A tensor, and where its bytes begin in the data. */
+typedef struct placed_tensor {
+    cm_safetensor tensor;
+    size_t begin;
+} placed_tensor;
+
 struct cm_safetensors {
     char *bytes;
     json_t *header; /* owns the names */
     const char *name;
-    const char *data; /* after the header */
+    const char *data; /* after the header; NULL: only that was read */
     size_t data_size;
-    cm_safetensor *tensors;
+    placed_tensor *tensors;
     int count;
 };
 
@@ -66,9 +82,24 @@ static bool too_many_separators(const char *text, size_t size) {
     return separators > MAX_SEPARATORS;
 }
 
+/* A file that is known to be of another kind. */
+static cm_status check_kind(const char *bytes, size_t size, const char *name, cm_error *error) {
+    const char *title = NULL;
+    const cm_file_kind kind = cm_file_kind_of(bytes, size, &title);
+    if (size < LENGTH_SIZE || kind == CM_FILE_UNKNOWN || kind == CM_FILE_SAFETENSORS) {
+        return CM_OK;
+    }
+    return cm_fail(error, CM_BAD_INPUT, "%s: is %s, not a safetensors model; %s", name, title,
+                   cm_foreign_model_advice(kind));
+}
+
 /* The header's length, checked against the format's limit and the file's size. */
 static cm_status header_length(const char *bytes, size_t size, uint64_t file_size, const char *name,
                                size_t *length, cm_error *error) {
+    const cm_status known = check_kind(bytes, size, name, error);
+    if (known != CM_OK) {
+        return known;
+    }
     if (size < LENGTH_SIZE) {
         return cm_fail(error, CM_BAD_INPUT,
                        "%s: is %zu bytes long, too short for a safetensors file; is it complete?",
@@ -164,16 +195,15 @@ static cm_status parse_dtype(const json_t *value, const char *file, cm_safetenso
     if (text == NULL) {
         return bad_tensor(error, file, tensor->name, "its \"dtype\" is not text");
     }
-    for (int i = 0; i < DTYPE_COUNT; ++i) {
+    for (int i = 0; i < CM_DTYPE_COUNT; ++i) {
         if (strcmp(text, DTYPES[i].name) == 0) {
             tensor->dtype = (cm_dtype)i;
             return CM_OK;
         }
     }
     return cm_fail(error, CM_BAD_INPUT,
-                   "%s: tensor \"%.100s\": type %.20s is not supported, only F32 and I64 are; "
-                   "convert it",
-                   file, tensor->name, text);
+                   "%s: tensor \"%.100s\": type %.20s is not supported; convert it to F32", file,
+                   tensor->name, text);
 }
 
 static cm_status parse_tensor_shape(const json_t *value, const char *file, cm_safetensor *tensor,
@@ -203,7 +233,8 @@ static cm_status parse_tensor_shape(const json_t *value, const char *file, cm_sa
 }
 
 static cm_status parse_offsets(const json_t *value, const cm_safetensors *file,
-                               cm_safetensor *tensor, cm_error *error) {
+                               placed_tensor *placed, cm_error *error) {
+    cm_safetensor *tensor = &placed->tensor;
     const json_t *first = json_array_get(value, 0);
     const json_t *second = json_array_get(value, 1);
     if (json_array_size(value) != 2 || !json_is_integer(first) || !json_is_integer(second)) {
@@ -223,17 +254,23 @@ static cm_status parse_offsets(const json_t *value, const cm_safetensors *file,
         return bad_tensor(error, file->name, tensor->name,
                           "its \"data_offsets\" do not fit its shape and type");
     }
-    tensor->data = file->data + begin;
+    placed->begin = (size_t)begin;
+    tensor->data = file->data == NULL ? NULL : file->data + begin;
     return CM_OK;
 }
 
 size_t cm_safetensor_first_not_finite(const cm_safetensor *tensor) {
-    const uint32_t exponent = UINT32_C(0x7F800000);
+    static const uint64_t exponents[CM_DTYPE_COUNT] = {[CM_DTYPE_F32] = 0x7F800000,
+                                                       [CM_DTYPE_F64] = 0x7FF0000000000000,
+                                                       [CM_DTYPE_F16] = 0x7C00,
+                                                       [CM_DTYPE_BF16] = 0x7F80};
+    const uint64_t exponent = exponents[tensor->dtype];
+    const size_t size = cm_dtype_size(tensor->dtype);
     const char *data = tensor->data;
-    size_t i = tensor->dtype == CM_DTYPE_F32 ? 0 : tensor->count;
+    size_t i = exponent != 0 ? 0 : tensor->count;
     for (; i < tensor->count; ++i) {
-        uint32_t bits = 0;
-        memcpy(&bits, data + 4 * i, sizeof bits);
+        uint64_t bits = 0;
+        memcpy(&bits, data + size * i, size);
         if ((bits & exponent) == exponent) {
             break;
         }
@@ -242,7 +279,8 @@ size_t cm_safetensor_first_not_finite(const cm_safetensor *tensor) {
 }
 
 static cm_status check_finite(const cm_safetensor *tensor, const char *file, cm_error *error) {
-    const size_t index = cm_safetensor_first_not_finite(tensor);
+    const size_t index =
+        tensor->data != NULL ? cm_safetensor_first_not_finite(tensor) : tensor->count;
     if (index < tensor->count) {
         return cm_fail(error, CM_BAD_INPUT,
                        "%s: tensor \"%.100s\": element %zu is not a finite number; the model is of "
@@ -253,7 +291,8 @@ static cm_status check_finite(const cm_safetensor *tensor, const char *file, cm_
 }
 
 static cm_status parse_tensor(const json_t *entry, const cm_safetensors *file,
-                              cm_safetensor *tensor, cm_error *error) {
+                              placed_tensor *placed, cm_error *error) {
+    cm_safetensor *tensor = &placed->tensor;
     cm_status status = check_keys(entry, file->name, tensor->name, error);
     if (status == CM_OK) {
         status = parse_dtype(json_object_get(entry, "dtype"), file->name, tensor, error);
@@ -262,7 +301,7 @@ static cm_status parse_tensor(const json_t *entry, const cm_safetensors *file,
         status = parse_tensor_shape(json_object_get(entry, "shape"), file->name, tensor, error);
     }
     if (status == CM_OK) {
-        status = parse_offsets(json_object_get(entry, "data_offsets"), file, tensor, error);
+        status = parse_offsets(json_object_get(entry, "data_offsets"), file, placed, error);
     }
     return status == CM_OK ? check_finite(tensor, file->name, error) : status;
 }
@@ -272,30 +311,29 @@ static size_t tensor_bytes(const cm_safetensor *tensor) {
 }
 
 static int compare_tensor_places(const void *a, const void *b) {
-    const cm_safetensor *x = a, *y = b;
-    const char *begin_x = x->data, *begin_y = y->data;
-    if (begin_x != begin_y) {
-        return begin_x < begin_y ? -1 : 1;
+    const placed_tensor *x = a, *y = b;
+    if (x->begin != y->begin) {
+        return x->begin < y->begin ? -1 : 1;
     }
     /* Tensors without elements have no bytes: they come before the one that begins there. */
-    const size_t size_x = tensor_bytes(x), size_y = tensor_bytes(y);
+    const size_t size_x = tensor_bytes(&x->tensor), size_y = tensor_bytes(&y->tensor);
     return size_x < size_y ? -1 : size_x > size_y;
 }
 
 /* In the order of the tensors, every byte of the data belongs to exactly one. */
 static cm_status check_places(const cm_safetensors *file, cm_error *error) {
-    const char *next = file->data;
+    size_t next = 0;
     for (int i = 0; i < file->count; ++i) {
-        const cm_safetensor *tensor = &file->tensors[i];
-        if ((const char *)tensor->data != next) {
+        const cm_safetensor *tensor = &file->tensors[i].tensor;
+        const size_t begin = file->tensors[i].begin;
+        if (begin != next) {
             return bad_tensor(error, file->name, tensor->name,
-                              (const char *)tensor->data < next
-                                  ? "its data overlap with another tensor's"
-                                  : "there is a hole in the file before its data");
+                              begin < next ? "its data overlap with another tensor's"
+                                           : "there is a hole in the file before its data");
         }
         next += tensor_bytes(tensor);
     }
-    const size_t rest = file->data_size - (size_t)(next - file->data);
+    const size_t rest = file->data_size - next;
     if (rest != 0) {
         return cm_fail(error, CM_BAD_INPUT,
                        "%s: %zu bytes after the last tensor; is the file damaged?", file->name,
@@ -313,8 +351,8 @@ static cm_status parse_tensors(cm_safetensors *file, cm_error *error) {
     json_t *entry = NULL;
     json_object_foreach(file->header, key, entry) {
         if (strcmp(key, METADATA_KEY) != 0) {
-            cm_safetensor *tensor = &file->tensors[file->count++];
-            tensor->name = key;
+            placed_tensor *tensor = &file->tensors[file->count++];
+            tensor->tensor.name = key;
             const cm_status status = parse_tensor(entry, file, tensor, error);
             if (status != CM_OK) {
                 return status;
@@ -325,8 +363,9 @@ static cm_status parse_tensors(cm_safetensors *file, cm_error *error) {
     return check_places(file, error);
 }
 
-cm_status cm_safetensors_parse(char *bytes, size_t size, const char *name, cm_safetensors **file,
-                               cm_error *error) {
+/* `file_size`: of the whole file, of which `bytes` may hold the header only. */
+static cm_status parse_file(char *bytes, size_t size, uint64_t file_size, const char *name,
+                            cm_safetensors **file, cm_error *error) {
     *file = NULL;
     cm_safetensors *parsed = calloc(1, sizeof *parsed);
     if (parsed == NULL) {
@@ -336,10 +375,10 @@ cm_status cm_safetensors_parse(char *bytes, size_t size, const char *name, cm_sa
     parsed->bytes = bytes;
     parsed->name = name;
     size_t length = 0;
-    cm_status status = header_length(bytes, size, size, name, &length, error);
+    cm_status status = header_length(bytes, size, file_size, name, &length, error);
     if (status == CM_OK) {
-        parsed->data = bytes + LENGTH_SIZE + length;
-        parsed->data_size = size - LENGTH_SIZE - length;
+        parsed->data = size == file_size ? bytes + LENGTH_SIZE + length : NULL;
+        parsed->data_size = (size_t)file_size - LENGTH_SIZE - length;
         status = parse_header(bytes + LENGTH_SIZE, length, name, &parsed->header, error);
     }
     if (status == CM_OK) {
@@ -352,6 +391,11 @@ cm_status cm_safetensors_parse(char *bytes, size_t size, const char *name, cm_sa
     parsed->name = NULL; /* the caller's, for messages only */
     *file = parsed;
     return CM_OK;
+}
+
+cm_status cm_safetensors_parse(char *bytes, size_t size, const char *name, cm_safetensors **file,
+                               cm_error *error) {
+    return parse_file(bytes, size, size, name, file, error);
 }
 
 cm_status cm_safetensors_load(const char *path, size_t data_limit, cm_safetensors **file,
@@ -379,40 +423,60 @@ int cm_safetensors_count(const cm_safetensors *file) {
 }
 
 const cm_safetensor *cm_safetensors_at(const cm_safetensors *file, int index) {
-    return &file->tensors[index];
+    return &file->tensors[index].tensor;
 }
 
 const cm_safetensor *cm_safetensors_find(const cm_safetensors *file, const char *name) {
     for (int i = 0; i < file->count; ++i) {
-        if (strcmp(file->tensors[i].name, name) == 0) {
-            return &file->tensors[i];
+        if (strcmp(file->tensors[i].tensor.name, name) == 0) {
+            return &file->tensors[i].tensor;
         }
     }
     return NULL;
+}
+
+/* The bytes of a file up to its header's end; free() them. */
+static cm_status read_front(const char *path, char **bytes, size_t *size, uint64_t *file_size,
+                            cm_error *error) {
+    size_t length = 0;
+    *bytes = NULL;
+    char *start = NULL;
+    cm_status status = cm_file_read_start(path, CM_FILE_KIND_BYTES, &start, size, file_size, error);
+    if (status == CM_OK) {
+        status = header_length(start, *size, *file_size, path, &length, error);
+        free(start);
+    }
+    if (status == CM_OK) {
+        status = cm_file_read_start(path, LENGTH_SIZE + length, bytes, size, NULL, error);
+    }
+    if (status == CM_OK && *size != LENGTH_SIZE + length) {
+        free(*bytes);
+        *bytes = NULL;
+        status = cm_fail(error, CM_BAD_INPUT, "%s: changed while it was read; try again", path);
+    }
+    return status;
+}
+
+cm_status cm_safetensors_load_header(const char *path, cm_safetensors **file, cm_error *error) {
+    *file = NULL;
+    char *bytes = NULL;
+    size_t size = 0;
+    uint64_t file_size = 0;
+    const cm_status status = read_front(path, &bytes, &size, &file_size, error);
+    return status == CM_OK ? parse_file(bytes, size, file_size, path, file, error) : status;
 }
 
 cm_status cm_safetensors_read_metadata(const char *path, const char *key, char **value,
                                        cm_error *error) {
     *value = NULL;
     char *bytes = NULL;
-    size_t size = 0, length = 0;
+    size_t size = 0;
     uint64_t file_size = 0;
-    cm_status status = cm_file_read_start(path, LENGTH_SIZE, &bytes, &size, &file_size, error);
-    if (status == CM_OK) {
-        status = header_length(bytes, size, file_size, path, &length, error);
-        free(bytes);
-    }
-    if (status != CM_OK) {
-        return status;
-    }
-    status = cm_file_read_start(path, LENGTH_SIZE + length, &bytes, &size, NULL, error);
-    if (status != CM_OK) {
-        return status;
-    }
+    cm_status status = read_front(path, &bytes, &size, &file_size, error);
     json_t *header = NULL;
-    status = size == LENGTH_SIZE + length
-                 ? parse_header(bytes + LENGTH_SIZE, length, path, &header, error)
-                 : cm_fail(error, CM_BAD_INPUT, "%s: changed while it was read; try again", path);
+    if (status == CM_OK) {
+        status = parse_header(bytes + LENGTH_SIZE, size - LENGTH_SIZE, path, &header, error);
+    }
     const json_t *text = json_object_get(json_object_get(header, METADATA_KEY), key);
     if (status == CM_OK && text != NULL) {
         *value = strdup(json_string_value(text));

@@ -1,6 +1,6 @@
 /**
  * The safetensors format (https://huggingface.co/docs/safetensors): 8 bytes of header length
- * (little-endian), a JSON header, the tensors' bytes without gaps. Tensors of type F32 and I64.
+ * (little-endian), a JSON header, the tensors' bytes without gaps.
  */
 #ifndef CM_CORE_NETWORK_SAFETENSORS_H
 #define CM_CORE_NETWORK_SAFETENSORS_H
@@ -14,7 +14,26 @@
 extern "C" {
 #endif
 
-typedef enum cm_dtype { CM_DTYPE_F32, CM_DTYPE_I64 } cm_dtype;
+/** Types that a model may have: F32 and I64 as they are, others to be converted
+ * (tensor_values.h). BOOL and 8-bit floats are read past. */
+typedef enum cm_dtype {
+    CM_DTYPE_F32,
+    CM_DTYPE_I64,
+    CM_DTYPE_F64,
+    CM_DTYPE_F16,
+    CM_DTYPE_BF16,
+    CM_DTYPE_I32,
+    CM_DTYPE_I16,
+    CM_DTYPE_I8,
+    CM_DTYPE_U64,
+    CM_DTYPE_U32,
+    CM_DTYPE_U16,
+    CM_DTYPE_U8,
+    CM_DTYPE_BOOL,
+    CM_DTYPE_F8_E4M3,
+    CM_DTYPE_F8_E5M2,
+    CM_DTYPE_COUNT
+} cm_dtype;
 
 enum { CM_SAFETENSORS_MAX_RANK = 8, CM_SAFETENSORS_MAX_HEADER = 100000000 };
 
@@ -31,19 +50,21 @@ typedef struct cm_safetensor {
 /** A parsed file. */
 typedef struct cm_safetensors cm_safetensors;
 
-/** "F32" or "I64", and bytes of an element. */
+/** "F32", "I64" ..., and bytes of an element. */
 const char *cm_dtype_name(cm_dtype dtype);
 size_t cm_dtype_size(cm_dtype dtype);
 
-/** Index of the first element that is NaN or infinite; tensor->count when there is none. */
+/** Index of the first element of F32, F64, F16 or BF16 that is NaN or infinite; tensor->count when
+ * there is none. */
 size_t cm_safetensor_first_not_finite(const cm_safetensor *tensor);
 
 /**
  * Parses a file's bytes and takes them over (free()d with the result, and on failure); `name` is
  * the file in messages. CM_BAD_INPUT for everything that the format does not allow: a header that
- * is too long, not JSON, with duplicate, unknown or missing keys; types other than the two above;
+ * is too long, not JSON, with duplicate, unknown or missing keys; types other than those above;
  * shapes that overflow; byte ranges that are reversed, overlap, leave holes, go beyond the end or
- * do not fit shape and type; bytes after the last tensor; F32 values that are not finite.
+ * do not fit shape and type; bytes after the last tensor; floats that are not finite. A file of
+ * another kind (file_kind.h) is named, with what to do.
  */
 cm_status cm_safetensors_parse(char *bytes, size_t size, const char *name, cm_safetensors **file,
                                cm_error *error);
@@ -51,6 +72,8 @@ cm_status cm_safetensors_parse(char *bytes, size_t size, const char *name, cm_sa
 /** Reads and parses a file whose tensors have at most `data_limit` bytes in all. */
 cm_status cm_safetensors_load(const char *path, size_t data_limit, cm_safetensors **file,
                               cm_error *error);
+/** Reads and parses the header only: tensors have no data (NULL). */
+cm_status cm_safetensors_load_header(const char *path, cm_safetensors **file, cm_error *error);
 void cm_safetensors_free(cm_safetensors *file);
 
 /** Tensors in the order of their bytes. */
