@@ -5,6 +5,7 @@
 #ifndef CM_SCHEDULE_H
 #define CM_SCHEDULE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -23,6 +24,9 @@ typedef enum cm_schedule_kind {
 
 /** "plateau", "constant", "step", "cosine", "one-cycle". */
 const char *cm_schedule_name(cm_schedule_kind kind);
+/** Whether its rates depend on how many batches the whole run has: such a run cannot be made longer
+ * once it has begun. */
+bool cm_schedule_knows_end(cm_schedule_kind kind);
 /** CM_SCHEDULE_COUNT when there is none of this name. */
 cm_schedule_kind cm_schedule_from_name(const char *name);
 

@@ -128,10 +128,12 @@ typedef struct cm_train_watch {
 /**
  * cm_train() with checkpoints (NULL: none): whenever it ends, or is killed, a call with `resume`,
  * and with the same network, data, options and initial values in `model`, ends with the same bits
- * as a run without interruption, also with other threads and on another instruction set. CM_USAGE:
- * the checkpoint is of another run, the message says what differs; or there is one where a run is
- * to start over. CM_BAD_INPUT: the newest checkpoint and the previous one are damaged or missing.
- * CM_FAILED: another process trains there, or one cannot be written; the last one is then kept.
+ * as a run without interruption, also with other threads and on another instruction set. The
+ * options may have more epochs than those of the checkpoint, unless the schedule depends on their
+ * number: the end is then that of one longer run. CM_USAGE: the checkpoint is of another run, the
+ * message says what differs; or there is one where a run is to start over. CM_BAD_INPUT: the newest
+ * checkpoint and the previous one are damaged or missing. CM_FAILED: another process trains there,
+ * or one cannot be written; the last one is then kept.
  */
 cm_status cm_train_with_checkpoints(cm_model *model, const cm_dataset *dataset,
                                     const cm_train_options *options,

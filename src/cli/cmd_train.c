@@ -56,7 +56,7 @@ static const cm_option option_table[] = {
     {"every", CM_OPTION_INT, MEMBER(checkpoint.every), "N",
      "Save resumable state every N batches (default: 100)", 1, CM_MAX_TRAIN_STEPS, NULL},
     {"resume", CM_OPTION_STRING, MEMBER(checkpoint.resume), "FILE",
-     "Resume bit-identically from the checkpoint FILE; repeat the original options", 0, 0, NULL},
+     "Resume bit-identically from FILE; repeat the options (--epochs may be more)", 0, 0, NULL},
     {"json", CM_OPTION_STRING, MEMBER(json), "FILE",
      "Write the results as JSON to FILE ('-': standard output)", 0, 0, NULL},
     {0}};

@@ -119,6 +119,37 @@ class Checkpoints(CliTest):
             self.write(name, b"damaged")
         self.assertIn("c.previous", self.fails(3, *self.WORDS, "--resume", "c"))
 
+    def test_more_epochs(self):
+        """As one longer run, where the schedule does not depend on the number of epochs."""
+        for words in (("plateau", "--lr", "0.1"), ("constant",), ("step", "--schedule-step", "2")):
+            with self.subTest(words):
+                schedule = ("--schedule", *words)
+                self.succeed(*self.WORDS, *schedule, "--epochs", "7", "--json", "whole.json",
+                             "--save", "whole")
+                self.succeed(*self.WORDS, *schedule, "--checkpoint", "c", "--every", "4")
+                self.succeed(*self.WORDS, *schedule, "--resume", "c", "--epochs", "5")
+                self.succeed(*self.WORDS, *schedule, "--resume", "c", "--epochs", "7", "--json",
+                             "longer.json", "--save", "longer")
+                self.assertEqual(self.compared("longer"), self.compared("whole"))
+                self.assertIn("c: is the checkpoint of a run of 7 epochs, which cannot be cut to 3; "
+                              "give 7 epochs or more",
+                              self.fails(2, *self.WORDS, *schedule, "--resume", "c"))
+                for name in self.files():
+                    os.remove(self.path(name))
+
+    def test_more_epochs_of_a_schedule_that_knows_its_end(self):
+        for schedule in ("cosine", "one-cycle"):
+            with self.subTest(schedule):
+                words = (*self.WORDS, "--schedule", schedule)
+                self.succeed(*words, "--checkpoint", "c")
+                self.assertIn(f"c: is the checkpoint of a run of 3 epochs, whose {schedule} schedule "
+                              "ends with them; it cannot be extended to 4: repeat its 3 epochs",
+                              self.fails(2, *words, "--resume", "c", "--epochs", "4"))
+                self.assertIn("schedule (", self.fails(2, *self.WORDS, "--resume", "c", "--epochs",
+                                                       "4", "--schedule", "constant"))
+                for name in self.files():
+                    os.remove(self.path(name))
+
     def test_refused(self):
         self.succeed(*self.WORDS, "--checkpoint", "c")
         before = {name: os.stat(self.path(name)).st_mtime_ns for name in self.files()}
@@ -161,7 +192,7 @@ class Checkpoints(CliTest):
         process.kill()
         process.wait()
         short = ("--resume", "c", "--epochs", "99999") # refused, but not for the lock
-        self.assertIn("epochs (100000 there", self.fails(2, *long, *short))
+        self.assertIn("a run of 100000 epochs, which cannot be cut", self.fails(2, *long, *short))
         # It may have been killed between the two renamings.
         self.assertIn(self.files(), (["c", "c.previous"], ["c.previous"]))
 

@@ -270,7 +270,7 @@ class Kinds(Foreign):
         "network, comment": (b"# mine\n\n" + NETWORK.encode(), "a network text", "no weights"),
         "text": (b"weights: see below\n", "a text file", "saved as safetensors"),
         "utf-16": ("{}".join("abcdefgh").encode("utf-16"), "text in UTF-16", "saved as"),
-        "zeros": (bytes(4096), "nothing but zeros", "download it again"),
+        "zeros": (bytes(4096), "a file of nothing but zeros", "download it again"),
     }
 
     def test_kinds(self):

@@ -368,7 +368,8 @@ static void test_the_one_before_is_used(void **state) {
     put(path, "x", 1);
     put(previous, "y", 1);
     trial neither = trial_of(NULL, path);
-    assert_fails(&neither, CM_BAD_INPUT, "not a checkpoint; is it the right file?; and ");
+    assert_fails(&neither, CM_BAD_INPUT,
+                 "not a checkpoint but a text file; is it the right file?; and ");
     assert_int_equal(remove(previous), 0);
     trial alone = trial_of(NULL, path);
     assert_fails(&alone, CM_BAD_INPUT, "field magic");
@@ -461,14 +462,14 @@ static void test_another_run_is_refused(void **state) {
         const char *mentions;
         cm_train_options options;
     } rows[] = {{"seed (5 there, 6 here)", options_of()},
-                {"epochs (5 there", options_of()},
+                {"a run of 5 epochs, which cannot be cut to 4", options_of()},
                 {"optimizer.learning_rate", options_of()},
                 {"shuffle (1 there, 0", options_of()},
                 {"until_accuracy (0 there, 0.7 here)", options_of()},
                 {"decay (1.0000000000000001e-05 there, 1.0000000000000003e-05", options_of()},
                 {"schedule (plateau there, one-cycle here)", options_of()}};
     rows[0].options.seed = 6;
-    rows[1].options.epochs = 6;
+    rows[1].options.epochs = 4;
     rows[2].options.optimizer.learning_rate = 1e-3;
     rows[3].options.shuffle = false;
     rows[4].options.until_accuracy = 0.7;

@@ -214,11 +214,11 @@ cm_file_kind cm_file_kind_of(const void *bytes, size_t size, const char **title)
     const first_bytes file = {bytes, size < CM_FILE_KIND_BYTES ? size : CM_FILE_KIND_BYTES};
     *title = "a file of an unknown kind";
     if (file.size == 0) {
-        *title = "empty";
+        *title = "an empty file";
         return CM_FILE_EMPTY;
     }
     if (file.size >= 16 && only_zeros(file)) {
-        *title = "nothing but zeros";
+        *title = "a file of nothing but zeros";
         return CM_FILE_ZEROS;
     }
     if (is_safetensors(file)) {

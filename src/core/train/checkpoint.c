@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "convmark/kernels.h"
+#include "core/files/file_kind.h"
 #include "core/files/sha256.h"
 #include "core/train/checkpoint_values.h"
 
@@ -246,16 +247,43 @@ static void option_differs(reader *from, const cm_value_row *row, uint64_t there
     differs(from, what);
 }
 
+/* A run may go on for more epochs where no rate so far depended on their number: the bits are then
+ * those of one longer run. */
+static void check_epochs(reader *from, const cm_train_options *options, uint64_t there) {
+    const uint64_t here = (uint64_t)options->epochs;
+    if (from->status != CM_OK || here == there) {
+        return;
+    }
+    if (here < there) {
+        from->status = cm_fail(from->error, CM_USAGE,
+                               "%s: is the checkpoint of a run of %" PRIu64 " epochs, which cannot "
+                               "be cut to %" PRIu64 "; give %" PRIu64 " epochs or more, or start "
+                               "over with a new checkpoint",
+                               from->name, there, here, there);
+    } else if (cm_schedule_knows_end(options->schedule)) {
+        from->status = cm_fail(from->error, CM_USAGE,
+                               "%s: is the checkpoint of a run of %" PRIu64 " epochs, whose %s "
+                               "schedule ends with them; it cannot be extended to %" PRIu64
+                               ": repeat its %" PRIu64 " epochs, or start over with a new "
+                               "checkpoint",
+                               from->name, there, cm_schedule_name(options->schedule), here, there);
+    }
+}
+
 static void same_options(reader *from, const cm_train_options *options) {
+    uint64_t epochs = (uint64_t)options->epochs;
     expect_number(from, "options", (uint64_t)cm_option_values.count);
     for (int i = 0; i < cm_option_values.count; ++i) {
         const cm_value_row *row = &cm_option_values.rows[i];
         expect_text(from, row->name, row->name);
         const uint64_t there = take_number(from, row->name), here = cm_value_get(row, options);
-        if (from->status == CM_OK && there != here) {
+        if (row->offset == offsetof(cm_train_options, epochs)) {
+            epochs = there;
+        } else if (from->status == CM_OK && there != here) {
             option_differs(from, row, there, here);
         }
     }
+    check_epochs(from, options, epochs);
 }
 
 static void take_identity(reader *from, const cm_checkpoint *run) {
@@ -418,10 +446,13 @@ static void take_model(reader *from, const cm_checkpoint *run, const cm_train_st
 /* Magic, hash and versions: in this order, so that damage is not taken for another version. */
 static void take_frame(reader *from, const uint8_t *bytes, size_t size) {
     char hash[CM_SHA256_HEX_SIZE];
+    const char *title = NULL;
     if (size < sizeof MAGIC || memcmp(bytes, MAGIC, sizeof MAGIC) != 0) {
-        from->status =
-            cm_fail(from->error, CM_BAD_INPUT,
-                    "%s: field magic: this is not a checkpoint; is it the right file?", from->name);
+        (void)cm_file_kind_of(bytes, size, &title);
+        from->status = cm_fail(from->error, CM_BAD_INPUT,
+                               "%s: field magic: this is not a checkpoint but %s; is it the right "
+                               "file?",
+                               from->name, title);
     } else if (size < sizeof MAGIC + HASH_SIZE) {
         refuse_checkpoint(from, "sha256", "reaches beyond the end of the file");
     } else {

@@ -64,19 +64,23 @@ static double one_cycle_rate(const cm_schedule *s) {
 typedef struct schedule_row {
     const char *name;
     double (*rate)(const cm_schedule *); /* of batch number `step` */
-    bool follows_loss;
+    bool follows_loss, knows_end;
 } schedule_row;
 
 static const schedule_row rows[CM_SCHEDULE_COUNT] = {
-    [CM_SCHEDULE_PLATEAU] = {"plateau", keep_rate, true},
-    [CM_SCHEDULE_CONSTANT] = {"constant", keep_rate, false},
-    [CM_SCHEDULE_STEP] = {"step", step_rate, false},
-    [CM_SCHEDULE_COSINE] = {"cosine", cosine_rate, false},
-    [CM_SCHEDULE_ONE_CYCLE] = {"one-cycle", one_cycle_rate, false},
+    [CM_SCHEDULE_PLATEAU] = {"plateau", keep_rate, true, false},
+    [CM_SCHEDULE_CONSTANT] = {"constant", keep_rate, false, false},
+    [CM_SCHEDULE_STEP] = {"step", step_rate, false, false},
+    [CM_SCHEDULE_COSINE] = {"cosine", cosine_rate, false, true},
+    [CM_SCHEDULE_ONE_CYCLE] = {"one-cycle", one_cycle_rate, false, true},
 };
 
 const char *cm_schedule_name(cm_schedule_kind kind) {
     return rows[kind].name;
+}
+
+bool cm_schedule_knows_end(cm_schedule_kind kind) {
+    return rows[kind].knows_end;
 }
 
 cm_schedule_kind cm_schedule_from_name(const char *name) {
