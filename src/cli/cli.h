@@ -68,15 +68,23 @@ cm_status cm_name_options(cm_status status, const char *options, cm_error *error
 typedef struct cm_output {
     const char *option, *path; /* path NULL: not given */
     bool allow_stdout;
+    bool checkpoint; /* PATH.previous and PATH.lock are written as well */
+    bool later;      /* its folder is made later: only compared */
 } cm_output;
 
-/** Checks output paths before work starts: that each can be written, and that no two are the same.
- * `command` is named in the message. The status is CM_USAGE or CM_FAILED. */
+/** Checks output paths before work starts: that each can be written, that no two are the same, and
+ * that none is one of the files of `inputs`, which ends with NULL (NULL itself: there are none), or
+ * of the pictures in a folder that is named there. A word that names no file is no input. `command`
+ * is named in the message. The status is CM_USAGE or CM_FAILED. */
 cm_status cm_check_outputs(const char *command, const cm_output *outputs, int count,
-                           cm_error *error);
+                           const char *const *inputs, cm_error *error);
 
-/** The same for one path. NULL: nothing to check; "-" is standard output, if allowed. */
-cm_status cm_check_output(const char *option, const char *path, bool allow_stdout, cm_error *error);
+/** Moves the inputs that were given before those that were not (NULL), which end the list. */
+void cm_inputs_pack(const char **inputs, int count);
+
+/** The same for one path. NULL: nothing to check; "-" is standard output, which is allowed. */
+cm_status cm_check_output(const char *command, const char *option, const char *path,
+                          const char *const *inputs, cm_error *error);
 
 /** Whether an output path is standard output: text for people then has to stay off it. */
 bool cm_is_stdout(const char *path);

@@ -115,7 +115,11 @@ cm_status cm_command_compare(const cm_command *command, int argc, const char **a
     cm_status status =
         cm_arguments_parse(&command->usage, argc, argv, groups, 1, CM_ANY_WORDS, &arguments, error);
     if (status == CM_OK && !arguments.help) {
-        status = cm_check_output("markdown", options.markdown, true, error);
+        const char *inputs[MAX_FILES + 1] = {NULL};
+        for (int i = 0; i < arguments.count && i < MAX_FILES; ++i) {
+            inputs[i] = arguments.words[i];
+        }
+        status = cm_check_output("compare", "markdown", options.markdown, inputs, error);
         if (status == CM_OK) {
             status = open_and_show(&options, arguments.words, arguments.count, error);
         }

@@ -62,7 +62,8 @@ cm_status cm_command_describe(const cm_command *command, int argc, const char **
     cm_status status =
         cm_arguments_parse(&command->usage, argc, argv, groups, 1, 1, &arguments, error);
     if (status == CM_OK && !arguments.help) {
-        status = cm_check_output("json", options.json, true, error);
+        const char *const inputs[] = {arguments.words[0], NULL};
+        status = cm_check_output("describe", "json", options.json, inputs, error);
         if (status == CM_OK) {
             status = cm_network_open(arguments.words[0], &network, error);
         }

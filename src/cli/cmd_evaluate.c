@@ -189,7 +189,9 @@ cm_status cm_command_evaluate(const cm_command *command, int argc, const char **
     cm_status status =
         cm_arguments_parse(&command->usage, argc, argv, groups, 4, 1, &arguments, error);
     if (status == CM_OK && !arguments.help) {
-        status = cm_check_output("json", options.json, true, error);
+        const char *inputs[] = {arguments.words[0], data, options.network, NULL};
+        cm_inputs_pack(inputs, 3);
+        status = cm_check_output("evaluate", "json", options.json, inputs, error);
         if (status == CM_OK) {
             status = cm_machine_prepare(&machine, error);
         }

@@ -75,9 +75,11 @@ cm_status cm_command_export(const cm_command *command, int argc, const char **ar
     cm_status status =
         cm_arguments_parse(&command->usage, argc, argv, groups, 1, 1, &arguments, error);
     if (status == CM_OK && !arguments.help) {
-        const cm_output outputs[] = {{"csv", options.csv, true},
-                                     {"markdown", options.markdown, true}};
-        status = cm_check_outputs("export", outputs, 2, error);
+        const cm_output outputs[] = {
+            {.option = "csv", .path = options.csv, .allow_stdout = true},
+            {.option = "markdown", .path = options.markdown, .allow_stdout = true}};
+        const char *const inputs[] = {arguments.words[0], NULL};
+        status = cm_check_outputs("export", outputs, 2, inputs, error);
         if (status == CM_OK) {
             status = run_export(&options, arguments.words[0], error);
         }

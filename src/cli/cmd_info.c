@@ -184,7 +184,7 @@ static void print_conditions(FILE *out, const info *found) {
 static cm_status run_info(const info_options *options, cm_machine_options *machine,
                           cm_error *error) {
     info found = {.team_count = 0};
-    cm_status status = cm_check_output("json", options->json, true, error);
+    cm_status status = cm_check_output("info", "json", options->json, NULL, error);
     if (status == CM_OK) {
         status = cm_machine_prepare(machine, error);
     }

@@ -38,11 +38,13 @@ static const cm_option option_table[] = {
     {0}};
 #undef MEMBER
 
-static cm_status check_profile_outputs(const profile_options *options, cm_error *error) {
-    const cm_output outputs[] = {{"json", options->json, true},
-                                 {"trace", options->trace, false},
-                                 {"flamegraph", options->flamegraph, false}};
-    return cm_check_outputs("profile", outputs, 3, error);
+static cm_status check_profile_outputs(const profile_options *options, const char *network,
+                                       const char *data, cm_error *error) {
+    const cm_output outputs[] = {{.option = "json", .path = options->json, .allow_stdout = true},
+                                 {.option = "trace", .path = options->trace},
+                                 {.option = "flamegraph", .path = options->flamegraph}};
+    const char *const inputs[] = {network, data, NULL};
+    return cm_check_outputs("profile", outputs, 3, inputs, error);
 }
 
 static cm_status write_profile_json(const profile_options *options, const cm_profile *profile,
@@ -104,7 +106,7 @@ static cm_status run_profile(const profile_options *options, cm_machine_options 
     cm_model *model = NULL;
     cm_dataset *dataset = NULL;
     cm_profile profile = {.row_count = 0};
-    cm_status status = check_profile_outputs(options, error);
+    cm_status status = check_profile_outputs(options, name, data, error);
     if (status == CM_OK) {
         status = cm_machine_prepare(machine, error);
     }

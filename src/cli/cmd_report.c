@@ -120,6 +120,8 @@ cm_status cm_command_report(const cm_command *command, int argc, const char **ar
                                     .groups = groups,
                                     .group_count = 2,
                                     .study_options = study_option_table,
+                                    .networks = &options.report.variants,
+                                    .network_count = &options.report.variant_count,
                                     .machine_options = cm_machine_option_table,
                                     .output = "convmark-report",
                                     .check = check_report,

@@ -133,6 +133,8 @@ cm_status cm_command_sweep(const cm_command *command, int argc, const char **arg
                                     .groups = groups,
                                     .group_count = 3,
                                     .study_options = study_option_table,
+                                    .networks = &options.sweep.variants,
+                                    .network_count = &options.sweep.variant_count,
                                     .machine_options = cm_isa_quiet_option_table,
                                     .output = "convmark-sweep",
                                     .check = check_sweep,

@@ -83,12 +83,17 @@ static const char *checkpoint_path(const train_options *options) {
     return options->checkpoint.path != NULL ? options->checkpoint.path : options->checkpoint.resume;
 }
 
-static cm_status check_train_outputs(const train_options *options, cm_error *error) {
-    const cm_output outputs[] = {{"save", options->save, false},
-                                 {options->checkpoint.path != NULL ? "checkpoint" : "resume",
-                                  checkpoint_path(options), false},
-                                 {"json", options->json, true}};
-    return cm_check_outputs("train", outputs, 3, error);
+static cm_status check_train_outputs(const train_options *options, const char *network,
+                                     const char *data, cm_error *error) {
+    const cm_output outputs[] = {
+        {.option = "save", .path = options->save},
+        {.option = options->checkpoint.path != NULL ? "checkpoint" : "resume",
+         .path = checkpoint_path(options),
+         .checkpoint = true},
+        {.option = "json", .path = options->json, .allow_stdout = true}};
+    const char *inputs[] = {network, data, options->load, NULL};
+    cm_inputs_pack(inputs, 3);
+    return cm_check_outputs("train", outputs, 3, inputs, error);
 }
 
 static cm_status check_checkpoint(train_options *options, cm_error *error) {
@@ -311,7 +316,7 @@ cm_status cm_command_train(const cm_command *command, int argc, const char **arg
             status = check_checkpoint(&options, error);
         }
         if (status == CM_OK) {
-            status = check_train_outputs(&options, error);
+            status = check_train_outputs(&options, arguments.words[0], data, error);
         }
         if (status == CM_OK) {
             status = cm_machine_prepare(&machine, error);

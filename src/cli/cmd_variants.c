@@ -67,7 +67,7 @@ cm_status cm_command_variants(const cm_command *command, int argc, const char **
     cm_status status =
         cm_arguments_parse(&command->usage, argc, argv, groups, 1, 0, &arguments, error);
     if (status == CM_OK && !arguments.help) {
-        status = cm_check_output("json", options.json, true, error);
+        status = cm_check_output("variants", "json", options.json, NULL, error);
         if (status == CM_OK) {
             status = options.json != NULL ? write_variants_json(options.json, error)
                                           : cm_variants_table_print(stdout, error);

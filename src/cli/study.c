@@ -1,5 +1,6 @@
 #include "cli/study.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,11 +89,35 @@ static cm_status explain_study(const cm_study_command *study, cm_study_step step
     return status;
 }
 
+/* --json and the files of the folder are different ones, and none that is read. */
+static cm_status check_study_outputs(const cm_study_command *study, const cm_study_run *run,
+                                     const char *data, cm_error *error) {
+    static const char *const suffixes[] = {".json", ".csv", ".md", ".lock"};
+    enum { FILES = sizeof suffixes / sizeof *suffixes };
+    const char *name = run->command->usage.command;
+    const char *inputs[CM_STUDY_MAX_LIST + 2] = {NULL};
+    char paths[FILES][PATH_MAX];
+    cm_output outputs[FILES + 1];
+    for (int i = 0; i < FILES; ++i) {
+        snprintf(paths[i], sizeof paths[i], "%s/%s%s", run->options.output, name, suffixes[i]);
+        outputs[i] = (cm_output){.option = "output", .path = paths[i], .later = true};
+    }
+    outputs[FILES] = (cm_output){.option = "json", .path = run->options.json, .allow_stdout = true};
+    int count = 0;
+    for (int i = 0; study->networks != NULL && *study->networks != NULL && i < CM_STUDY_MAX_LIST &&
+                    i < *study->network_count;
+         ++i) {
+        inputs[count++] = (*study->networks)[i];
+    }
+    inputs[count] = data;
+    return cm_check_outputs(name, outputs, FILES + 1, inputs, error);
+}
+
 static cm_status prepare_and_make(const cm_study_command *study, cm_study_run *run,
                                   const char *data, cm_error *error) {
     cm_status status = study->check(study->values, error);
     if (status == CM_OK) {
-        status = cm_check_output("json", run->options.json, true, error);
+        status = check_study_outputs(study, run, data, error);
     }
     if (status == CM_OK) {
         status = cm_machine_prepare(&run->machine, error);

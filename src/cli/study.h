@@ -70,6 +70,9 @@ typedef struct cm_study_command {
     const cm_option *study_options;   /* CM_STUDY_OPTION_ROWS */
     const cm_option *machine_options; /* which of the machine's options there are */
     const char *output;               /* default folder */
+    /* The networks that are read, names or files, as the options leave them; NULL: none. */
+    const char *const *const *networks;
+    const int *network_count;
     /* Checks rules over several options. */
     cm_status (*check)(void *values, cm_error *error);
     /* The shape of generated pictures; NULL: the report's. */

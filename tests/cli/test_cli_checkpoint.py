@@ -188,7 +188,7 @@ class Checkpoints(CliTest):
         while not os.path.exists(self.path("c.previous")):
             self.assertIsNone(process.poll())
         self.assertRegex(self.fails(1, *long, "--resume", "c"),
-                         "c: is in use by another run, which holds c.lock")
+                         r"c: is in use by another run( \(process \d+\))?, which holds c.lock")
         process.kill()
         process.wait()
         short = ("--resume", "c", "--epochs", "99999") # refused, but not for the lock

@@ -204,6 +204,12 @@ static void test_check_leaves_nothing(void **state) {
     assert_int_equal(entries(), 1);
 }
 
+static bool is_same(const char *a, const char *b) {
+    bool same = false;
+    assert_int_equal(cm_path_compare(a, b, &same, NULL), CM_OK);
+    return same;
+}
+
 static void test_two_spellings_of_one_path(void **state) {
     (void)state;
     put("there", "x");
@@ -224,11 +230,14 @@ static void test_two_spellings_of_one_path(void **state) {
                 {"-", "-", true},
                 {"-", "./-", false}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
-        assert_int_equal(cm_path_same(rows[i].a, rows[i].b), rows[i].same);
-        assert_int_equal(cm_path_same(rows[i].b, rows[i].a), rows[i].same);
+        assert_int_equal(is_same(rows[i].a, rows[i].b), rows[i].same);
+        assert_int_equal(is_same(rows[i].b, rows[i].a), rows[i].same);
     }
-    assert_true(cm_path_same(path, "file"));
-    assert_true(cm_path_same("/new", "//new"));
+    assert_true(is_same(path, "file"));
+    assert_true(is_same("/new", "//new"));
+    put("file", "");
+    assert_int_equal(link("file", "hard"), 0);
+    assert_true(is_same("hard", path));
 }
 
 /* A disk that is full in the middle of the file, played by the limit on file sizes. */
@@ -317,6 +326,11 @@ static void test_lock_file(void **state) {
     assert_int_equal(cm_lock_file_take(other, path, &second, &error), CM_FAILED);
     assert_mentions(&error, path);
     assert_mentions(&error, "in use by another run");
+    if (access("/proc/locks", R_OK) == 0) { /* who holds it */
+        char process[40];
+        snprintf(process, sizeof process, "run (process %ld)", (long)getpid());
+        assert_mentions(&error, process);
+    }
     cm_lock_file_release(&second);
     assert_int_equal(entries(), 1);
     cm_lock_file_release(&first);
@@ -329,6 +343,103 @@ static void test_lock_file(void **state) {
     assert_int_equal(cm_lock_file_take(folder, path, &first, &error), CM_FAILED);
     assert_int_equal(cm_lock_file_take("missing/lock", path, &first, &error), CM_FAILED);
     assert_mentions(&error, "missing/lock");
+}
+
+/* What a user has under the name of a lock stays, and is said to be none of ours. */
+static void test_locks_that_are_none(void **state) {
+    (void)state;
+    cm_error error = {{0}};
+    cm_lock_file lock;
+    struct stat before, after;
+    put("target", "");
+    for (int kind = 0; kind < 5; ++kind) {
+        if (kind == 0) {
+            put(other, "text of the user");
+        } else {
+            assert_int_equal(kind == 1   ? mkfifo(other, 0666)
+                             : kind == 2 ? symlink("target", other)
+                             : kind == 3 ? symlink("missing", other)
+                                         : link("target", other),
+                             0);
+        }
+        assert_int_equal(lstat(other, &before), 0);
+        assert_int_equal(cm_lock_file_take(other, path, &lock, &error), CM_FAILED);
+        assert_mentions(&error, "cannot lock: it is not an empty file of this user");
+        cm_lock_file_release(&lock);
+        assert_int_equal(lstat(other, &after), 0);
+        assert_true(before.st_ino == after.st_ino && before.st_size == after.st_size);
+        assert_int_not_equal(access("missing", F_OK), 0);
+        assert_int_equal(unlink(other), 0);
+    }
+}
+
+/* A file that took the lock's place while it was held is somebody else's. */
+static void test_lock_that_was_replaced(void **state) {
+    (void)state;
+    cm_error error = {{0}};
+    cm_lock_file lock;
+    assert_int_equal(cm_lock_file_take(other, path, &lock, &error), CM_OK);
+    assert_int_equal(unlink(other), 0);
+    put(other, "new");
+    cm_lock_file_release(&lock);
+    assert_content(other, "new");
+}
+
+/* A link that another user made leads nowhere; nor does one of anybody else's in a folder where
+ * others write. */
+static void test_links_of_others(void **state) {
+    (void)state;
+    if (geteuid() != 0) {
+        skip();
+    }
+    cm_error error = {{0}};
+    put(path, "old");
+    assert_int_equal(mkdir("theirs", 0755), 0);
+    assert_int_equal(symlink("../file", "theirs/link"), 0);
+    assert_int_equal(symlink("theirs/link", "ours"), 0);
+    assert_int_equal(lchown("theirs/link", 65534, 65534), 0);
+    assert_refused("theirs/link", "a link that another user made");
+    assert_refused("ours", "a link that another user made"); /* by a link of our own */
+    assert_content(path, "old");
+    assert_int_equal(lchown("theirs/link", 0, 0), 0);
+    assert_int_equal(cm_file_write("theirs/link", "new", 3, &error), CM_OK);
+    assert_content(path, "new");
+}
+
+/* A file that only its owner reads is replaced by one that nobody else could read at any moment. */
+static void test_private_files_stay_private(void **state) {
+    (void)state;
+    cm_error error = {{0}};
+    put(path, "old");
+    assert_int_equal(chmod(path, 0600), 0);
+    umask(0);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        /* It ends as soon as a write begins: what it leaves shows the permissions until then. */
+        const struct rlimit none = {0, 0};
+        signal(SIGXFSZ, SIG_DFL);
+        setrlimit(RLIMIT_CORE, &none);
+        setrlimit(RLIMIT_FSIZE, &none);
+        cm_file_write(path, "new", 3, &error);
+        _exit(1);
+    }
+    int result = 0;
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_true(WIFSIGNALED(result));
+    DIR *opened = opendir(folder);
+    int found = 0;
+    for (const struct dirent *entry; (entry = readdir(opened)) != NULL;) {
+        struct stat info;
+        if (strstr(entry->d_name, ".tmp") != NULL) {
+            assert_int_equal(stat(entry->d_name, &info), 0);
+            assert_int_equal(info.st_mode & 0777, 0600);
+            ++found;
+        }
+    }
+    closedir(opened);
+    assert_int_equal(found, 1);
+    umask(022);
 }
 
 /* Writes to "-" with standard output replaced by `to`. */
@@ -419,6 +530,10 @@ int main(void) {
         TEST(read_start),
         TEST(keeps_the_file_before),
         TEST(lock_file),
+        TEST(locks_that_are_none),
+        TEST(lock_that_was_replaced),
+        TEST(links_of_others),
+        TEST(private_files_stay_private),
         TEST(leftovers_of_killed_runs),
         TEST(two_spellings_of_one_path),
     };

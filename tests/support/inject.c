@@ -175,6 +175,15 @@ FAULT_EXPORT int unlink(const char *path) {
     return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
 }
 
+/* As on a file system without locks. */
+FAULT_EXPORT int flock(int fd, int operation) {
+    if (fails("flock")) {
+        errno = ENOLCK;
+        return -1;
+    }
+    return (int)syscall(SYS_flock, fd, operation);
+}
+
 static bool allocation_fails(const void *caller) {
     if (chosen == 0 || strcmp(kind, "alloc") != 0) {
         return false;

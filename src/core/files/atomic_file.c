@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/files/links.h"
+
 /* What the system says, in the same words under every locale, and what to do about it. */
 static const struct {
     int code;
@@ -113,7 +115,10 @@ static cm_status target_find(const char *path, target *to, cm_error *error) {
     }
     struct stat info;
     if (stat(path, &info) == 0) {
-        const cm_status status = check_existing(path, &info, error);
+        cm_status status = check_existing(path, &info, error);
+        if (status == CM_OK) {
+            status = cm_links_check(path, &to->no_memory, error);
+        }
         if (status != CM_OK) {
             return status;
         }
@@ -160,8 +165,9 @@ static int temporary_open(target *to) {
     for (int i = 0; i < TEMPORARY_ATTEMPTS; ++i) {
         snprintf(to->temporary + to->folder_length, TEMPORARY_NAME_SIZE, TEMPORARY_FORMAT,
                  (long)getpid(), i);
-        const int fd =
-            open(to->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+        /* Never wider than the file that it replaces, not even before fchmod(). */
+        const int fd = open(to->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+                            to->exists ? to->mode : 0666);
         if (fd < 0 && errno != EEXIST) {
             return -1;
         }
@@ -319,14 +325,15 @@ cm_status cm_path_check_writable(const char *path, bool allow_stdout, cm_error *
                                   "cannot write", code);
 }
 
-/* The folder and the name in it that a path leads to; free() what is returned. NULL: no memory, or
- * there is no such folder. */
+/* The folder and the name in it that a path leads to; free() what is returned. NULL: there is no
+ * such folder, or with errno ENOMEM, no memory. */
 static char *locate(const char *path, struct stat *folder, const char **name) {
     char *found = realpath(path, NULL);
-    if (found == NULL) {
+    if (found == NULL && errno != ENOMEM) {
         found = strdup(path);
     }
     if (found == NULL) {
+        errno = ENOMEM;
         return NULL;
     }
     char *slash = strrchr(found, '/');
@@ -340,23 +347,36 @@ static char *locate(const char *path, struct stat *folder, const char **name) {
     }
     if (code != 0) {
         free(found);
+        errno = ENOENT;
         return NULL;
     }
     return found;
 }
 
-bool cm_path_same(const char *a, const char *b) {
-    if (strcmp(a, b) == 0 || strcmp(a, "-") == 0 || strcmp(b, "-") == 0) {
-        return strcmp(a, b) == 0;
+static bool is_one_inode(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+cm_status cm_path_compare(const char *a, const char *b, bool *same, cm_error *error) {
+    *same = strcmp(a, b) == 0;
+    if (*same || strcmp(a, "-") == 0 || strcmp(b, "-") == 0) {
+        return CM_OK;
     }
-    struct stat folder_a, folder_b;
+    struct stat one, two;
+    if (stat(a, &one) == 0 && stat(b, &two) == 0 && is_one_inode(&one, &two)) {
+        *same = true;
+        return CM_OK;
+    }
     const char *name_a, *name_b;
-    char *found_a = locate(a, &folder_a, &name_a), *found_b = locate(b, &folder_b, &name_b);
-    const bool same = found_a != NULL && found_b != NULL && strcmp(name_a, name_b) == 0 &&
-                      folder_a.st_dev == folder_b.st_dev && folder_a.st_ino == folder_b.st_ino;
+    char *found_a = locate(a, &one, &name_a);
+    bool no_memory = found_a == NULL && errno == ENOMEM;
+    char *found_b = locate(b, &two, &name_b);
+    no_memory = no_memory || (found_b == NULL && errno == ENOMEM);
+    *same = found_a != NULL && found_b != NULL && strcmp(name_a, name_b) == 0 &&
+            is_one_inode(&one, &two);
     free(found_a);
     free(found_b);
-    return same;
+    return no_memory ? fail_errno(error, CM_FAILED, a, "cannot compare the path", ENOMEM) : CM_OK;
 }
 
 /* Opens a regular file for reading; a pipe without a writer does not block. */

@@ -17,9 +17,10 @@ extern "C" {
 /**
  * Writes `size` bytes to `path`: to a new file in the same folder, flushed to the disk, then
  * renamed over `path`. Readers see the old file or the whole new one; after a failure the old file
- * is as it was and nothing else is left. A link is followed, the permissions of a replaced file are
- * kept. Folders and devices are refused. The path "-" is standard output (flushed, no rename).
- * CM_FAILED when the system refuses, CM_USAGE for an empty path.
+ * is as it was and nothing else is left. A link is followed, unless another user made it or could
+ * have put it there; the permissions of a replaced file are kept, and never wider in between.
+ * Folders and devices are refused. The path "-" is standard output (flushed, no rename). CM_FAILED
+ * when the system refuses, CM_USAGE for an empty path.
  */
 cm_status cm_file_write(const char *path, const void *data, size_t size, cm_error *error);
 
@@ -40,9 +41,10 @@ cm_status cm_file_write_keeping(const char *path, const char *previous, const vo
  */
 cm_status cm_path_check_writable(const char *path, bool allow_stdout, cm_error *error);
 
-/** Whether cm_file_write() would write the same file under both paths, however they are spelt: one
- * folder, one name in it, links followed. "-" is only the same as itself. */
-bool cm_path_same(const char *a, const char *b);
+/** Whether both paths are one file, however they are spelt: one folder and one name in it, links
+ * followed, or, where both exist, one device and inode. "-" is only the same as itself. CM_FAILED:
+ * no memory. */
+CM_MUST_CHECK cm_status cm_path_compare(const char *a, const char *b, bool *same, cm_error *error);
 
 /**
  * Reads a regular file of at most `limit` bytes. *data has a NUL after its `size` bytes (which may

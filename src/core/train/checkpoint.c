@@ -443,9 +443,27 @@ static void take_model(reader *from, const cm_checkpoint *run, const cm_train_st
     }
 }
 
+/* What every version of the format has: the magic, its number, and the hash at the end. */
+static bool has_frame(const uint8_t *bytes, size_t size) {
+    char hash[CM_SHA256_HEX_SIZE];
+    if (size < sizeof MAGIC + VALUE_SIZE + HASH_SIZE || memcmp(bytes, MAGIC, sizeof MAGIC) != 0) {
+        return false;
+    }
+    cm_sha256_buffer(bytes, size - HASH_SIZE, hash);
+    return memcmp(hash, bytes + size - HASH_SIZE, HASH_SIZE) == 0;
+}
+
+bool cm_checkpoint_is_of_another_version(const uint8_t *bytes, size_t size) {
+    uint64_t version = 0;
+    if (!has_frame(bytes, size)) {
+        return false;
+    }
+    memcpy(&version, bytes + sizeof MAGIC, sizeof version);
+    return version != FORMAT_VERSION;
+}
+
 /* Magic, hash and versions: in this order, so that damage is not taken for another version. */
 static void take_frame(reader *from, const uint8_t *bytes, size_t size) {
-    char hash[CM_SHA256_HEX_SIZE];
     const char *title = NULL;
     if (size < sizeof MAGIC || memcmp(bytes, MAGIC, sizeof MAGIC) != 0) {
         (void)cm_file_kind_of(bytes, size, &title);
@@ -458,10 +476,7 @@ static void take_frame(reader *from, const uint8_t *bytes, size_t size) {
     } else {
         from->next = bytes + sizeof MAGIC;
         from->end = bytes + size - HASH_SIZE;
-        cm_sha256_buffer(bytes, size - HASH_SIZE, hash);
-        if (memcmp(hash, from->end, HASH_SIZE) != 0) {
-            refuse_checkpoint(from, "sha256", "does not fit the content");
-        }
+        refuse_if(from, !has_frame(bytes, size), "sha256", "does not fit the content");
     }
     const uint64_t version = take_number(from, "version");
     if (from->status == CM_OK && version != FORMAT_VERSION) {

@@ -52,6 +52,11 @@ size_t cm_checkpoint_scratch(const cm_model *model);
 /** Writes the checkpoint to `bytes`, which has cm_checkpoint_limit(); returns its size. */
 size_t cm_checkpoint_encode(const cm_checkpoint *run, uint8_t *bytes);
 
+/** Whether the bytes are a whole checkpoint, as its hash says, that another version of the format
+ * describes: every version has the magic and its number at the beginning and the hash at the end.
+ */
+bool cm_checkpoint_is_of_another_version(const uint8_t *bytes, size_t size);
+
 /**
  * Reads a checkpoint into the run's parts. Nothing is allocated; every size is checked against what
  * the run has room for. `name` is the file in messages. CM_BAD_INPUT: damaged, or of another

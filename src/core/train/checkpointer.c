@@ -41,7 +41,13 @@ static cm_status check_path(const cm_checkpointer *to, cm_error *error) {
         return cm_fail(error, CM_FAILED, "%s: is a link; give the path of the checkpoint itself",
                        to->path);
     }
-    const bool same = to->options->resume != NULL && cm_path_same(to->options->resume, to->path);
+    bool same = false;
+    const cm_status status = to->options->resume == NULL
+                                 ? CM_OK
+                                 : cm_path_compare(to->options->resume, to->path, &same, error);
+    if (status != CM_OK) {
+        return status;
+    }
     if (!same && (exists(to->path) || exists(to->previous))) {
         return cm_fail(error, CM_USAGE,
                        "%s: there is a checkpoint already%s; resume from it, or remove it",
@@ -54,18 +60,46 @@ static cm_status lock(cm_checkpointer *to, cm_error *error) {
     char *path = with_suffix(to->path, LOCK);
     const cm_status status = path == NULL ? checkpointer_no_memory(to->path, error)
                                           : cm_lock_file_take(path, to->path, &to->lock, error);
+    if (status == CM_OK && to->lock.unsupported && to->options->notice != NULL) {
+        cm_error line;
+        cm_fail(&line, CM_OK,
+                "%s: the file system has no locks; let no other run write this checkpoint", path);
+        to->options->notice(line.message, to->options->notice_context);
+    }
     free(path);
     return status;
 }
 
-static cm_status load(const cm_checkpointer *to, const char *path, cm_error *error) {
+/* Why a file is no checkpoint to resume from. Only one that is missing or damaged has the previous
+ * one in its place: else something older would take the place of something newer. */
+typedef enum load_fault {
+    LOAD_FAULT_NONE,
+    LOAD_FAULT_MISSING,    /* a run was killed between the two renames */
+    LOAD_FAULT_UNREADABLE, /* it cannot be read now */
+    LOAD_FAULT_OTHER,      /* of another version of the program, or of another run */
+    LOAD_FAULT_DAMAGED
+} load_fault;
+
+/* Tells the status of a failed load from its fault. */
+static cm_status load(const cm_checkpointer *to, const char *path, load_fault *fault,
+                      cm_error *error) {
     const size_t limit = cm_checkpoint_limit(&to->run);
     char *bytes = NULL;
     size_t size = 0;
     cm_status status =
         cm_file_read(path, limit > LEAST_LIMIT ? limit : LEAST_LIMIT, &bytes, &size, error);
+    if (status != CM_OK) {
+        *fault = exists(path) ? LOAD_FAULT_UNREADABLE : LOAD_FAULT_MISSING;
+        return status;
+    }
+    status = cm_checkpoint_decode(&to->run, (const uint8_t *)bytes, size, path, error);
     if (status == CM_OK) {
-        status = cm_checkpoint_decode(&to->run, (const uint8_t *)bytes, size, path, error);
+        *fault = LOAD_FAULT_NONE;
+    } else if (status != CM_BAD_INPUT ||
+               cm_checkpoint_is_of_another_version((const uint8_t *)bytes, size)) {
+        *fault = LOAD_FAULT_OTHER;
+    } else {
+        *fault = LOAD_FAULT_DAMAGED;
     }
     free(bytes);
     return status;
@@ -75,19 +109,20 @@ static cm_status load(const cm_checkpointer *to, const char *path, cm_error *err
 static cm_status resume(cm_checkpointer *to, cm_error *error) {
     const char *path = to->options->resume;
     cm_error newest = {""}, before = {""};
-    const cm_status status = load(to, path, &newest);
-    if (status != CM_BAD_INPUT) {
+    load_fault fault, second_fault;
+    const cm_status status = load(to, path, &fault, &newest);
+    if (fault != LOAD_FAULT_MISSING && fault != LOAD_FAULT_DAMAGED) {
         return cm_fail(error, status, "%s", newest.message);
     }
     char *previous = with_suffix(path, PREVIOUS);
     if (previous == NULL) {
         return checkpointer_no_memory(path, error);
     }
-    cm_status second = CM_BAD_INPUT;
+    cm_status second = status;
     if (!exists(previous)) {
         cm_fail(error, status, "%s", newest.message);
-    } else if ((second = load(to, previous, &before)) == CM_BAD_INPUT) {
-        cm_fail(error, status, "%.480s; and %.480s", newest.message, before.message);
+    } else if ((second = load(to, previous, &second_fault, &before)) == CM_BAD_INPUT) {
+        cm_fail(error, second, "%.480s; and %.480s", newest.message, before.message);
     } else {
         cm_fail(error, second, "%s", before.message);
     }

@@ -20,23 +20,25 @@ static cm_status folder_path(const char *folder, const char *name, const char *s
                : cm_fail(error, CM_USAGE, "the path of the folder is too long; give a shorter one");
 }
 
-cm_status cm_folder_prepare(const char *folder, const char *kind, cm_error *error) {
+cm_status cm_folder_prepare(const char *folder, const char *kind, cm_lock_file *lock,
+                            cm_error *error) {
     static const char *const suffixes[] = {".csv", ".md", ".json"};
     char path[CM_FOLDER_PATH_SIZE];
     if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
         return cm_fail(error, CM_USAGE, "cannot make folder %s: %s; give another one", folder,
                        strerror(errno));
     }
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; ++i) {
-        cm_status status = folder_path(folder, kind, suffixes[i], path, error);
+    cm_status status = CM_OK;
+    for (size_t i = 0; status == CM_OK && i < sizeof suffixes / sizeof *suffixes; ++i) {
+        status = folder_path(folder, kind, suffixes[i], path, error);
         if (status == CM_OK) {
             status = cm_path_check_writable(path, false, error);
         }
-        if (status != CM_OK) {
-            return status;
-        }
     }
-    return CM_OK;
+    if (status == CM_OK) {
+        status = folder_path(folder, kind, ".lock", path, error);
+    }
+    return status == CM_OK ? cm_lock_file_take(path, folder, lock, error) : status;
 }
 
 cm_status cm_folder_read_json(const char *folder, const char *kind, json_t **earlier,

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "convmark/status.h"
+#include "core/files/lock_file.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -17,10 +18,12 @@ extern "C" {
 enum { CM_FOLDER_PATH_SIZE = 4096 };
 
 /**
- * Makes `folder` if it is not there, and checks that its files KIND.json, .csv and .md can be
- * written. CM_USAGE: they cannot.
+ * Makes `folder` if it is not there, takes KIND.lock in it, and checks that its files KIND.json,
+ * .csv and .md can be written. CM_USAGE: they cannot; CM_FAILED: another process writes them, or no
+ * memory. Release *lock with cm_lock_file_release() when all is written, whatever the status.
  */
-cm_status cm_folder_prepare(const char *folder, const char *kind, cm_error *error);
+cm_status cm_folder_prepare(const char *folder, const char *kind, cm_lock_file *lock,
+                            cm_error *error);
 
 /**
  * Reads KIND.json: *earlier is a new reference, NULL where there is no such file. `path` receives

@@ -83,7 +83,7 @@ static cm_status prepare_study(const cm_study_call *call, cm_error *error) {
     }
     if (status == CM_OK && options->output != NULL) {
         study->step = CM_STUDY_FOLDER;
-        status = cm_folder_prepare(options->output, call->kind->name, error);
+        status = cm_folder_prepare(options->output, call->kind->name, &study->lock, error);
     }
     if (status == CM_OK && options->output != NULL && !options->restart) {
         study->step = CM_STUDY_RESUME;
@@ -262,6 +262,7 @@ cm_status cm_study_make(const cm_study_call *call, const cm_study_control *contr
 }
 
 void cm_study_free(cm_study *study) {
+    cm_lock_file_release(&study->lock);
     json_decref(study->machine);
     json_decref(study->data);
     json_decref(study->conditions);

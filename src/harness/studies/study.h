@@ -15,6 +15,7 @@
 #include "convmark/dataset.h"
 #include "convmark/status.h"
 #include "convmark/trainer.h"
+#include "core/files/lock_file.h"
 #include "core/system/topology.h"
 #include "harness/studies/meter.h"
 #include "harness/studies/rounds.h"
@@ -63,6 +64,7 @@ typedef struct cm_study {
     cm_study_step step;        /* the last one that was begun */
     bool complete;             /* everything planned is done */
     json_t *machine, *data, *conditions, *command;
+    cm_lock_file lock; /* of the folder's files of this kind, while the study lives */
 } cm_study;
 
 /** One training run of a study's plan. */
@@ -134,9 +136,9 @@ typedef struct cm_study_call {
 
 /**
  * Does what is not yet done. `control` may be NULL. CM_USAGE: options, or a folder that cannot be
- * written; CM_BAD_INPUT: the file of an earlier call is damaged or of another study;
- * CM_INTERRUPTED: stopped, and NAME.json holds what was done. The study is the caller's to free,
- * whatever the status.
+ * written; CM_FAILED: another process fills it; CM_BAD_INPUT: the file of an earlier call is
+ * damaged or of another study; CM_INTERRUPTED: stopped, and NAME.json holds what was done. The
+ * study is the caller's to free, whatever the status.
  */
 cm_status cm_study_make(const cm_study_call *call, const cm_study_control *control,
                         cm_error *error);
