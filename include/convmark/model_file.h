@@ -16,6 +16,15 @@ extern "C" {
  * holds {"format": "pt", "convmark.network": NAME, "convmark.network_text": TEXT}. */
 cm_status cm_model_save(const cm_model *model, const char *path, cm_error *error);
 
+/** The same, and "convmark.data": the name of the data set that it was trained on. */
+cm_status cm_model_save_as(const cm_model *model, const char *data, const char *path,
+                           cm_error *error);
+
+enum { CM_DATA_NAME_SIZE = 64 };
+
+/** That name; "" in a file that does not have it. Errors as of cm_model_file_network(). */
+cm_status cm_model_file_data(const char *path, char data[CM_DATA_NAME_SIZE], cm_error *error);
+
 /**
  * Loads all tensors and forgets the optimizer's state. Read as well: names with a beginning of
  * their own or with parts that wrappers add ("model.", "module.", "_orig_mod."); F64, F16 and BF16,

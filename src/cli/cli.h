@@ -32,7 +32,7 @@
     ROW(export, "FILE", "Write measurements as CSV or as a Markdown table")                       \
     ROW(train, "VARIANT|FILE", "Train a variant, or a network written as text")                   \
     ROW(evaluate, "MODEL", "Print loss, accuracy and confusion matrix of a saved model")          \
-    ROW(predict, "MODEL IMAGE.png", "Classify a picture")                                         \
+    ROW(predict, "MODEL IMAGE.png...", "Classify pictures")                                       \
     ROW(variants, "", "List the variants of the report")                                          \
     ROW(describe, "VARIANT|FILE", "List the layers of a network with their parameters and MACs")  \
     ROW(info, "", "Show this machine's capabilities and conditions that make timings unreliable") \

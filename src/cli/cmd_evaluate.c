@@ -45,14 +45,14 @@ static double class_accuracy(class_count count) {
     return count.images > 0 ? (double)count.correct / (double)count.images : 0.0;
 }
 
-static void print_text(const cm_evaluation *evaluation, const cm_dataset *data) {
+static void print_text(const cm_evaluation *evaluation, bool fashion) {
     char name[32];
     printf("images    %lld\nloss      %.6f\naccuracy  %.4f\n\n%-14s%9s%9s\n",
            (long long)evaluation->images, evaluation->loss, evaluation->accuracy, "class", "images",
            "accuracy");
     for (int label = 0; label < evaluation->classes; ++label) {
         const class_count count = count_class(evaluation, label);
-        printf("%-14s%9lld", cm_label_text(data, label, evaluation->classes, name, sizeof name),
+        printf("%-14s%9lld", cm_label_text(fashion, label, name, sizeof name),
                (long long)count.images);
         if (count.images > 0) {
             printf("%9.4f\n", class_accuracy(count));
@@ -65,7 +65,7 @@ static void print_text(const cm_evaluation *evaluation, const cm_dataset *data) 
         printf("%6d", answer);
     }
     for (int label = 0; label < evaluation->classes; ++label) {
-        printf("\n%-14s", cm_label_text(data, label, evaluation->classes, name, sizeof name));
+        printf("\n%-14s", cm_label_text(fashion, label, name, sizeof name));
         for (int answer = 0; answer < evaluation->classes; ++answer) {
             printf(
                 "%6lld",
@@ -75,7 +75,7 @@ static void print_text(const cm_evaluation *evaluation, const cm_dataset *data) 
     printf("\n");
 }
 
-static bool set_classes(json_t *root, const cm_evaluation *evaluation, const cm_dataset *data,
+static bool set_classes(json_t *root, const cm_evaluation *evaluation, bool fashion,
                         cm_error *error) {
     json_t *rows = json_array();
     json_t *matrix = json_array();
@@ -83,10 +83,10 @@ static bool set_classes(json_t *root, const cm_evaluation *evaluation, const cm_
         char name[32];
         const class_count count = count_class(evaluation, label);
         cm_json_append(
-            &rows, json_pack("{s:s, s:I, s:o}", "name",
-                             cm_label_text(data, label, evaluation->classes, name, sizeof name),
-                             "images", (json_int_t)count.images, "accuracy",
-                             count.images > 0 ? json_real(class_accuracy(count)) : json_null()));
+            &rows,
+            json_pack("{s:s, s:I, s:o}", "name", cm_label_text(fashion, label, name, sizeof name),
+                      "images", (json_int_t)count.images, "accuracy",
+                      count.images > 0 ? json_real(class_accuracy(count)) : json_null()));
         json_t *row = json_array();
         for (int answer = 0; answer < evaluation->classes; ++answer) {
             const ptrdiff_t at = (ptrdiff_t)label * evaluation->classes + answer;
@@ -109,6 +109,10 @@ typedef struct evaluate_run {
     cm_dataset *dataset;
     cm_evaluation evaluation;
 } evaluate_run;
+
+static bool has_fashion_labels(const evaluate_run *run) {
+    return cm_labels_are_fashion(run->loaded.network, run->dataset->name);
+}
 
 static cm_status write_evaluation(const evaluate_run *run, cm_error *error) {
     const cm_loaded_model *loaded = &run->loaded;
@@ -136,7 +140,7 @@ static cm_status write_evaluation(const evaluate_run *run, cm_error *error) {
         cm_json_set(root, "images", json_integer(evaluation->images), error) &&
         cm_json_set(root, "loss", json_real(evaluation->loss), error) &&
         cm_json_set(root, "accuracy", json_real(evaluation->accuracy), error) &&
-        set_classes(root, evaluation, run->dataset, error) &&
+        set_classes(root, evaluation, has_fashion_labels(run), error) &&
         cm_json_set(root, "command", cm_command_json(run->argc, run->argv), error) &&
         cm_json_set(root, "machine", json_incref(machine), error);
     const cm_status status = ok ? cm_json_write(run->given->json, root, error)
@@ -165,7 +169,7 @@ static cm_status evaluate(evaluate_run *run, const char *data, cm_error *error) 
                              cm_model_batch(run->loaded.model), &run->evaluation, error);
     }
     if (status == CM_OK && !run->machine->quiet && !cm_is_stdout(run->given->json)) {
-        print_text(&run->evaluation, run->dataset);
+        print_text(&run->evaluation, has_fashion_labels(run));
     }
     if (status == CM_OK && run->given->json != NULL) {
         status = write_evaluation(run, error);

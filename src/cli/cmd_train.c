@@ -270,7 +270,8 @@ static cm_status run_training(training *run, const char *network, const char *da
     }
     run->complete = trained == CM_OK;
     if (run->options->save != NULL) {
-        status = cm_model_save(run->model, run->options->save, error);
+        status = cm_model_save_as(run->model, run->dataset != NULL ? run->dataset->name : NULL,
+                                  run->options->save, error);
     }
     if (status == CM_OK && run->options->json != NULL) {
         status = write_train_json(run, started, argc, argv, error);

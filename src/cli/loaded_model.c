@@ -59,9 +59,16 @@ void cm_loaded_model_close(cm_loaded_model *loaded) {
     *loaded = (cm_loaded_model){NULL, NULL};
 }
 
-const char *cm_label_text(const cm_dataset *data, int label, int classes, char *text, size_t size) {
-    const bool other_set = data != NULL && data->real && !data->verified;
-    if (classes == 10 && !other_set) {
+bool cm_labels_are_fashion(const cm_network *network, const char *data) {
+    const cm_layer_shape *in = &network->input;
+    const bool taken = in->channels == 1 && in->height == 28 && in->width == 28;
+    return network->classes == 10 && taken &&
+           (data[0] == '\0' || strcmp(data, "fashion-mnist") == 0 ||
+            strcmp(data, "synthetic") == 0);
+}
+
+const char *cm_label_text(bool fashion, int label, char *text, size_t size) {
+    if (fashion) {
         return cm_class_name(label);
     }
     snprintf(text, size, "class %d", label);

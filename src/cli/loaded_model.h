@@ -4,7 +4,8 @@
 #ifndef CM_CLI_LOADED_MODEL_H
 #define CM_CLI_LOADED_MODEL_H
 
-#include "convmark/dataset.h"
+#include <stdbool.h>
+
 #include "convmark/model.h"
 
 /** A model and the network it belongs to. */
@@ -25,8 +26,10 @@ cm_status cm_load_weights(cm_model *model, const char *path, cm_error *error);
 
 void cm_loaded_model_close(cm_loaded_model *loaded);
 
-/** A label as words: Fashion-MNIST's name if there are ten classes, otherwise "class N". `data`:
- * whose labels they are, where that is known; NULL. The result may be `text`. */
-const char *cm_label_text(const cm_dataset *data, int label, int classes, char *text, size_t size);
+/** Whether a network's labels are those of Fashion-MNIST: it has ten classes, takes such pictures,
+ * and `data` is the name of a set with them, or "" (unknown). */
+bool cm_labels_are_fashion(const cm_network *network, const char *data);
+/** A label as words: Fashion-MNIST's name, or "class N". The result may be `text`. */
+const char *cm_label_text(bool fashion, int label, char *text, size_t size);
 
 #endif

@@ -8,6 +8,7 @@ import struct
 import unittest
 
 from cli_support import CliTest
+from test_cli_models import png
 
 COLOURS = """input 3 32 32
 conv2d 4 kernel 3 stride 2
@@ -167,6 +168,11 @@ class OwnSet(CliTest):
         text = self.succeed("evaluate", "net", "--data", folder, "--threads", "1")
         self.assertIn("class 9", text)
         self.assertNotIn("boot", text)
+        self.write("a.png", png(bytes(range(196)) * 4))
+        text = self.succeed("predict", "net", "a.png")
+        self.assertRegex(text, r"\Aclass \d\n")
+        self.train("--save", "clothes")
+        self.assertNotIn("class", self.succeed("predict", "clothes", "a.png"))
 
     def test_names_and_folders(self):
         """As Keras, Kaggle, EMNIST and torchvision name and lay them out."""

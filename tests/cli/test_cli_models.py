@@ -5,7 +5,7 @@ import struct
 import unittest
 import zlib
 
-from cli_support import ONE_THREAD, CliTest
+from cli_support import ONE_THREAD, CliTest, tensors
 
 CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
            "Bag", "Ankle boot"]
@@ -16,14 +16,21 @@ PARAMS = {"baseline": 314250, "dropout-out-0.5": 314250, "dropout-conv-0.5": 314
           "bn-16": 2236938}
 
 
-def png(pixels):
-    """A grey 28 x 28 picture."""
+def png_of(width, height, depth, colour, rows, extra=None):
+    """A picture of rows of bytes as they stand in the file; `extra`: kind and content of a chunk."""
     def chunk(kind, content):
         return (struct.pack(">I", len(content)) + kind + content +
                 struct.pack(">I", zlib.crc32(kind + content)))
-    rows = b"".join(b"\0" + pixels[28 * y:28 * y + 28] for y in range(28))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 28, 28, 8, 0, 0, 0, 0)) +
-            chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    return (b"\x89PNG\r\n\x1a\n" +
+            chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)) +
+            (chunk(*extra) if extra else b"") +
+            chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows))) +
+            chunk(b"IEND", b""))
+
+
+def png(pixels):
+    """A grey 28 x 28 picture."""
+    return png_of(28, 28, 8, 0, [pixels[28 * y:28 * y + 28] for y in range(28)])
 
 
 class Saved(CliTest):
@@ -149,6 +156,108 @@ class Predict(Saved):
         words = ("predict", "model", "a.png")
         self.assertIn("CONVMARK_ISA 'mmx'", self.fails(2, *words, env={"CONVMARK_ISA": "mmx"}))
         self.assertEqual(self.succeed(*words, "--isa", "scalar", env={"CONVMARK_ISA": "mmx"}), text)
+
+    def warns(self, *words):
+        """Output and the one warning of a run that succeeds."""
+        result = self.run_program("predict", *words)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stderr.decode(), r"\Aconvmark: warning: [^\n]+\n\Z")
+        return result.stdout.decode(), result.stderr.decode()
+
+    def test_several_pictures(self):
+        self.write("b.png", png(bytes(y * 9 % 256 for y in range(28) for x in range(28))))
+        single = [self.succeed("predict", "model", name).splitlines() for name in ("a.png", "b.png")]
+        lines = self.succeed("predict", "model", "a.png", "b.png").splitlines()
+        self.assertEqual(lines, [f"{one[2]}  {name}" for one, name in
+                                 zip(single, ("a.png", "b.png"))])
+        self.write("c.png", b"GIF89a")
+        result = self.run_program("predict", "model", "a.png", "c.png", "missing.png", "b.png")
+        self.assertEqual(result.returncode, 3)
+        self.assertEqual(result.stdout.decode().splitlines(), lines)
+        errors = result.stderr.decode().splitlines()
+        self.assertEqual(len(errors), 3)
+        self.assertIn("c.png: not a PNG file but a GIF picture", errors[0])
+        self.assertIn("missing.png", errors[1])
+        self.assertIn("2 of 4 pictures could not be classified", errors[2])
+        self.assertIn("1 argument given; usage", self.fails(2, "predict", "model"))
+
+    def test_pictures_of_every_kind_are_the_same_picture(self):
+        """Colour, alpha, palette, 16 bits: a light block on dark ground."""
+        block = [8 <= x < 20 and 8 <= y < 20 for y in range(28) for x in range(28)]
+        kinds = {"grey": (0, 8, [b"\0", b"\xff"], b""),
+                 "grey 1": (0, 1, None, b""),
+                 "grey 16": (0, 16, [b"\0\0", b"\xff\xff"], b""),
+                 "rgb": (2, 8, [b"\0\0\0", b"\xff\xff\xff"], b""),
+                 "palette": (3, 8, [b"\0", b"\1"], (b"PLTE", b"\0\0\0\xff\xff\xff")),
+                 "grey alpha": (4, 8, [b"\x37\0", b"\xff\xff"], b""),
+                 "rgb alpha": (6, 8, [b"\x37\x37\x37\0", b"\xff" * 4], b"")}
+        texts = set()
+        for name, (colour, depth, values, extra) in kinds.items():
+            rows = []
+            for y in range(28):
+                row = block[28 * y:28 * y + 28]
+                if values is None:
+                    bits = int("".join("1" if bit else "0" for bit in row) + "0000", 2)
+                    rows.append(bits.to_bytes(4, "big"))
+                else:
+                    rows.append(b"".join(values[bit] for bit in row))
+            self.write("kind.png", png_of(28, 28, depth, colour, rows, extra) + b"\n")
+            texts.add(self.succeed("predict", "model", "kind.png"))
+        self.assertEqual(len(texts), 1)
+
+    def test_doubtful_pictures(self):
+        ring = bytes(0 if 8 <= x < 20 and 8 <= y < 20 else 255 for y in range(28) for x in range(28))
+        self.write("light.png", png(ring))
+        text, warning = self.warns("model", "light.png")
+        self.assertIn("light.png: looks like dark on light, and models are trained on light on dark; "
+                      "try --invert", warning)
+        inverted = self.succeed("predict", "model", "light.png", "--invert")
+        self.assertNotEqual(inverted, text)
+        self.write("dark.png", png(bytes(255 - value for value in ring)))
+        self.assertEqual(self.succeed("predict", "model", "dark.png"), inverted)
+        self.assertIn("; leave --invert out", self.warns("model", "dark.png", "--invert")[1])
+        self.write("black.png", png(bytes(784)))
+        self.assertIn("black.png: all pixels are nearly the same", self.warns("model", "black.png")[1])
+        # Black on transparent ground: black on black, unless it is inverted.
+        rows = [b"".join(b"\0\xff" if ring[28 * y + x] == 0 else b"\0\0" for x in range(28))
+                for y in range(28)]
+        self.write("clear.png", png_of(28, 28, 8, 4, rows))
+        self.assertIn("clear.png: all pixels are nearly the same: there is nothing to classify; give "
+                      "--invert if it is dark on transparent ground",
+                      self.warns("model", "clear.png")[1])
+        self.assertEqual(self.succeed("predict", "model", "clear.png", "--invert"), inverted)
+        wide = [bytes(56 * [0] + 56 * [200]) for _ in range(28)]
+        self.write("wide.png", png_of(112, 28, 8, 0, wide))
+        self.assertIn("wide.png: its 112 x 28 pixels are squeezed to 28 x 28",
+                      self.warns("model", "wide.png")[1])
+
+    def test_colour_networks_take_colours(self):
+        self.write("colour.txt", "input 3 8 8\nflatten\nlinear 2\n")
+        self.train("--save", "colour", network="./colour.txt")
+        texts = set()
+        for pixel in (b"\xff\0\0", b"\0\0\xff"):
+            rows = [(b"\0\0\0" * 2 + pixel * 4 + b"\0\0\0" * 2) for _ in range(8)]
+            self.write("c.png", png_of(8, 8, 8, 2, rows))
+            texts.add(self.succeed("predict", "colour", "c.png"))
+        self.assertEqual(len(texts), 2)
+        self.assertIn("class 0", texts.pop())
+        self.write("two.txt", "input 2 8 8\nflatten\nlinear 2\n")
+        self.train("--save", "two", network="./two.txt")
+        self.assertIn("reads 2 channels, a picture has one (grey) or three",
+                      self.fails(3, "predict", "two", "c.png"))
+
+    def test_an_answer_that_is_not_a_number(self):
+        self.write("over.txt", "input 1 28 28\nflatten\nlinear 2\nlinear 2\n")
+        self.train("--save", "over", network="./over.txt")
+        with open(self.path("over"), "rb") as file:
+            content = bytearray(file.read())
+        header, data = tensors(self.path("over"))
+        begin, end = header["dense.1.weight"]["data_offsets"]
+        start = len(content) - len(data)
+        content[start + begin:start + end] = struct.pack("<f", 3e38) * ((end - begin) // 4)
+        self.write("over", bytes(content))
+        text = self.fails(1, "predict", "over", "a.png")
+        self.assertRegex(text, r"a\.png: the answer is not a number: .* layer dense\.\d; the model")
 
     def test_bad_files(self):
         self.assertIn("missing.png", self.fails(3, "predict", "model", "missing.png"))

@@ -220,9 +220,66 @@ static void test_refuses_files_cut_off_anywhere(void **state) {
     for (png.size = 0; png.size < size; ++png.size) {
         assert_refused(write_png(&png), png.size < 8 ? "not a PNG file" : "cut off");
     }
-    png.bytes[size] = 0;
-    png.size = size + 1;
-    assert_refused(write_png(&png), "other bytes follow");
+}
+
+/* A line end that an editor or a mailer added, or anything else. */
+static void test_passes_over_bytes_after_the_picture(void **state) {
+    (void)state;
+    static const char *const tails[] = {"\n", "\r\n", "more bytes than a chunk has"};
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; ++i) {
+        png_bytes png;
+        uint8_t pixels[4];
+        make_small(&png);
+        memcpy(png.bytes + png.size, tails[i], strlen(tails[i]));
+        png.size += strlen(tails[i]);
+        assert_reads(&png, 2, 2, false, pixels);
+        assert_memory_equal(pixels, ((const uint8_t[]){1, 2, 3, 4}), 4);
+    }
+}
+
+static void test_reads_colours(void **state) {
+    (void)state;
+    static const uint8_t rows[] = {255, 0, 0, 9, 8, 7, 1, 2, 3, 10, 20, 30};
+    const cm_png_format format = {3, 2, 2, false}, half = {3, 1, 1, true}, two = {2, 1, 1, false};
+    png_bytes png;
+    uint8_t pixels[12];
+    int size[2] = {0, 0};
+    cm_error error = {""};
+    put_start(&png, 2, 2, 8, RGB);
+    put_rows(&png, rows, 6, 2);
+    assert_int_equal(cm_png_read_as(write_png(&png), &format, pixels, size, &error), CM_OK);
+    assert_memory_equal(pixels, rows, sizeof rows);
+    assert_true(size[0] == 2 && size[1] == 2);
+    assert_int_equal(cm_png_read_as(write_png(&png), &half, pixels, NULL, &error), CM_OK);
+    assert_memory_equal(pixels, ((const uint8_t[]){255 - 69, 255 - 8, 255 - 10}), 3);
+    assert_int_equal(cm_png_read_as("file", &two, pixels, NULL, &error), CM_USAGE);
+}
+
+static void test_judges_pictures(void **state) {
+    (void)state;
+    const cm_png_format format = {1, 4, 4, false}, colour = {3, 1, 2, false};
+    static const struct {
+        uint8_t pixels[16];
+        cm_picture_doubt doubt;
+    } rows[] = {
+        {{0}, CM_PICTURE_EMPTY},
+        {{5, 0, 31, 3}, CM_PICTURE_EMPTY},
+        {{0, 0, 0, 0, 0, 60}, CM_PICTURE_GOOD},
+        {{255, 255, 255, 255, 255, 0, 9, 255, 255, 0, 0, 255, 255, 255, 255, 255},
+         CM_PICTURE_LIGHT_GROUND},
+        /* One dark corner, as of a thing that fills the picture. */
+        {{255, 255, 255, 255, 255, 0, 9, 255, 255, 0, 0, 255, 255, 255, 255, 9}, CM_PICTURE_GOOD},
+        /* Light corners, dark between. */
+        {{255, 0, 0, 255, 0, 255, 255, 0, 0, 255, 255, 0, 255, 0, 0, 255}, CM_PICTURE_GOOD},
+        {{0, 0, 0, 0, 0, 255, 255, 0, 0, 255, 255, 0, 0, 0, 0, 0}, CM_PICTURE_GOOD},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+        assert_int_equal(cm_picture_judge(&format, rows[i].pixels), rows[i].doubt);
+    }
+    assert_int_equal(cm_picture_judge(&colour, (const uint8_t[]){255, 255, 200, 99, 255, 255}),
+                     CM_PICTURE_LIGHT_GROUND);
+    assert_int_equal(cm_picture_judge(&colour, (const uint8_t[]){9, 9, 9, 9, 9, 9}),
+                     CM_PICTURE_EMPTY);
 }
 
 /* Every single bit is covered by the signature, a length, a CRC or the final chunk's name. */
@@ -283,7 +340,39 @@ static void test_refuses_what_is_not_a_png_file(void **state) {
     assert_refused(temporary_path("missing.png"), "no such file");
     assert_refused(temporary_folder, "folder");
     assert_refused("/dev/null", "device");
-    assert_refused(temporary_write("text.png", "P5 2 2 255\nabcd", 15), "not a PNG file");
+    static const struct {
+        const char *bytes;
+        size_t size;
+        const char *says;
+    } rows[] = {
+        {"P5 2 2 255\nabcd", 15, "not a PNG file but a PNM picture; convert the picture to PNG"},
+        {"\xFF\xD8\xFF\xE0\0\x10JFIF\0", 11, "a JPEG picture; convert the picture to PNG, with"},
+        {"GIF89a\1\0\1\0", 10, "a GIF picture; convert"},
+        {"RIFF\x24\0\0\0WEBPVP8 ", 16, "a WebP picture; convert"},
+        {"BM\x46\0\0\0\0\0\0\0\x36", 11, "a BMP picture; convert"},
+        {"II*\0\x08\0\0\0", 8, "a TIFF picture; convert"},
+        {"\0\0\0\x1C"
+         "ftypavif\0\0\0\0",
+         16, "an AVIF picture; convert"},
+        {"\0\0\0\x18"
+         "ftypheic\0\0\0\0",
+         16, "a HEIC picture; convert"},
+        {"\xFF\x0A\x7F\0\1\2\3\4", 8, "a JPEG XL picture; convert"},
+        {"<svg xmlns='http://www.w3.org/2000/svg'/>", 41, "an SVG picture; convert"},
+        {"<?xml version='1.0'?><svg/>", 27, "an SVG picture; convert"},
+        {"<!DOCTYPE html><html></html>", 28, "a web page; the download failed"},
+        {"\x89PNG\n\x1A\n\0\0\0\x0DIHDR", 15, "line ends; it was damaged on its way"},
+        {"\xEF\xBF\xBDPNG\r\n\x1A\n\0\0\0\x0D", 14, "it was damaged on its way"},
+        {"\x89PNG\r\n\x1A\n\0\0\0\4CgBI", 16, "Apple's own variety; open it in a program"},
+        {"\x1F\x8B\x08\0\0\0\0\0", 8, "a gzip file; unpack it first"},
+        {"\0\0\x08\3\0\0\0\1", 8, "an IDX file of grey pictures; evaluate reads data sets"},
+        {"\x02\0\0\0\0\0\0\0{}", 10, "a safetensors file; give the model first"},
+        {"", 0, "not a PNG file but an empty file"},
+        {"%PDF-1.7\n", 9, "a PDF document; convert"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+        assert_refused(temporary_write("other.png", rows[i].bytes, rows[i].size), rows[i].says);
+    }
     const char *path = temporary_path("pipe.png");
     assert_int_equal(mkfifo(path, 0600), 0);
     assert_refused(path, "pipe");
@@ -312,6 +401,9 @@ int main(void) {
         cmocka_unit_test(test_transparent_becomes_ground),
         cmocka_unit_test(test_other_sizes_are_averaged_by_area),
         cmocka_unit_test(test_refuses_files_cut_off_anywhere),
+        cmocka_unit_test(test_passes_over_bytes_after_the_picture),
+        cmocka_unit_test(test_reads_colours),
+        cmocka_unit_test(test_judges_pictures),
         cmocka_unit_test(test_refuses_any_flipped_bit),
         cmocka_unit_test(test_refuses_wrong_content),
         cmocka_unit_test(test_refuses_sizes_beyond_the_limits),

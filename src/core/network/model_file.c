@@ -9,6 +9,7 @@
 
 static const char NAME_KEY[] = "convmark.network";
 static const char TEXT_KEY[] = "convmark.network_text";
+static const char DATA_KEY[] = "convmark.data";
 
 static cm_dtype dtype_of(const cm_tensor_spec *spec) {
     return spec->kind == CM_TENSOR_NUM_BATCHES_TRACKED ? CM_DTYPE_I64 : CM_DTYPE_F32;
@@ -42,8 +43,8 @@ static cm_safetensor describe_tensor(const cm_tensor_spec *spec, const void *val
     return tensor;
 }
 
-static cm_status write_tensors(const cm_model *model, const char *path, const char *network_text,
-                               cm_error *error) {
+static cm_status write_tensors(const cm_model *model, const char *data, const char *path,
+                               const char *network_text, cm_error *error) {
     const int count = cm_model_tensor_count(model);
     cm_safetensor *tensors = calloc((size_t)count + 1, sizeof *tensors);
     /* Each tensor begins at a multiple of 8 bytes. */
@@ -59,24 +60,30 @@ static cm_status write_tensors(const cm_model *model, const char *path, const ch
             tensors[i] = describe_tensor(spec, next);
             next += (cm_tensor_spec_bytes(spec) + 7) / 8 * 8;
         }
-        const cm_safetensors_text metadata[] = {
-            {"format", "pt"}, {NAME_KEY, cm_model_network(model)->name}, {TEXT_KEY, network_text}};
-        status = cm_safetensors_write(path, tensors, count, metadata,
-                                      sizeof metadata / sizeof *metadata, error);
+        const cm_safetensors_text metadata[] = {{"format", "pt"},
+                                                {NAME_KEY, cm_model_network(model)->name},
+                                                {TEXT_KEY, network_text},
+                                                {DATA_KEY, data}};
+        status = cm_safetensors_write(path, tensors, count, metadata, data != NULL ? 4 : 3, error);
     }
     free(values);
     free(tensors);
     return status;
 }
 
-cm_status cm_model_save(const cm_model *model, const char *path, cm_error *error) {
+cm_status cm_model_save_as(const cm_model *model, const char *data, const char *path,
+                           cm_error *error) {
     char *text = NULL;
     cm_status status = cm_network_to_text(cm_model_network(model), &text, error);
     if (status == CM_OK) {
-        status = write_tensors(model, path, text, error);
+        status = write_tensors(model, data, path, text, error);
         free(text);
     }
     return status;
+}
+
+cm_status cm_model_save(const cm_model *model, const char *path, cm_error *error) {
+    return cm_model_save_as(model, NULL, path, error);
 }
 
 /* ---- load ---- */
@@ -204,5 +211,13 @@ cm_status cm_model_file_network(const char *path, cm_network **network, cm_error
     }
     free(name);
     free(text);
+    return status;
+}
+
+cm_status cm_model_file_data(const char *path, char data[CM_DATA_NAME_SIZE], cm_error *error) {
+    char *name = NULL;
+    const cm_status status = cm_safetensors_read_metadata(path, DATA_KEY, &name, error);
+    snprintf(data, CM_DATA_NAME_SIZE, "%s", name != NULL ? name : "");
+    free(name);
     return status;
 }
