@@ -67,7 +67,7 @@ get() {
     is_right "$TEMPORARY" "$2" ||
         fail "$ADDRESS/$1.gz: what came is damaged or not Fashion-MNIST: run this again," \
             "$OTHER_WAYS: $FOLDER"
-    chmod 644 "$TEMPORARY"
+    chmod =rw "$TEMPORARY" # less what the umask takes away
     sync "$TEMPORARY"
     mv -fT "$TEMPORARY" "$file" || fail "cannot write $file"
     say "downloaded: $file"

@@ -1,7 +1,7 @@
 # Shared by run.sh and test.sh: what this project needs, finding it, installing it, building.
 # Sourced by bash, from any folder.
 
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+ROOT=$(CDPATH= cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 
 say() {
     printf '== %s\n' "$*"
@@ -100,7 +100,7 @@ find_cmake() {
 find_python() {
     local candidate
     for candidate in "$(command -v python3)" /usr/bin/python3; do
-        if "$candidate" -c "import $1" 2>/dev/null; then
+        if "$candidate" -I -c "import $1" 2>/dev/null; then
             printf '%s\n' "$candidate"
             return 0
         fi
@@ -216,6 +216,6 @@ build() {
         options+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
     fi
     cmake=$(find_cmake 3.25)
-    (cd "$ROOT" && "$cmake" --preset "$preset" -B "$folder" ${options+"${options[@]}"} &&
+    (CDPATH= cd -- "$ROOT" && "$cmake" --preset "$preset" -B "$folder" ${options+"${options[@]}"} &&
         "$cmake" --build "$folder" ${targets+"${targets[@]}"})
 }

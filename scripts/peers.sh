@@ -61,8 +61,8 @@ setup_one() {
     fi
     say "creating $folder"
     python3 -m venv "$folder" || fail "python3 -m venv failed; on Debian: apt install python3-venv"
-    say "installing with pip: $(grep -v '^#' "$PEERS/$pins" | tr '\n' ' ')"
-    "$folder/bin/pip" install --quiet --requirement "$PEERS/$pins" ||
+    say "installing with pip: $(grep -v '^#' "$PEERS/${pins%.txt}.in" | tr '\n' ' ')"
+    "$folder/bin/pip" install --quiet --require-hashes --requirement "$PEERS/$pins" ||
         fail "pip could not install the packages; check its configuration and the network"
     [ "$test" = - ] || "$folder/bin/python" "$PEERS/$test"
     cp "$PEERS/$pins" "$folder/installed.txt"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks that every C source is as clang-format 14 writes it; --fix rewrites those that are not.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+CDPATH= cd -- "$(dirname -- "$0")/../.."
 
 formatter=
 for candidate in clang-format-14 clang-format; do

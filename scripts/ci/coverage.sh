@@ -6,7 +6,7 @@
 #   --missed  also each line and branch of the parsers, or of these files, that is never run
 set -uo pipefail
 . "$(dirname "$0")/../lib.sh"
-cd "$ROOT" || exit 1
+CDPATH= cd -- "$ROOT" || exit 1
 
 missed=()
 case ${1:-} in
@@ -34,6 +34,6 @@ export CONVMARK_CHECK_CASES=4 OMP_WAIT_POLICY=passive
 status=0
 ctest --test-dir "$folder" --output-on-failure --no-tests=error --timeout 900 -j "$(nproc)" \
     -LE '^outside$' -E '^(golden|faults|symbols|coverage)$' || status=1
-(cd tests && "$folder/tests/test_golden" --quick) || status=1
-python3 scripts/ci/coverage_table.py "$folder" ${missed+"${missed[@]}"} || status=1
+(CDPATH= cd -- tests && "$folder/tests/test_golden" --quick) || status=1
+python3 -I scripts/ci/coverage_table.py "$folder" ${missed+"${missed[@]}"} || status=1
 exit $status

@@ -7,7 +7,7 @@
 #   TARGET   such as idx; all of them by default
 set -uo pipefail
 . "$(dirname "$0")/../lib.sh"
-cd "$ROOT" || exit 1
+CDPATH= cd -- "$ROOT" || exit 1
 
 seconds=60
 case ${1:-} in

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import random
 import signal
 import struct
@@ -341,6 +342,19 @@ chmod +x "$3/bin/pip"
         calls = self.log.read_text(encoding="utf-8").splitlines()
         self.assertEqual([call.split("/")[-1] for call in calls],
                          ["requirements-onednn.txt", "requirements-tensorflow.txt"])
+        for call in calls:
+            self.assertIn(" --require-hashes ", call)
+
+    def test_each_package_has_its_hashes(self):
+        """And those that are asked for by name are among them, in the same version."""
+        for names in (ROOT / "scripts/peers").glob("requirements*.in"):
+            text = names.with_suffix(".txt").read_text(encoding="utf-8")
+            packages = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", text, flags=re.M)).splitlines()
+            for package in packages:
+                self.assertRegex(package, r"^[\w.-]+==[\w.+]+ .*--hash=sha256:[0-9a-f]{64}$")
+            pinned = {package.split()[0] for package in packages}
+            for line in names.read_text(encoding="utf-8").splitlines():
+                self.assertTrue(line.startswith("#") or line in pinned, line)
 
     def test_other_versions_are_installed_again(self):
         self.run_setup("onednn")

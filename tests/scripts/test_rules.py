@@ -64,6 +64,12 @@ class Rules(unittest.TestCase):
                      'snprintf(cells[0], 8, "%s", network->name);'):
             self.assertEqual(self.check({"src/cli/a.c": f"    {call}\n"}), (0, []))
 
+    def test_scripts_that_the_users_folder_misleads(self):
+        self.assert_breach("scripts/a.sh", 'cd "$ROOT" || exit 1\n', 1, "CDPATH= cd --")
+        self.assert_breach("scripts/a.sh", '"$python" -c "import a"\n', 1, "python3 -I -c")
+        self.assertEqual(self.check({"scripts/a.sh": 'CDPATH= cd -- "$ROOT"\n# cd x\n'
+                                                     '"$python" -I -c "import a"\n'}), (0, []))
+
     def test_tab(self):
         self.assert_breach("src/a.c", "\tint a;\n", 1, "tab")
 

@@ -240,6 +240,22 @@ class MainJob(Sandbox):
         self.assertEqual(self.calls("convmark"), [])
 
 
+class Folders(Sandbox):
+    """Neither the current folder nor a variable of the shell leads a script astray."""
+
+    def test_modules_of_the_current_folder_are_not_run(self):
+        (self.bin / "python3").symlink_to(sys.executable)
+        (self.folder / "json.py").write_text('open("ran", "w")\n', encoding="utf-8")
+        done = self.run_bash(". scripts/lib.sh; find_python json")
+        self.assertEqual(done.stdout.strip(), str(self.bin / "python3"), done.stderr)
+        self.assertFalse((self.folder / "ran").exists())
+
+    def test_cdpath(self):
+        (self.folder / "other/scripts").mkdir(parents=True)
+        done = self.run_bash('. scripts/lib.sh; echo "$ROOT"', CDPATH=str(self.folder / "other"))
+        self.assertEqual(done.stdout.strip(), str(self.folder), done.stderr)
+
+
 class TestCommand(Sandbox):
     def setUp(self):
         super().setUp()
@@ -283,6 +299,20 @@ class TestCommand(Sandbox):
         done = self.run_tests("--quick")
         self.assertEqual(done.stdout.splitlines()[-1], "4 passed, 1 failed", done.stderr)
         self.assertEqual(done.returncode, 1)
+
+    def test_architecture_is_added_only_when_asked_for(self):
+        """By --all; the other runs leave dpkg's list of architectures as it is."""
+        self.stand_in("pkg-config", "exit 0")
+        for tool in ("clang", "clang-format-14", "aarch64-linux-gnu-gcc", "qemu-aarch64", "gcovr"):
+            self.stand_in(tool, "exit 0")
+        for words, added in ((["--quick"], False), ([], False), (["--all"], True)):
+            with self.subTest(words):
+                self.log.write_text("", encoding="utf-8")
+                self.debian()
+                self.run_bash("""ARM=/missing
+                    sed -i 's:^ARM=.*:ARM=/missing:' scripts/lib.sh; . scripts/test.sh""", *words,
+                              CONVMARK_DATA=str(self.folder))
+                self.assertEqual("dpkg --add-architecture arm64" in self.calls("dpkg"), added)
 
     def test_unknown_words(self):
         (self.folder / "tests/fuzz").mkdir(parents=True)
