@@ -42,8 +42,9 @@ typedef struct cm_batch_result {
     int correct;
 } cm_batch_result;
 
-/** Plans and allocates; parameters are zero until initialised or loaded. The model keeps a pointer
- * to `network`, which stays the caller's: free it after the model. *model is NULL on failure. */
+/** Plans and allocates; a model for training must pass cm_network_check_batch(); parameters are
+ * zero until initialised or loaded. The model keeps a pointer to `network`, which stays the
+ * caller's: free it after the model. *model is NULL on failure. */
 cm_status cm_model_create(const cm_network *network, const cm_model_options *options,
                           cm_model **model, cm_error *error);
 /** Frees the model, not its network. NULL is allowed. */

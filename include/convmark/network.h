@@ -156,6 +156,11 @@ cm_dataset_shape cm_network_data_shape(const cm_network *network);
 cm_status cm_network_check_fits(const cm_network *network, const cm_images *images, int classes,
                                 cm_error *error);
 
+/** CM_USAGE when a batch norm would have one value per channel in a training batch of `batch`
+ * images: its mean would be that value and its output the shift, whatever the images are. PyTorch
+ * refuses it too. Inference is not concerned. */
+cm_status cm_network_check_batch(const cm_network *network, int batch, cm_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -221,6 +221,10 @@ class OwnSet(CliTest):
             "size": ({name: wide[name] for name in self.NAMES[2:]},
                      r"t10k-images-idx3-ubyte: pictures of 9x8 pixels, but those for training have "
                      r"9x7"),
+            "empty": ({self.NAMES[2]: idx((16, 9, 7), [0] * 1008)},
+                      r"t10k-images-idx3-ubyte: no pixel is above 1: the pictures are empty"),
+            "white": ({self.NAMES[0]: idx((64, 9, 7), [255] * 4032)},
+                      r"train-images-idx3-ubyte: all pixels are the same: the pictures are empty"),
             "none": ({self.NAMES[1]: idx((0,), [])}, r"the set is empty"),
             "html": ({self.NAMES[0]: b"<!DOCTYPE html><html>moved</html>"},
                      r"it is a web page: the download failed: download it again"),

@@ -218,6 +218,34 @@ class Files(CliTest):
         self.fails(3, "train", "./missing.txt")
 
 
+class BatchNorm(CliTest):
+    """One value per channel has no variance: training on it is refused, as PyTorch does."""
+    NETWORK = """input 1 28 28
+max_pool2d 28
+conv2d 8 kernel 1
+batch_norm
+relu
+flatten
+linear 10
+"""
+
+    def test_one_value_per_channel(self):
+        self.write("one.txt", self.NETWORK)
+        self.write("two.txt", self.NETWORK.replace("max_pool2d 28", "max_pool2d 14x28"))
+        words = ("--data", "synthetic", "--threads", "1", "--quiet")
+        says = ("network one: batch norm conv.2 has one value per channel to train on: its map is "
+                "1x1 and the batch is 1; use batches of at least 2")
+        self.assertIn(says, self.fails(2, "train", "./one.txt", *words, "--batch", "1"))
+        self.assertIn(says, self.fails(2, "profile", "./one.txt", *words, "--batch", "1"))
+        self.assertIn(says, self.fails(2, "sweep", *words[:2], "--quiet", "--variants", "./one.txt",
+                                       "--batch", "1", "--cores", "1", "--no-accuracy",
+                                       "--rounds", "1", "--seconds", "0"))
+        self.train("--batch", "2", "--save", "model", network="./one.txt")
+        self.train("--batch", "1", network="./two.txt")
+        # In inference there are running statistics.
+        self.succeed("evaluate", "model", *words)
+
+
 class Data(CliTest):
     def test_missing(self):
         for words, env in ((("--data", "missing"), {}), ((), {"CONVMARK_DATA": "missing"})):

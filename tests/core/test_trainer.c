@@ -406,6 +406,8 @@ static void test_what_does_not_fit_is_refused(void **state) {
     assert_refused("input 2 6 5\nflatten\nlinear 3\n", 7, 7, "takes 2x6x5 images");
     assert_refused("input 1 6 5\nflatten\nlinear 2\n", 7, 7, "has 2 outputs, the data has ");
     assert_refused(with_batch_norm, 8, 7, "batch 8 is larger than the 7");
+    assert_refused("input 1 6 5\nmax_pool2d 6x5\nbatch_norm\nflatten\nlinear 3\n", 1, 7,
+                   "batch norm conv.1 has one value per channel");
     assert_refused(with_batch_norm, 21, 21, "batch 21 is out of range: choose 1 to 20");
 }
 

@@ -129,6 +129,23 @@ static cm_status take_all_sizes(const read_file read[CM_IDX_PART_COUNT], cm_data
     return status;
 }
 
+/** Pictures of one value, or of 0 and 1, are a mistake of the program that wrote them. */
+static cm_status check_pictures(const read_file *file, const cm_images *images, cm_error *error) {
+    const size_t count = (size_t)images->count * cm_images_size(images);
+    const uint8_t first = images->pixels[0];
+    bool same = true, small = true;
+    for (size_t i = 0; i < count && (same || small); ++i) {
+        same = same && images->pixels[i] == first;
+        small = small && images->pixels[i] <= 1;
+    }
+    if (same || small) {
+        return cm_fail(error, CM_BAD_INPUT,
+                       "%s: %s: the pictures are empty; write values from 0 to 255, not 0 to 1",
+                       file->path, small ? "no pixel is above 1" : "all pixels are the same");
+    }
+    return CM_OK;
+}
+
 static int largest_label(const cm_images *images) {
     int largest = 0;
     for (int i = 0; i < images->count; ++i) {
@@ -206,6 +223,12 @@ cm_status cm_dataset_read_files(const char *folder, bool any, cm_dataset *datase
     }
     if (status == CM_OK) {
         status = read_files(any, &set, read, dataset, error);
+    }
+    if (status == CM_OK) {
+        status = check_pictures(&read[CM_IDX_TRAIN_PICTURES], &dataset->train, error);
+    }
+    if (status == CM_OK) {
+        status = check_pictures(&read[CM_IDX_TEST_PICTURES], &dataset->validation, error);
     }
     if (status == CM_OK) {
         describe_set(&set, read, dataset);

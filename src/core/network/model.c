@@ -86,6 +86,11 @@ cm_status cm_model_create(const cm_network *network, const cm_model_options *opt
         return cm_fail(error, CM_USAGE, "batch %d and threads %d must be at least 1",
                        options->batch, options->threads);
     }
+    const cm_status trains =
+        options->training ? cm_network_check_batch(network, options->batch, error) : CM_OK;
+    if (trains != CM_OK) {
+        return trains;
+    }
     cm_model *model = calloc(1, sizeof *model);
     if (model == NULL) {
         return cm_fail(error, CM_FAILED, "out of memory for a model");

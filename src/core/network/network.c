@@ -336,3 +336,17 @@ cm_status cm_network_check_fits(const cm_network *network, const cm_images *imag
     }
     return CM_OK;
 }
+
+cm_status cm_network_check_batch(const cm_network *network, int batch, cm_error *error) {
+    for (int i = 0; batch == 1 && i < network->layer_count; ++i) {
+        const cm_layer *layer = &network->layers[i];
+        if (layer->kind == CM_LAYER_BATCH_NORM && layer->in.height == 1 && layer->in.width == 1) {
+            return cm_fail(error, CM_USAGE,
+                           "network %s: batch norm %s has one value per channel to train on: its "
+                           "map is 1x1 and the batch is 1; use batches of at least 2, or place it "
+                           "where the map is larger",
+                           network->name, layer->name);
+        }
+    }
+    return CM_OK;
+}

@@ -245,6 +245,9 @@ static cm_status prepare_training(trainer_run *run, const cm_dataset *dataset, c
         status =
             cm_network_check_fits(cm_model_network(run->model), train, dataset->classes, error);
     }
+    if (status == CM_OK) {
+        status = cm_network_check_batch(cm_model_network(run->model), options->batch, error);
+    }
     if (status != CM_OK) {
         return status;
     }
