@@ -40,7 +40,6 @@
 
 /* What kernel sources share with each other. */
 #define cm_dft10_domain                      CM_FN(dft10_domain)
-#define cm_direct_add_chain                  CM_FN(direct_add_chain)
 #define cm_direct_backward                   CM_FN(direct_backward)
 #define cm_direct_backward_weights           CM_FN(direct_backward_weights)
 #define cm_direct_backward_weights_images    CM_FN(direct_backward_weights_images)

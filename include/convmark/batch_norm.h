@@ -36,17 +36,19 @@ typedef struct cm_normalization {
 typedef struct cm_batch_norm_statistics_args {
     const cm_map_shape *shape;
     const float *x; /* of this shape */
+    int block;      /* images of a block of the sums; 0: the batch is one (kernels.h) */
     cm_normalization to;
     void *workspace; /* cm_batch_norm_workspace() */
 } cm_batch_norm_statistics_args;
 
 /**
  * Batch statistics (Ioffe & Szegedy, arXiv 1502.03167) and the coefficients that training derives
- * from them, for each channel. Each image gives a mean and a sum of squared differences, in two
- * passes in float; these are joined over the images in order in double (Chan, Golub & LeVeque,
- * 1983). Then rstd = 1 / sqrt(variance + eps) with the biased variance, scale = gamma * rstd,
- * shift = fma(-mean, scale, beta), and the running statistics move by `momentum` towards the mean
- * and the unbiased variance.
+ * from them, for each channel. Each image gives a mean and a sum of squared differences, from
+ * differences to the mean of every fourth position, which are summed in float over runs of 32
+ * positions and in double over the runs; images, then blocks of images, are joined in double (Chan,
+ * Golub & LeVeque, 1983). Then rstd = 1 / sqrt(variance + eps) with the biased variance, scale =
+ * gamma * rstd, shift = fma(-mean, scale, beta) in double, and the running statistics move by
+ * `momentum` towards the mean and the unbiased variance.
  */
 typedef void cm_batch_norm_statistics_fn(const cm_team *team,
                                          const cm_batch_norm_statistics_args *args);
@@ -75,6 +77,7 @@ typedef struct cm_batch_norm_backward_args {
     const float *y;                   /* output of the fused ReLU; NULL: none was fused */
     const float *x;                   /* what the batch norm read */
     const float *mean, *rstd, *scale; /* [channels], from batch_norm_statistics */
+    int block;                        /* as there */
     float *dgamma, *dbeta;            /* written: [channels] */
     float *dx;                        /* written; may be dy */
     void *workspace;                  /* cm_batch_norm_workspace() */
@@ -82,8 +85,8 @@ typedef struct cm_batch_norm_backward_args {
 
 /**
  * Backward of statistics and forward in training mode. With g = dy, or 0 where a fused ReLU's y is
- * not > 0, and xhat = (x - mean) * rstd: dbeta = sum of g and dgamma = sum of g * xhat, each a
- * float sum over the positions of an image, joined over the images in order in double.
+ * not > 0: dbeta = sum of g and dgamma = rstd * sum of g * (x - mean), each in float over runs of
+ * 32 positions, in double over the runs of an image, the images and the blocks of images.
  * dx = fma(a, g, fma(b, x, c)) with a = scale, b = -a * rstd * dgamma / M,
  * c = -a * dbeta / M - b * mean and M = batch * height * width; a, b and c are computed in double
  * and rounded once.
@@ -99,6 +102,7 @@ typedef struct cm_batch_norm_max_pool2d_backward_args {
     const float *x_at_max;            /* from max_pool2d_forward */
     const float *x;                   /* what the batch norm read, of the pool's input shape */
     const float *mean, *rstd, *scale; /* [channels], from batch_norm_statistics */
+    int block;                        /* as there */
     float *dgamma, *dbeta;            /* written: [channels] */
     float *dx;                        /* written: of the shape of x; must not be x */
     void *workspace;                  /* cm_batch_norm_workspace() of the pool's input shape */

@@ -37,6 +37,7 @@ typedef struct cm_conv2d_shape {
     int kernel_h, kernel_w;
     int stride_h, stride_w;
     int padding_h, padding_w;
+    int block; /* images of a block of dweight's and dbias' sums; 0: the batch is one (kernels.h) */
     cm_conv2d_algorithm algorithm; /* AUTO becomes the table's choice in cm_conv2d_shape_init() */
     int out_height, out_width;     /* derived: set by cm_conv2d_shape_init() */
 } cm_conv2d_shape;
@@ -72,7 +73,7 @@ typedef struct cm_conv2d_direct_plan {
     size_t rows, thread_rows, row; /* backward-data, few channels: transposed rows of dy, of the
                                       first thread; of one thread, 0: none; of one channel */
     size_t copies;                 /* images in frames of zeros, or what backward-weights packs */
-    size_t patch_row;              /* few channels: patches of a row of outputs */
+    size_t patches;                /* few channels: patches of a chunk of outputs */
     int chunk_rows, chunk_copies;  /* backward-weights: rows of outputs per chunk, copies of them */
     size_t chunk_x, chunk_dy;      /* floats of one copy of x and of dy */
     size_t chunk;                  /* floats of all copies of a chunk */
@@ -105,7 +106,8 @@ typedef struct cm_conv2d_plan {
     size_t packed;    /* bytes that conv2d_pack() writes; the same for every batch */
     size_t kept;      /* bytes that conv2d_forward() can keep for conv2d_backward(); 0: none */
     /* For kernels; what is below has no meaning outside the library. */
-    size_t bias_sums; /* where the sums of dy per image are that dbias is made of */
+    size_t bias_sums;  /* where the sums of dy per image are that dbias is made of, doubles */
+    size_t block_sums; /* where gradients of blocks of images wait to be joined */
     cm_conv2d_direct_plan direct;
     cm_conv2d_transform_plan transform;
 } cm_conv2d_plan;
@@ -176,9 +178,9 @@ typedef struct cm_conv2d_backward_args {
  * dx[n,h,w,c] = chain over (r, s, k) of dy[n,p,q,k] * weight[r,s,c,k] for the taps that read
  * x[n,h,w,c]; 0 where there is none.
  *
- * dweight[r,s,c,k] = sum over blocks of images of the chains over the block's (n, p, q) of
- * x[n,h,w,c] * dy[n,p,q,k]. Blocks, and the order inside one, depend on the shape:
- * docs/design/numerics.md. dbias[k] = sum over images of the sums over (p, q) of dy[n,p,q,k].
+ * dweight[r,s,c,k] = sum over (n, p, q) of x[n,h,w,c] * dy[n,p,q,k], dbias[k] = that of
+ * dy[n,p,q,k]: in a block of images chains over some (p, q) or n, added up in an order that depends
+ * on the shape (docs/design/numerics.md), dbias in double; then blocks in a tree.
  *
  * All that is wanted is computed in one call, so that what is transformed is transformed once;
  * each gradient has the same bits as if it were computed alone.

@@ -42,7 +42,8 @@ typedef void cm_dropout_fn(const cm_team *team, size_t count, const float *x, fl
 
 typedef struct cm_softmax_cross_entropy_args {
     int batch, classes;
-    const float *logits;   /* [batch][classes] */
+    int block;           /* images of a block of the loss's sum; 0: the batch is one (kernels.h) */
+    const float *logits; /* [batch][classes] */
     const uint8_t *labels; /* [batch], each < classes */
     double *loss;          /* written: the mean over the images */
     int *correct;          /* written: images whose first largest logit is at the label */
@@ -52,8 +53,9 @@ typedef struct cm_softmax_cross_entropy_args {
 
 /**
  * Softmax cross entropy: an image's loss is -log(softmax[label]), dlogits = (softmax - one_hot) /
- * batch. Maximum, sum of exponentials and loss are computed in double, in the order of classes and
- * of images. *loss and *correct, like all outputs, are final after the next barrier.
+ * batch. Maximum, sum of exponentials and loss are computed in double, in the order of classes, of
+ * images in a block, and of blocks. *loss and *correct, like all outputs, are final after the next
+ * barrier.
  */
 typedef void cm_softmax_cross_entropy_fn(const cm_team *team,
                                          const cm_softmax_cross_entropy_args *args);

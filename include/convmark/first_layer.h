@@ -55,8 +55,9 @@ typedef struct cm_conv2d_batch_norm_statistics_args {
  * [K][K] the patches' biased covariance and w the weights of an output channel, its mean is
  * w'm + bias and its variance w'Cw. m, then C, are written to `moments`. All sums are in double, in
  * which the multiplication of two floats is exact: the sums of an image run over its outputs in 8
- * interleaved chains, joined in a tree, then over the images in order (docs/design/numerics.md).
- * What follows from mean and variance is as in batch_norm_statistics.
+ * interleaved chains, joined in a tree, then over the images and over blocks of images
+ * (conv->block; docs/design/numerics.md). What follows from mean and variance is as in
+ * batch_norm_statistics.
  */
 typedef void cm_conv2d_batch_norm_statistics_fn(const cm_team *team,
                                                 const cm_conv2d_batch_norm_statistics_args *args);
@@ -96,8 +97,9 @@ typedef struct cm_conv2d_max_pool2d_backward_args {
 } cm_conv2d_max_pool2d_backward_args;
 
 /**
- * With g as in max_pool2d_backward: S[t] = an image's chain over the windows of g * patch[t] at the
- * window's maximum, G = the sum of g, both joined over the images in order in double. Without batch
+ * With g as in max_pool2d_backward: S[t] = an image's chains over runs of 256 windows of g *
+ * patch[t] at the window's maximum, added up, G = the sums of g in the same order, both joined over
+ * the images, then over blocks of images (conv->block), in double. Without batch
  * norm dweight = S and dbias = G. With it dbeta = G, dgamma = rstd * (w'S - w'm G), dweight = scale
  * * (S - m G - rstd dgamma C w), in double, rounded once, and dbias = 0, which is its exact value.
  * The gradient of x is not computed: nothing precedes a first layer.

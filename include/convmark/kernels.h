@@ -12,7 +12,10 @@
  * Numeric contract (docs/design/numerics.md): each output element is computed by one fixed sequence
  * of IEEE-754 operations that depends on the shape only, so all instruction sets, team sizes and
  * compilers give the same bits. A "chain" is acc = fma(a, b, acc) from acc = +0 in the written
- * order. max(a, b) is `a > b ? a : b`; ReLU is max(0, x) in this order, so NaN passes through it.
+ * order. Sums over images are made in blocks of images, which a fixed tree joins; `block`, a field
+ * of the arguments or of the shape, is the number of images in one (0: the whole batch), and
+ * decides bits. max(a, b) is `a > b ? a : b`; ReLU is max(0, x) in this order, so NaN passes
+ * through it.
  *
  * The caller owns all arrays. They need no alignment (64 bytes is fastest) and must not overlap
  * unless a contract says that they may. Sizes are not checked: the caller has initialized the
@@ -47,7 +50,7 @@ extern "C" {
 
 /** Number of the numeric contract (docs/design/numerics.md): goes up with any change after which a
  * run ends with other bits. Results of different numbers are not comparable bit by bit. */
-#define CM_NUMERIC_CONTRACT 1
+#define CM_NUMERIC_CONTRACT 2
 
 /** Instruction sets, slowest first; the table in kernels/dispatch.c has one row per set. */
 typedef enum cm_isa {

@@ -19,6 +19,9 @@ extern "C" {
 
 typedef struct cm_model cm_model;
 
+/** Images of a block: the report's batch, so that its batches are one block. */
+enum { CM_DEFAULT_BLOCK = 64 };
+
 typedef struct cm_model_options {
     int batch;     /* the largest batch */
     int threads;   /* team size */
@@ -26,6 +29,8 @@ typedef struct cm_model_options {
     bool training; /* false: no memory for gradients and optimizer state */
     cm_conv2d_algorithm
         conv_algorithm; /* AUTO: the fixed table; another one is used where it fits */
+    int block;          /* images of a block of the sums over images (kernels.h): decides bits where
+                           a batch has more; 0: CM_DEFAULT_BLOCK */
 } cm_model_options;
 
 typedef struct cm_optimizer {
@@ -56,6 +61,8 @@ int cm_model_threads(const cm_model *model);
 /** As asked for in the options: AUTO unless one was forced. */
 cm_conv2d_algorithm cm_model_conv_algorithm(const cm_model *model);
 int cm_model_batch(const cm_model *model);
+/** Images of a block. */
+int cm_model_block(const cm_model *model);
 
 /** PyTorch's default initial values (docs/design/numerics.md) from Philox under `seed`. */
 void cm_model_initialize(cm_model *model, uint64_t seed);
@@ -108,6 +115,12 @@ const char *cm_model_layer_not_finite(cm_model *model, int batch, const float *i
 
 /** The name of the first tensor with a value that is not finite; NULL: none. */
 const char *cm_model_tensor_not_finite(const cm_model *model);
+
+/** CM_FAILED, with the name of the first tensor or layer, where a tensor of the model is not
+ * finite, or an output of the forward pass that cm_model_layer_not_finite() looks at. Max pool,
+ * ReLU and dropout can drop a NaN (docs/design/numerics.md), so a finite loss does not prove a
+ * sound model. */
+cm_status cm_model_check_finite(cm_model *model, int batch, const float *images, cm_error *error);
 
 /** Training steps done (Adam's t); 0 after initialise or load. */
 int64_t cm_model_step_count(const cm_model *model);

@@ -28,6 +28,7 @@ typedef struct cm_train_options {
     int steps;       /* training batches per epoch: 100 */
     int valid_steps; /* validation batches per epoch: 100 */
     int batch;       /* 64 */
+    int block;       /* images of a block, as the model was made for: CM_DEFAULT_BLOCK */
     bool shuffle;
     cm_optimizer optimizer;      /* Adam 1e-3, 0.9, 0.999, 1e-8, weight decay 1e-5 */
     cm_schedule_kind schedule;   /* of the learning rate, which is its first or highest */

@@ -1,34 +1,43 @@
 /* Batch norm's backward pass and the sums of it, which the pass fused with a max pool shares. */
+#include <string.h>
+
 #include "kernels/batch_norm/internal.h"
 #include "kernels/isa.h"
 #include "kernels/simd/vectors.h"
 
-/* What one image adds to dbeta and dgamma, for `vectors` vectors of channels from `c`, the last of
- * them of n lanes. Over the positions in order: sum_g += g; sum_gx = fma(g, (x - mean) * rstd,
- * sum_gx). */
+/* The sums of one image, for `vectors` vectors of channels from `c`, the last of them of n lanes:
+ * of g, and of g * (x - mean). Chains of floats over runs of positions, which are added in double.
+ */
 CM_ALWAYS_INLINE void sum_channel_gradients(const cm_gradient_sums *s, ptrdiff_t image, ptrdiff_t c,
                                             int vectors, int n) {
-    vf sum_g[VF_SUM_VECTORS], sum_gx[VF_SUM_VECTORS], mean[VF_SUM_VECTORS], rstd[VF_SUM_VECTORS];
-    for (int v = 0; v < vectors; ++v) {
-        sum_g[v] = vf_zero();
-        sum_gx[v] = vf_zero();
-        mean[v] = cm_load(s->mean + c + v * VF_LANES, n);
-        rstd[v] = cm_load(s->rstd + c + v * VF_LANES, n);
-    }
+    double sums_g[CM_SUM_CHANNELS] = {0}, sums_gx[CM_SUM_CHANNELS] = {0};
     ptrdiff_t at = image * s->positions * s->channels + c;
-    for (ptrdiff_t i = 0; i < s->positions; ++i, at += s->channels) {
+    for (ptrdiff_t i = 0; i < s->positions;) {
+        const ptrdiff_t run = i + CM_RUN_POSITIONS;
+        const ptrdiff_t end = run < s->positions ? run : s->positions;
+        vf sum_g[VF_SUM_VECTORS], sum_gx[VF_SUM_VECTORS];
         for (int v = 0; v < vectors; ++v) {
-            const vf g = cm_load_gradient(s->dy, s->y, at + v * VF_LANES, n);
-            const vf centred = vf_sub(cm_load(s->x + at + v * VF_LANES, n), mean[v]);
-            sum_g[v] = vf_add(sum_g[v], g);
-            sum_gx[v] = vf_fma(g, vf_mul(centred, rstd[v]), sum_gx[v]);
+            sum_g[v] = vf_zero();
+            sum_gx[v] = vf_zero();
+        }
+        for (; i < end; ++i, at += s->channels) {
+            for (int v = 0; v < vectors; ++v) {
+                const vf g = cm_load_gradient(s->dy, s->y, at + v * VF_LANES, n);
+                const vf centred = vf_sub(cm_load(s->x + at + v * VF_LANES, n),
+                                          cm_load(s->mean + c + v * VF_LANES, n));
+                sum_g[v] = vf_add(sum_g[v], g);
+                sum_gx[v] = vf_fma(g, centred, sum_gx[v]);
+            }
+        }
+        for (int v = 0; v < vectors; ++v) {
+            vf_add_to_doubles(sum_g[v], sums_g + v * VF_LANES);
+            vf_add_to_doubles(sum_gx[v], sums_gx + v * VF_LANES);
         }
     }
-    float *partial = cm_batch_norm_partial(s->workspace, image, s->channels);
-    for (int v = 0; v < vectors; ++v) {
-        cm_store(partial + c + v * VF_LANES, sum_g[v], n);
-        cm_store(partial + s->channels + c + v * VF_LANES, sum_gx[v], n);
-    }
+    double *to = cm_batch_norm_sums(s->workspace, image, s->channels) + c;
+    const size_t bytes = (size_t)((vectors - 1) * VF_LANES + n) * sizeof *to;
+    memcpy(to, sums_g, bytes);
+    memcpy(to + s->channels, sums_gx, bytes);
 }
 
 /* All per-image sums: tasks are images x blocks of channels. */
@@ -51,24 +60,21 @@ static void sum_image_gradients(const cm_team *team, const cm_gradient_sums *s) 
     }
 }
 
-/* Joins the images' sums of n <= CM_JOIN_CHANNELS channels from c, in order, in double; writes
- * dgamma, dbeta and the coefficients. */
+/* Joins the images' sums of n <= CM_JOIN_CHANNELS channels from c in double; writes dgamma, dbeta
+ * and the coefficients. */
 static void join_image_gradients(const cm_gradient_sums *s, ptrdiff_t c, int n) {
-    double sum_g[CM_JOIN_CHANNELS] = {0}, sum_gx[CM_JOIN_CHANNELS] = {0};
-    for (ptrdiff_t image = 0; image < s->batch; ++image) {
-        const float *partial = cm_batch_norm_partial(s->workspace, image, s->channels) + c;
-        for (int i = 0; i < n; ++i) {
-            sum_g[i] += (double)partial[i];
-            sum_gx[i] += (double)partial[s->channels + i];
-        }
-    }
-    float *b = cm_batch_norm_partial(s->workspace, s->batch, s->channels) + c;
+    double *sum_g = cm_batch_norm_sums(s->workspace, 0, s->channels) + c;
+    double *sum_gx = sum_g + s->channels;
+    cm_join_images(sum_g, 2 * s->channels, s->batch, s->block, n);
+    cm_join_images(sum_gx, 2 * s->channels, s->batch, s->block, n);
+    float *b = cm_batch_norm_coefficients(s->workspace, s->batch, s->channels) + c;
     float *shift = b + s->channels;
     for (int i = 0; i < n; ++i) {
-        const double a = (double)s->scale[c + i];
-        const double slope = -a * (double)s->rstd[c + i] * sum_gx[i] / s->count;
+        const double a = (double)s->scale[c + i], rstd = (double)s->rstd[c + i];
+        const double dgamma = rstd * sum_gx[i];
+        const double slope = -a * rstd * dgamma / s->count;
         s->dbeta[c + i] = (float)sum_g[i];
-        s->dgamma[c + i] = (float)sum_gx[i];
+        s->dgamma[c + i] = (float)dgamma;
         b[i] = (float)slope;
         shift[i] = (float)(-a * sum_g[i] / s->count - slope * (double)s->mean[c + i]);
     }
@@ -86,7 +92,7 @@ const float *cm_sum_gradients(const cm_team *team, const cm_gradient_sums *sums)
         join_image_gradients(sums, c, left < CM_JOIN_CHANNELS ? (int)left : CM_JOIN_CHANNELS);
     }
     cm_team_barrier(team);
-    return cm_batch_norm_partial(sums->workspace, sums->batch, channels);
+    return cm_batch_norm_coefficients(sums->workspace, sums->batch, channels);
 }
 
 /* dx of n lanes from channel c, at element `at`. */
@@ -109,6 +115,7 @@ void cm_batch_norm_backward(const cm_team *team, const cm_batch_norm_backward_ar
                                    .rstd = args->rstd,
                                    .scale = args->scale,
                                    .batch = shape->batch,
+                                   .block = args->block,
                                    .positions = map,
                                    .channels = channels,
                                    .count = (double)positions,

@@ -12,6 +12,7 @@ void cm_batch_norm_max_pool2d_backward(const cm_team *team,
                                    .rstd = args->rstd,
                                    .scale = args->scale,
                                    .batch = shape->batch,
+                                   .block = args->block,
                                    .positions = (ptrdiff_t)shape->out_height * shape->out_width,
                                    .channels = shape->channels,
                                    .count = (double)shape->batch * (double)shape->height *

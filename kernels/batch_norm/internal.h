@@ -7,15 +7,17 @@
 
 #include "kernels/isa.h"
 #include "kernels/simd/vectors.h"
+#include "kernels/sums.h"
 
-/* Channels whose sums over the images are joined together: the arrays are on the stack. Tuning. */
-enum { CM_JOIN_CHANNELS = 16 };
+/* Workspace: two sums per image and channel, doubles [batch][2][channels]; then the coefficients b
+ * and c of dx = fma(a, g, fma(b, x, c)), floats [2][channels]. */
+CM_ALWAYS_INLINE double *cm_batch_norm_sums(void *workspace, ptrdiff_t image, ptrdiff_t channels) {
+    return (double *)workspace + image * 2 * channels;
+}
 
-/* Workspace: per-image partial results, [batch][2][channels]; then the coefficients b and c of
- * dx = fma(a, g, fma(b, x, c)), [2][channels], as if of one more image. */
-CM_ALWAYS_INLINE float *cm_batch_norm_partial(void *workspace, ptrdiff_t image,
-                                              ptrdiff_t channels) {
-    return (float *)workspace + image * 2 * channels;
+CM_ALWAYS_INLINE float *cm_batch_norm_coefficients(void *workspace, ptrdiff_t batch,
+                                                   ptrdiff_t channels) {
+    return (float *)cm_batch_norm_sums(workspace, batch, channels);
 }
 
 /* Writes what follows from the mean and the sum of squared differences of channel c over `count`
@@ -27,7 +29,7 @@ void cm_normalize(const cm_normalization *to, ptrdiff_t c, double mean, double s
 typedef struct cm_gradient_sums {
     const float *dy, *y, *x; /* [batch][positions][channels]; y: NULL when no ReLU was fused */
     const float *mean, *rstd, *scale; /* [channels] */
-    int batch;
+    int batch, block;
     ptrdiff_t positions, channels;
     double count; /* M: batch * height * width of the batch norm's input */
     float *dgamma, *dbeta;

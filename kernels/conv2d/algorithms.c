@@ -6,6 +6,7 @@
 
 #include "kernels/conv2d/contract.h"
 #include "kernels/sizes.h"
+#include "kernels/sums.h"
 
 #define CM_CONV2D_ROW(id, text, kind, map, patch, freqs, planes, results, halves, rows, sums) \
     [CM_CONV2D_##id] = {#text,                                                                \
@@ -27,7 +28,9 @@ bool cm_conv2d_algorithm_fits(cm_conv2d_algorithm algorithm, const cm_conv2d_sha
 }
 
 cm_conv2d_algorithm cm_conv2d_choose(const cm_conv2d_shape *shape) {
-    if (shape->batch >= CM_MIN_TRANSFORM_BATCH && shape->in_channels >= CM_MIN_TRANSFORM_CHANNELS &&
+    /* Never by the batch: blocks decide bits, and parts of a batch are to have the same ones. */
+    if (cm_block_images(shape->batch, shape->block) >= CM_MIN_TRANSFORM_BATCH &&
+        shape->in_channels >= CM_MIN_TRANSFORM_CHANNELS &&
         shape->out_channels >= CM_MIN_TRANSFORM_CHANNELS) {
         for (cm_conv2d_algorithm a = 0; a < CM_CONV2D_ALGORITHM_COUNT; ++a) {
             if (cm_conv2d_algorithms[a].sizes.map > 0 && cm_conv2d_algorithm_fits(a, shape)) {
@@ -58,10 +61,19 @@ size_t cm_conv2d_take(size_t *used, size_t floats) {
 
 cm_conv2d_plan cm_conv2d_plan_of(const cm_conv2d_shape *shape, int threads) {
     const cm_conv2d_algorithm_row *row = &cm_conv2d_algorithms[shape->algorithm];
+    const ptrdiff_t images = cm_block_images(shape->batch, shape->block);
+    const ptrdiff_t blocks = cm_even_parts(shape->batch, images);
     cm_conv2d_plan plan = {.shape = *shape, .threads = threads};
     size_t used = 0;
-    plan.bias_sums = cm_conv2d_take(&used, (size_t)shape->batch * (size_t)shape->out_channels);
-    plan.workspace = row->layout(&row->sizes, used, &plan) * sizeof(float);
+    plan.shape.batch = (int)images; /* blocks are computed one after the other */
+    plan.bias_sums = cm_conv2d_take(&used, (size_t)images * (size_t)shape->out_channels *
+                                               (sizeof(double) / sizeof(float)));
+    used = row->layout(&row->sizes, used, &plan);
+    plan.block_sums =
+        cm_conv2d_take(&used, (size_t)cm_block_levels(blocks) * cm_conv2d_block_floats(shape));
+    plan.kept *= (size_t)blocks;
+    plan.workspace = used * sizeof(float);
+    plan.shape.batch = shape->batch;
     return plan;
 }
 

@@ -22,6 +22,7 @@
 #include <stddef.h>
 
 #include "convmark/conv2d.h"
+#include "kernels/sizes.h"
 
 /*
  *  map        the side of the maps that it takes; 0: any map. AUTO takes the first row whose maps
@@ -79,6 +80,19 @@ cm_conv2d_cost_fn cm_direct_cost, cm_transform_cost;
 
 /** The algorithm that CM_CONV2D_AUTO stands for. */
 cm_conv2d_algorithm cm_conv2d_choose(const cm_conv2d_shape *shape);
+
+/** Floats of the filters. */
+static inline size_t cm_conv2d_weights(const cm_conv2d_shape *shape) {
+    return (size_t)shape->kernel_h * (size_t)shape->kernel_w * (size_t)shape->in_channels *
+           (size_t)shape->out_channels;
+}
+
+/** Floats of the gradients of a block of images, filters and biases, with a line between them and
+ * the next ones. */
+static inline size_t cm_conv2d_block_floats(const cm_conv2d_shape *shape) {
+    return cm_round_up(cm_conv2d_weights(shape) + (size_t)shape->out_channels,
+                       CM_SCRATCH_ALIGNMENT);
+}
 
 /** Takes `floats` of the workspace, of which *used are taken: returns where they begin. */
 size_t cm_conv2d_take(size_t *used, size_t floats);

@@ -28,10 +28,17 @@ enum { CM_BLOCK_FLOATS = 32768, CM_MIN_BLOCK_PATCHES = 64 };
  * outside the map are left out or multiplied by zeros, and in which order dweight is summed. */
 enum { CM_FEW_CHANNELS = 8 };
 
-/** Direct, backward-weights: where rows of outputs have at least this many positions, the depth
- * runs along them and each image is a chain; else it runs over images, in blocks of
- * CM_IMAGES_PER_BLOCK, position by position. Shorter rows are too short a loop. */
-enum { CM_MIN_ROW_RUN = 4, CM_IMAGES_PER_BLOCK = 32 };
+/** Direct, backward-weights: where rows of outputs have at least this many positions, chains run
+ * along them, image by image; else over groups of CM_CHAIN_IMAGES images, position by position.
+ * Shorter rows are too short a loop. */
+enum { CM_MIN_ROW_RUN = 4, CM_CHAIN_IMAGES = 32 };
+
+/** Direct, backward-weights: a chain has about this many positions, in whole rows of outputs, and
+ * not more rows than CM_MAX_CHAIN_ROWS; over images, CM_CHAIN_POSITIONS of each. The chains of an
+ * image, or of a group, are added up. So a sum of 224x224 positions is as accurate as one of 16x16.
+ * 256 are also long enough to hide the beginning and end of a tile, and short enough that panels
+ * stay in the L1 cache. */
+enum { CM_CHAIN_TERMS = 256, CM_MAX_CHAIN_ROWS = 64, CM_CHAIN_POSITIONS = 16 };
 
 /** Largest kernel_h * kernel_w that a shape may have: the terms of an output are a list on the
  * stack (64 KiB). */

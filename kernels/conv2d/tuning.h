@@ -28,11 +28,6 @@ enum { CM_PACK_AHEAD = 8 };
  * of the transposed rows of dy that they read, at most (4 MiB per thread). */
 enum { CM_TRANSPOSED_ROWS = 4, CM_MAX_TRANSPOSED_FLOATS = 1 << 20 };
 
-/** Backward-weights along rows: rows of outputs that are packed at a time are at most
- * CM_MAX_CHUNK_ROWS and have about CM_CHUNK_POSITIONS positions: long enough to hide the beginning
- * and end of a tile, short enough that panels stay in the L1 cache. */
-enum { CM_CHUNK_POSITIONS = 256, CM_MAX_CHUNK_ROWS = 64 };
-
 /** Rows of outputs up to this width are packed once per tap of a filter's row (copies of x), so
  * that rows follow one another without a gap. */
 enum { CM_SHORT_ROW = 64 };
@@ -43,9 +38,6 @@ enum { CM_TOGETHER_FLOATS = 4096 };
 
 /** Panels of x that are packed together, and that tiles of one tap pass before the next tap's. */
 enum { CM_PANELS_TOGETHER = 8 };
-
-/** Backward-weights over images: terms per call of the micro-kernel; the list is on the stack. */
-enum { CM_TERMS_PER_CALL = 64 };
 
 /** Transforms: steps of the depth whose filters are transformed at a time. */
 enum { CM_FILTER_DEPTHS = 8 };

@@ -3,6 +3,7 @@
 #include "kernels/elementwise/elementary.h"
 #include "kernels/elementwise/softmax_workspace.h"
 #include "kernels/isa.h"
+#include "kernels/sums.h"
 
 static cm_image_loss loss_of_image(int classes, const float *logits, int label, double batch,
                                    float *dlogits) {
@@ -38,13 +39,13 @@ void cm_softmax_cross_entropy(const cm_team *team, const cm_softmax_cross_entrop
     }
     cm_team_barrier(team);
     if (team->index == 0) {
-        double sum = 0.0;
         int right = 0;
         for (int i = 0; i < batch; ++i) {
-            sum += results[i].loss;
             right += results[i].correct;
         }
-        *args->loss = sum / (double)batch;
+        cm_join_images(&results[0].loss, sizeof *results / sizeof results[0].loss, batch,
+                       args->block, 1);
+        *args->loss = results[0].loss / (double)batch;
         *args->correct = right;
     }
 }

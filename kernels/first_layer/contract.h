@@ -15,6 +15,10 @@ enum { CM_MOMENT_LANES = 8 };
  * so few that the patches stay in the L1 cache. */
 enum { CM_MOMENT_POSITIONS = 256 };
 
+/** Backward: the gradients of an image are summed in chains over this many windows of the pool,
+ * which are then added up. The 9x9 windows of the report's first layer are one. */
+enum { CM_RUN_WINDOWS = 256 };
+
 /** Rows of outputs whose patches are summed together. */
 static inline int cm_moment_rows(const cm_conv2d_shape *conv) {
     return conv->out_width < CM_MOMENT_POSITIONS ? CM_MOMENT_POSITIONS / conv->out_width : 1;

@@ -123,36 +123,38 @@ static void sum_patches(const cm_patches *p, const float *x, ptrdiff_t image) {
     }
 }
 
-/* The images' sums, joined in order, become the mean patch and the covariance. */
+/* Adds up `count` of the images' sums, from `first` on; the total is written to `to`. */
+static void join_patch_sums(const cm_patches *p, ptrdiff_t first, ptrdiff_t count, double *to) {
+    double *sums = patch_sums_of(p, 0) + first;
+    for (ptrdiff_t i = 0; i < count; i += CM_JOIN_CHANNELS) {
+        const int n = count - i < CM_JOIN_CHANNELS ? (int)(count - i) : CM_JOIN_CHANNELS;
+        cm_join_images(sums + i, (ptrdiff_t)cm_patch_moments_count(p->conv), p->conv->batch,
+                       p->conv->block, n);
+        memcpy(to + i, sums + i, (size_t)n * sizeof *to);
+    }
+}
+
+/* The images' sums, joined, become the mean patch and the covariance. */
 static void join_moments(const cm_patches *p, double count, double *moments) {
     const int patch = p->patch;
-    const ptrdiff_t size = (ptrdiff_t)cm_patch_moments_count(p->conv);
-    for (ptrdiff_t i = 0; i < size; ++i) {
-        moments[i] = 0.0;
-    }
-    for (ptrdiff_t image = 0; image < p->conv->batch; ++image) {
-        const double *from = patch_sums_of(p, image);
-        for (int i = 0; i < patch; ++i) {
-            moments[i] += from[i];
-            for (int j = 0; j <= i; ++j) {
-                moments[patch + i * patch + j] += from[patch + i * patch + j];
-            }
-        }
-    }
+    join_patch_sums(p, 0, patch, moments);
     for (int i = 0; i < patch; ++i) {
         moments[i] /= count;
     }
     for (int i = 0; i < patch; ++i) {
+        double *row = moments + patch + (ptrdiff_t)i * patch;
+        join_patch_sums(p, patch + (ptrdiff_t)i * patch, i + 1, row);
         for (int j = 0; j <= i; ++j) {
-            const double covariance =
-                moments[patch + i * patch + j] / count - moments[i] * moments[j];
-            moments[patch + i * patch + j] = covariance;
-            moments[patch + j * patch + i] = covariance;
+            row[j] = row[j] / count - moments[i] * moments[j];
+            moments[patch + j * patch + i] = row[j];
         }
     }
 }
 
-/* Mean and variance of the n <= CM_JOIN_CHANNELS output channels from c. */
+/* Output channels that are computed together: the arrays are on the stack. Tuning. */
+enum { OUTPUT_CHANNELS = 16 };
+
+/* Mean and variance of the n <= OUTPUT_CHANNELS output channels from c. */
 static void channels_from_moments(const cm_conv2d_batch_norm_statistics_args *args,
                                   const cm_patches *p, ptrdiff_t c, int n, double *mean,
                                   double *variance) {
@@ -166,7 +168,7 @@ static void channels_from_moments(const cm_conv2d_batch_norm_statistics_args *ar
     for (int i = 0; i < p->patch; ++i) {
         const float *w = weight + i * channels + c;
         const double *row = cm_covariance_row(moments, p->patch, i);
-        double product[CM_JOIN_CHANNELS] = {0};
+        double product[OUTPUT_CHANNELS] = {0};
         for (int j = 0; j < p->patch; ++j) {
             for (int k = 0; k < n; ++k) {
                 product[k] += row[j] * (double)weight[j * channels + c + k];
@@ -198,12 +200,11 @@ void cm_conv2d_batch_norm_statistics(const cm_team *team,
     }
     cm_team_barrier(team);
     const ptrdiff_t channels = conv->out_channels;
-    const cm_range blocks =
-        cm_team_share(team, (channels + CM_JOIN_CHANNELS - 1) / CM_JOIN_CHANNELS);
+    const cm_range blocks = cm_team_share(team, (channels + OUTPUT_CHANNELS - 1) / OUTPUT_CHANNELS);
     for (ptrdiff_t block = blocks.begin; block < blocks.end; ++block) {
-        const ptrdiff_t c = block * CM_JOIN_CHANNELS;
-        const int n = channels - c < CM_JOIN_CHANNELS ? (int)(channels - c) : CM_JOIN_CHANNELS;
-        double means[CM_JOIN_CHANNELS], variances[CM_JOIN_CHANNELS];
+        const ptrdiff_t c = block * OUTPUT_CHANNELS;
+        const int n = channels - c < OUTPUT_CHANNELS ? (int)(channels - c) : OUTPUT_CHANNELS;
+        double means[OUTPUT_CHANNELS], variances[OUTPUT_CHANNELS];
         channels_from_moments(args, &p, c, n, means, variances);
         for (int k = 0; k < n; ++k) {
             cm_normalize(&args->to, c + k, means[k], variances[k] * count, count);

@@ -13,6 +13,7 @@
 #define VF_TILE_ROWS 6
 #define VF_PLANE_STRIP 16
 #define VF_SUM_VECTORS 8
+#define VF_REGISTERS 16
 
 #define VD_LANES 4
 
@@ -114,6 +115,10 @@ static inline vd vd_add(vd a, vd b) {
 }
 static inline vd vd_fma(vd a, vd b, vd c) {
     return _mm256_fmadd_pd(a, b, c);
+}
+static inline void vf_add_to_doubles(vf a, double *to) {
+    vd_store(to, vd_add(vd_load(to), _mm256_cvtps_pd(_mm256_castps256_ps128(a))));
+    vd_store(to + 4, vd_add(vd_load(to + 4), _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1))));
 }
 
 static inline vx vx_from_u16(const uint16_t *p) {

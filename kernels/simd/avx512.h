@@ -11,6 +11,7 @@
 #define VF_TILE_ROWS 14
 #define VF_PLANE_STRIP 0
 #define VF_SUM_VECTORS 4
+#define VF_REGISTERS 32
 
 #define VD_LANES 8
 
@@ -105,6 +106,11 @@ static inline vd vd_add(vd a, vd b) {
 }
 static inline vd vd_fma(vd a, vd b, vd c) {
     return _mm512_fmadd_pd(a, b, c);
+}
+static inline void vf_add_to_doubles(vf a, double *to) {
+    const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
+    vd_store(to, vd_add(vd_load(to), _mm512_cvtps_pd(_mm512_castps512_ps256(a))));
+    vd_store(to + 8, vd_add(vd_load(to + 8), _mm512_cvtps_pd(high)));
 }
 
 static inline vx vx_from_u16(const uint16_t *p) {

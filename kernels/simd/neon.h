@@ -13,6 +13,7 @@
 #define VF_TILE_ROWS 12
 #define VF_PLANE_STRIP 0
 #define VF_SUM_VECTORS 4
+#define VF_REGISTERS 32
 
 #define VD_LANES 2
 
@@ -111,6 +112,10 @@ static inline vd vd_add(vd a, vd b) {
 }
 static inline vd vd_fma(vd a, vd b, vd c) {
     return vfmaq_f64(c, a, b);
+}
+static inline void vf_add_to_doubles(vf a, double *to) {
+    vd_store(to, vd_add(vd_load(to), vcvt_f64_f32(vget_low_f32(a))));
+    vd_store(to + 2, vd_add(vd_load(to + 2), vcvt_high_f64_f32(a)));
 }
 
 static inline vx vx_from_u16(const uint16_t *p) {

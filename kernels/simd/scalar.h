@@ -13,6 +13,7 @@
 #define VF_TILE_ROWS 4
 #define VF_PLANE_STRIP 0
 #define VF_SUM_VECTORS 4
+#define VF_REGISTERS 16
 
 #define VD_LANES 1
 
@@ -106,6 +107,9 @@ static inline vd vd_add(vd a, vd b) {
 }
 static inline vd vd_fma(vd a, vd b, vd c) {
     return fma(a, b, c);
+}
+static inline void vf_add_to_doubles(vf a, double *to) {
+    *to += (double)a;
 }
 
 static inline vx vx_from_u16(const uint16_t *p) {

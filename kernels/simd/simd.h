@@ -7,6 +7,7 @@
  *   VF_TILE_ROWS            rows of the GEMM micro-kernel's register tile, of two vectors each
  *   VF_PLANE_STRIP          channels of a strip of a domain's planes (transform/job.h); 0: all
  *   VF_SUM_VECTORS          vectors of channels that are summed side by side over positions
+ *   VF_REGISTERS            vector registers of the processor
  *
  * Vectors:
  *
@@ -24,6 +25,7 @@
  *   vf_select(m, a, b)      m ? a : b
  *   vd, VD_LANES            a vector of doubles, half as many lanes (scalar: one)
  *   vd_zero, vd_load, vd_store, vd_add, vd_fma   as those of floats
+ *   vf_add_to_doubles(a, to)  to[i] += a[i], in double, for all VF_LANES lanes
  *   vx                      an index a lane, as many as a vf has
  *   vx_from_u16 (and _n)    from uint16_t; lanes beyond the first n are 0
  *   vx_from_whole(a)        of whole numbers in floats

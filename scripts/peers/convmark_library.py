@@ -20,7 +20,7 @@ class Error(Structure):
 
 class ModelOptions(Structure):
     _fields_ = [("batch", c_int), ("threads", c_int), ("isa", c_int), ("training", c_bool),
-                ("conv_algorithm", c_int)]
+                ("conv_algorithm", c_int), ("block", c_int)]
 
 
 class Optimizer(Structure):

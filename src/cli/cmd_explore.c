@@ -17,7 +17,7 @@ typedef struct explore_command {
 
 /* ---- Options ---- */
 
-static cm_status parse_input(char *text, void *values, cm_error *error) {
+static cm_status parse_picture_shape(char *text, void *values, cm_error *error) {
     cm_dataset_shape *shape = &((explore_command *)values)->shape;
     int *const sizes[] = {&shape->channels, &shape->height, &shape->width};
     char *item = text;
@@ -132,7 +132,8 @@ static const cm_option option_table[] = {
     {"until-accuracy", CM_OPTION_DOUBLE, MEMBER(until_accuracy), "X",
      "Report the cost of reaching accuracy X (0 to 1); runs are not cut short", 0, 1, NULL},
     {"input", CM_OPTION_PARSED, 0, "CxHxW",
-     "Generate pictures of this shape for --data synthetic (default: 1x28x28)", 0, 0, parse_input},
+     "Generate pictures of this shape for --data synthetic (default: 1x28x28)", 0, 0,
+     parse_picture_shape},
     {"classes", CM_OPTION_INT, offsetof(explore_command, shape.classes), "N",
      "Generate pictures of N classes for --data synthetic (default: 10)", 2, CM_MAX_CLASSES, NULL},
     {"rounds", CM_OPTION_INT, MEMBER(rounds), "N",

@@ -13,7 +13,7 @@
 
 typedef struct profile_options {
     bool infer, memory, compare;
-    int steps, batch;
+    int steps, batch, block;
     const char *json, *trace, *flamegraph;
     cm_conv2d_algorithm algorithm;
 } profile_options;
@@ -26,6 +26,8 @@ static const cm_option option_table[] = {
      "Trace N steps, in turn with N untraced steps (default: 30)", 1, CM_PROFILE_MAX_STEPS, NULL},
     {"batch", CM_OPTION_INT, MEMBER(batch), "N", "Use N images per batch (default: 64)", 1,
      CM_MAX_BATCH, NULL},
+    {"block", CM_OPTION_INT, MEMBER(block), "N",
+     "Sum gradients in blocks of N images (default: 64)", 1, CM_MAX_BATCH, NULL},
     {"compare", CM_OPTION_TRUE, MEMBER(compare), NULL,
      "Compare two profiles written by --json, given in place of the variant", 0, 0, NULL},
     {"memory", CM_OPTION_TRUE, MEMBER(memory), NULL, "Print the memory plan as well", 0, 0, NULL},
@@ -91,7 +93,8 @@ static cm_status open_model(const profile_options *options, const cm_machine_opt
                                      .threads = machine->threads,
                                      .isa = machine->chosen_isa,
                                      .training = !options->infer,
-                                     .conv_algorithm = options->algorithm};
+                                     .conv_algorithm = options->algorithm,
+                                     .block = options->block};
     const cm_status status = cm_model_create(network, &wanted, model, error);
     if (status == CM_OK) {
         cm_model_initialize(*model, 0);

@@ -39,6 +39,8 @@ static const cm_option option_table[] = {
      "Validate on N batches after each epoch (default: 100)", 0, CM_MAX_STEPS, NULL},
     {"batch", CM_OPTION_INT, MEMBER(train.batch), "N", "Use N images per batch (default: 64)", 1,
      CM_MAX_BATCH, NULL},
+    {"block", CM_OPTION_INT, MEMBER(train.block), "N",
+     "Sum gradients in blocks of N images; decides bits (default: 64)", 1, CM_MAX_BATCH, NULL},
     {"weight-decay", CM_OPTION_DOUBLE, MEMBER(train.optimizer.weight_decay), "X",
      "Add an L2 penalty of X to the gradient (default: 1e-05)", 0, 1000, NULL},
     {"shuffle", CM_OPTION_TRUE, MEMBER(train.shuffle), NULL,
@@ -129,7 +131,8 @@ static cm_status open_run(training *run, const char *network, const char *data, 
                                                 .threads = run->machine->threads,
                                                 .isa = run->machine->chosen_isa,
                                                 .training = true,
-                                                .conv_algorithm = options->algorithm};
+                                                .conv_algorithm = options->algorithm,
+                                                .block = options->train.block};
         status = cm_model_create(run->network, &model_options, &run->model, error);
     }
     if (status == CM_OK) {

@@ -35,6 +35,8 @@ const cm_option cm_protocol_option_table[] = {
      "Train on N batches per epoch (protocol and default: 100)", 1, CM_MAX_STEPS, NULL},
     {"valid-steps", CM_OPTION_INT, MEMBER(valid_steps), "N",
      "Validate on N batches after each epoch (protocol and default: 100)", 1, CM_MAX_STEPS, NULL},
+    {"block", CM_OPTION_INT, MEMBER(block), "N",
+     "Sum gradients in blocks of N images; decides bits (default: 64)", 1, CM_MAX_BATCH, NULL},
     {0}};
 #undef MEMBER
 

@@ -65,7 +65,7 @@ class Checkpoints(CliTest):
     def test_the_format_is_the_documented_one(self):
         self.succeed(*self.WORDS, "--checkpoint", "c", "--json", "c.json")
         values, result = checkpoint_reader.read(self.path("c")), self.read_json("c.json")
-        self.assertEqual((values["version"], values["network"]), (1, "small"))
+        self.assertEqual((values["version"], values["network"]), (2, "small"))
         self.assertEqual((values["network_text"], values["data_sha256"]),
                          (NETWORK, result["data"]["sha256"]))
         self.assertEqual((values["step_losses"], values["adam_steps"]),

@@ -396,9 +396,9 @@ static void test_forged_numbers(void **state) {
     size_t size = 0;
     char *bytes = stopped_run(&size);
     assert_int_equal(remove(previous), 0);
-    forge(bytes, size, 8, 2);
+    forge(bytes, size, 8, 1);
     trial version = trial_of(NULL, path);
-    assert_fails(&version, CM_BAD_INPUT, "field version: 2, this program reads 1");
+    assert_fails(&version, CM_BAD_INPUT, "field version: 1, this program reads 2");
     forge(bytes, size, 16, 77);
     trial contract = trial_of(NULL, path);
     assert_fails(&contract, CM_USAGE, "another version of the program");

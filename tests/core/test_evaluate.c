@@ -107,9 +107,45 @@ static void test_a_loss_that_is_not_finite_is_an_error(void **state) {
     cm_model_set_tensor(model, bias, values);
 }
 
+/* A NaN that is not first in its window is dropped by max pool: the loss is finite, the network is
+ * not sound. Finite weights do it (3e38 + 1e38 is infinite, and less itself NaN), or a NaN in one.
+ */
+static void test_not_finite_is_told_where_the_loss_is_finite(void **state) {
+    (void)state;
+    static const float first[2] = {3e38F, 3e38F}, bias[2] = {1e38F, 1e38F};
+    static const float second[2] = {1.0F, -1.0F}, zero[1] = {0.0F};
+    uint8_t bright[1][PIXELS] = {{0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}};
+    uint8_t label = 0;
+    const cm_images one = {1, 3, 4, bright[0], &label, 1};
+    cm_network *pooled = network_of("input 1 3 4\nconv2d 2 kernel 1\nconv2d 1 kernel 1\n"
+                                    "max_pool2d 3\nrelu\nflatten\nlinear 3\n");
+    cm_model *broken = model_of(pooled, 1, 1, CM_ISA_BEST, false);
+    initialize_all(broken, 3);
+    cm_model_set_tensor(broken, 0, first);
+    cm_model_set_tensor(broken, 1, bias);
+    cm_model_set_tensor(broken, 2, second);
+    cm_model_set_tensor(broken, 3, zero);
+    cm_evaluation evaluation;
+    cm_error error = {""};
+    assert_int_equal(cm_evaluate(broken, &one, 1, &evaluation, &error), CM_FAILED);
+    assert_true(isfinite(evaluation.loss));
+    assert_non_null(strstr(error.message, "output of layer conv.0"));
+    cm_evaluation_free(&evaluation);
+    const float nan[2] = {(float)NAN, 0.0F};
+    cm_model_set_tensor(broken, 2, nan);
+    const float dark[PIXELS] = {0};
+    assert_int_equal(cm_model_check_finite(broken, 1, dark, &error), CM_FAILED);
+    assert_non_null(strstr(error.message, "tensor conv.1.weight"));
+    cm_model_set_tensor(broken, 2, second);
+    assert_int_equal(cm_model_check_finite(broken, 1, dark, &error), CM_OK);
+    cm_model_free(broken);
+    cm_network_free(pooled);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_is_the_mean_over_all_images),
+        cmocka_unit_test(test_not_finite_is_told_where_the_loss_is_finite),
         cmocka_unit_test(test_what_does_not_fit_is_refused),
         cmocka_unit_test(test_a_loss_that_is_not_finite_is_an_error),
     };

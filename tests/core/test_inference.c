@@ -61,14 +61,14 @@ static void at_once(const cm_team *team, void *context) {
 static void test_batch_norm_in_the_epilogue(void **state) {
     (void)state;
     static const cm_conv2d_shape shapes[] = {
-        {5, 17, 9, 9, 21, 3, 3, 1, 1, 1, 1, CM_CONV2D_DFT10, 0, 0},
-        {7, 19, 3, 3, 35, 3, 3, 1, 1, 1, 1, CM_CONV2D_T4, 0, 0},
-        {3, 9, 6, 5, 37, 3, 2, 2, 1, 1, 1, CM_CONV2D_DIRECT, 0, 0},
-        {16, 10, 1, 1, 33, 1, 1, 1, 1, 0, 0, CM_CONV2D_DIRECT, 0, 0},
-        {2, 1, 8, 8, 12, 3, 3, 1, 1, 1, 1, CM_CONV2D_DIRECT, 0, 0},
+        {5, 17, 9, 9, 21, 3, 3, 1, 1, 1, 1, 0, CM_CONV2D_DFT10, 0, 0},
+        {7, 19, 3, 3, 35, 3, 3, 1, 1, 1, 1, 0, CM_CONV2D_T4, 0, 0},
+        {3, 9, 6, 5, 37, 3, 2, 2, 1, 1, 1, 0, CM_CONV2D_DIRECT, 0, 0},
+        {16, 10, 1, 1, 33, 1, 1, 1, 1, 0, 0, 0, CM_CONV2D_DIRECT, 0, 0},
+        {2, 1, 8, 8, 12, 3, 3, 1, 1, 1, 1, 0, CM_CONV2D_DIRECT, 0, 0},
         /* Several chunks of weights where they are not packed before. */
-        {1, 600, 3, 2, 64, 2, 1, 1, 1, 1, 0, CM_CONV2D_DIRECT, 0, 0},
-        {7, 1200, 1, 1, 64, 1, 1, 1, 1, 0, 0, CM_CONV2D_DIRECT, 0, 0},
+        {1, 600, 3, 2, 64, 2, 1, 1, 1, 1, 0, 0, CM_CONV2D_DIRECT, 0, 0},
+        {7, 1200, 1, 1, 64, 1, 1, 1, 1, 0, 0, 0, CM_CONV2D_DIRECT, 0, 0},
     };
     conv_case *c = malloc(sizeof *c);
     assert_non_null(c);

@@ -455,17 +455,17 @@ static void assert_refused(cm_model_options options, const char *first, const ch
 
 static void test_impossible_options_are_refused(void **state) {
     (void)state;
-    assert_refused((cm_model_options){0, 1, CM_ISA_BEST, true, CM_CONV2D_AUTO}, "batch 0",
+    assert_refused((cm_model_options){0, 1, CM_ISA_BEST, true, CM_CONV2D_AUTO, 0}, "batch 0",
                    "at least 1");
-    assert_refused((cm_model_options){1, 0, CM_ISA_BEST, true, CM_CONV2D_AUTO}, "threads 0",
+    assert_refused((cm_model_options){1, 0, CM_ISA_BEST, true, CM_CONV2D_AUTO, 0}, "threads 0",
                    "at least 1");
-    assert_refused((cm_model_options){INT32_MAX, 1, CM_ISA_BEST, true, CM_CONV2D_AUTO},
+    assert_refused((cm_model_options){INT32_MAX, 1, CM_ISA_BEST, true, CM_CONV2D_AUTO, 0},
                    "layer conv.0 of network",
                    "too large for batch 2147483647; use a smaller batch");
     int refusals = 0;
     for (cm_isa isa = 0; isa < CM_ISA_COUNT; ++isa) {
         if (cm_kernels_of(isa) == NULL) {
-            assert_refused((cm_model_options){1, 1, isa, true, CM_CONV2D_AUTO}, cm_isa_name(isa),
+            assert_refused((cm_model_options){1, 1, isa, true, CM_CONV2D_AUTO, 0}, cm_isa_name(isa),
                            cm_isa_built(isa) ? "cannot run on this CPU" : "is not in this build");
             ++refusals;
         }

@@ -109,12 +109,12 @@ static void test_cost_of_convolutions(void **state) {
         cm_conv2d_shape shape;
         double products; /* an image and pair of channels */
     } rows[] = {
-        {{4, 3, 9, 9, 5, 3, 3, 1, 1, 1, 1, CM_CONV2D_DIRECT, 0, 0}, 625},
-        {{4, 3, 3, 3, 5, 3, 3, 1, 1, 1, 1, CM_CONV2D_DIRECT, 0, 0}, 49},
-        {{4, 3, 1, 1, 5, 3, 3, 1, 1, 1, 1, CM_CONV2D_DIRECT, 0, 0}, 1},
-        {{4, 3, 8, 6, 5, 2, 3, 2, 1, 0, 0, CM_CONV2D_DIRECT, 0, 0}, 4 * 4 * 2 * 3},
-        {{4, 3, 9, 9, 5, 3, 3, 1, 1, 1, 1, CM_CONV2D_DFT10, 0, 0}, 148},
-        {{4, 3, 3, 3, 5, 3, 3, 1, 1, 1, 1, CM_CONV2D_T4, 0, 0}, 16},
+        {{4, 3, 9, 9, 5, 3, 3, 1, 1, 1, 1, 0, CM_CONV2D_DIRECT, 0, 0}, 625},
+        {{4, 3, 3, 3, 5, 3, 3, 1, 1, 1, 1, 0, CM_CONV2D_DIRECT, 0, 0}, 49},
+        {{4, 3, 1, 1, 5, 3, 3, 1, 1, 1, 1, 0, CM_CONV2D_DIRECT, 0, 0}, 1},
+        {{4, 3, 8, 6, 5, 2, 3, 2, 1, 0, 0, 0, CM_CONV2D_DIRECT, 0, 0}, 4 * 4 * 2 * 3},
+        {{4, 3, 9, 9, 5, 3, 3, 1, 1, 1, 1, 0, CM_CONV2D_DFT10, 0, 0}, 148},
+        {{4, 3, 3, 3, 5, 3, 3, 1, 1, 1, 1, 0, CM_CONV2D_T4, 0, 0}, 16},
     };
     for (size_t i = 0; i < CM_COUNT(rows); ++i) {
         cm_conv2d_shape shape = rows[i].shape;

@@ -12,7 +12,7 @@
 #include "convmark/kernels.h"
 #include "support/arrays.h"
 
-enum { BATCH = 5, CHANNELS = 19, THREADS = 3, LANES = 8, POSITIONS = 256 };
+enum { BATCH = 5, CHANNELS = 19, THREADS = 3, LANES = 8, POSITIONS = 256, RUN = 256 };
 
 static const float eps = 1e-5F, momentum = 0.1F;
 
@@ -67,21 +67,38 @@ static double image_moment(const block *b, int image, int i, int j) {
            ((lane[4] + lane[5]) + (lane[6] + lane[7]));
 }
 
+/* Of one image, indexed by two numbers. */
+typedef double image_sum(const block *b, int image, int i, int j);
+
+/* The sum over images [begin, end): a block in order, more than one split at the largest power of
+ * two of blocks below their number. */
+static double plain_join(const block *b, image_sum *sum_of, int i, int j, int begin, int end) {
+    const int images = b->conv.block > 0 ? b->conv.block : BATCH;
+    double sum = 0.0;
+    if (end - begin <= images) {
+        for (int image = begin; image < end; ++image) {
+            sum += sum_of(b, image, i, j);
+        }
+        return sum;
+    }
+    const int count = (end - begin + images - 1) / images;
+    int left = 1;
+    while (2 * left < count) {
+        left *= 2;
+    }
+    const int middle = begin + left * images;
+    sum = plain_join(b, sum_of, i, j, begin, middle);
+    return sum + plain_join(b, sum_of, i, j, middle, end);
+}
+
 static void plain_moments(const block *b, double *mean, double *covariance) {
     const double count = (double)BATCH * b->conv.out_height * b->conv.out_width;
     for (int i = 0; i < b->patch; ++i) {
-        mean[i] = 0.0;
-        for (int image = 0; image < BATCH; ++image) {
-            mean[i] += image_moment(b, image, i, -1);
-        }
-        mean[i] /= count;
+        mean[i] = plain_join(b, image_moment, i, -1, 0, BATCH) / count;
     }
     for (int i = 0; i < b->patch; ++i) {
         for (int j = 0; j <= i; ++j) {
-            double sum = 0.0;
-            for (int image = 0; image < BATCH; ++image) {
-                sum += image_moment(b, image, i, j);
-            }
+            const double sum = plain_join(b, image_moment, i, j, 0, BATCH);
             covariance[i * b->patch + j] = sum / count - mean[i] * mean[j];
             covariance[j * b->patch + i] = covariance[i * b->patch + j];
         }
@@ -104,10 +121,11 @@ static void plain_statistics(const block *b) {
             variance += (double)b->weight.f[i * CHANNELS + k] * product;
         }
         const double squares = (variance < 0.0 ? 0.0 : variance) * count;
-        o->mean.f[k] = (float)(mean + (double)b->bias.f[k]);
+        mean += (double)b->bias.f[k];
+        o->mean.f[k] = (float)mean;
         o->rstd.f[k] = (float)(1.0 / sqrt(squares / count + (double)eps));
         o->scale.f[k] = b->gamma.f[k] * o->rstd.f[k];
-        o->shift.f[k] = fmaf(-o->mean.f[k], o->scale.f[k], b->beta.f[k]);
+        o->shift.f[k] = (float)fma(-mean, (double)o->scale.f[k], (double)b->beta.f[k]);
         o->running_mean.f[k] =
             fmaf(momentum, o->mean.f[k] - o->running_mean.f[k], o->running_mean.f[k]);
         o->running_var.f[k] = fmaf(momentum, (float)(squares / (count - 1.0)) - o->running_var.f[k],
@@ -158,23 +176,28 @@ static void plain_window(const block *b, int image, int p, int q, int k, int at)
     o->argmax[at] = (uint16_t)index;
 }
 
-/* S[t] of one channel (t == patch: the sum of g). */
-static double plain_sum(const block *b, int t, int k) {
+/* S[t] of one channel of an image (t == patch: the sum of g). */
+static double image_gradient(const block *b, int image, int t, int k) {
     const cm_max_pool2d_shape *pool = &b->pool;
-    double sum = 0.0;
-    for (int image = 0; image < BATCH; ++image) {
-        float chain = 0.0F;
-        for (int i = 0; i < pool->out_height * pool->out_width; ++i) {
-            const int at = (image * pool->out_height * pool->out_width + i) * CHANNELS + k;
-            const int index = b->out.argmax[at];
-            const int p = i / pool->out_width * pool->stride_h + index / pool->kernel_w;
-            const int q = i % pool->out_width * pool->stride_w + index % pool->kernel_w;
-            const float g = !b->relu || b->out.y.f[at] > 0.0F ? b->dy.f[at] : 0.0F;
-            chain = t < b->patch ? fmaf(g, patch_number(b, image, p, q, t), chain) : chain + g;
+    const int windows = pool->out_height * pool->out_width;
+    float sum = 0.0F, chain = 0.0F;
+    for (int i = 0; i < windows; ++i) {
+        const int at = (image * windows + i) * CHANNELS + k;
+        const int index = b->out.argmax[at];
+        const int p = i / pool->out_width * pool->stride_h + index / pool->kernel_w;
+        const int q = i % pool->out_width * pool->stride_w + index % pool->kernel_w;
+        const float g = !b->relu || b->out.y.f[at] > 0.0F ? b->dy.f[at] : 0.0F;
+        chain = t < b->patch ? fmaf(g, patch_number(b, image, p, q, t), chain) : chain + g;
+        if (i % RUN == RUN - 1 || i + 1 == windows) {
+            sum = i < RUN ? chain : sum + chain;
+            chain = 0.0F;
         }
-        sum += (double)chain;
     }
-    return sum;
+    return (double)sum;
+}
+
+static double plain_sum(const block *b, int t, int k) {
+    return plain_join(b, image_gradient, t, k, 0, BATCH);
 }
 
 static void plain_gradients(const block *b, int k) {
@@ -448,19 +471,23 @@ static void test_contract(void **state) {
         for (int bits = 0; bits < 8; ++bits) {
             const bool batch_norm = (bits & 1) != 0, relu = (bits & 2) != 0;
             const int channels = (bits & 4) != 0 ? 1 : 3; /* code of its own, or general */
-            const cm_conv2d_shape conv = {.batch = BATCH,
-                                          .in_channels = channels,
-                                          .height = 13,
-                                          .width = 33, /* more outputs than are gathered at once */
-                                          .out_channels = CHANNELS,
-                                          .kernel_h = 3,
-                                          .kernel_w = 3,
-                                          .stride_h = 1,
-                                          .stride_w = 1,
-                                          .padding_h = 1,
-                                          .padding_w = 1};
+            cm_conv2d_shape conv = {.batch = BATCH,
+                                    .in_channels = channels,
+                                    .height = 13,
+                                    .width = 33, /* more outputs than are gathered at once */
+                                    .out_channels = CHANNELS,
+                                    .kernel_h = 3,
+                                    .kernel_w = 3,
+                                    .stride_h = 1,
+                                    .stride_w = 1,
+                                    .padding_h = 1,
+                                    .padding_w = 1};
             check(kernels[i], conv, 3, 3, batch_norm, relu); /* rows and columns left over */
             check(kernels[i], conv, 3, 2, batch_norm, relu); /* windows that overlap */
+            conv.block = 2;
+            check(kernels[i], conv, 3, 2, batch_norm, relu);
+            conv.height = 41; /* more windows than a run */
+            check(kernels[i], conv, 3, 2, batch_norm, relu);
         }
     }
 }

@@ -16,30 +16,30 @@
 static const cm_conv2d_shape conv_shapes[] = {
     /* Several chunks of weights: rows of the kernel or single taps forward, parts of a row or of
      * the depth of backward-data. */
-    {2, 300, 5, 3, 66, 3, 3, 2, 2, 1, 1, CM_CONV2D_AUTO, 0, 0},
-    {1, 600, 3, 4, 70, 3, 3, 1, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
-    {1, 66, 5, 4, 500, 3, 3, 2, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
-    {1, 70, 4, 5, 1200, 3, 2, 2, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
+    {2, 300, 5, 3, 66, 3, 3, 2, 2, 1, 1, 0, CM_CONV2D_AUTO, 0, 0},
+    {1, 600, 3, 4, 70, 3, 3, 1, 1, 1, 1, 0, CM_CONV2D_AUTO, 0, 0},
+    {1, 66, 5, 4, 500, 3, 3, 2, 1, 1, 1, 0, CM_CONV2D_AUTO, 0, 0},
+    {1, 70, 4, 5, 1200, 3, 2, 2, 1, 1, 1, 0, CM_CONV2D_AUTO, 0, 0},
     /* Few channels: in backward-data, outputs are columns of tiles, in one chunk and in several. */
-    {2, 3, 40, 37, 20, 5, 7, 3, 2, 2, 3, CM_CONV2D_AUTO, 0, 0},
-    {1, 5, 23, 60, 200, 7, 7, 2, 2, 3, 3, CM_CONV2D_AUTO, 0, 0},
-    {3, 4, 6, 3, 1200, 6, 4, 2, 1, 0, 1, CM_CONV2D_AUTO, 0, 0},
+    {2, 3, 40, 37, 20, 5, 7, 3, 2, 2, 3, 0, CM_CONV2D_AUTO, 0, 0},
+    {1, 5, 23, 60, 200, 7, 7, 2, 2, 3, 3, 0, CM_CONV2D_AUTO, 0, 0},
+    {3, 4, 6, 3, 1200, 6, 4, 2, 1, 0, 1, 0, CM_CONV2D_AUTO, 0, 0},
     /* Several chunks of backward-weights: long rows, short rows with strides, a product. */
-    {2, 9, 7, 70, 17, 3, 3, 1, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
-    {2, 8, 90, 14, 20, 3, 2, 2, 2, 1, 0, CM_CONV2D_AUTO, 0, 0},
-    {2, 30, 37, 36, 33, 1, 1, 2, 2, 0, 0, CM_CONV2D_AUTO, 0, 0},
-    {3, 128, 9, 9, 128, 3, 3, 1, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
-    {17, 17, 9, 9, 35, 3, 3, 1, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
-    {2, 1, 28, 28, 32, 3, 3, 1, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
-    {2, 64, 3, 3, 128, 3, 3, 1, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
-    {9, 33, 1, 1, 17, 3, 3, 1, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
+    {2, 9, 7, 70, 17, 3, 3, 1, 1, 1, 1, 0, CM_CONV2D_AUTO, 0, 0},
+    {2, 8, 90, 14, 20, 3, 2, 2, 2, 1, 0, 0, CM_CONV2D_AUTO, 0, 0},
+    {2, 30, 37, 36, 33, 1, 1, 2, 2, 0, 0, 0, CM_CONV2D_AUTO, 0, 0},
+    {3, 128, 9, 9, 128, 3, 3, 1, 1, 1, 1, 0, CM_CONV2D_AUTO, 0, 0},
+    {17, 17, 9, 9, 35, 3, 3, 1, 1, 1, 1, 0, CM_CONV2D_AUTO, 0, 0},
+    {2, 1, 28, 28, 32, 3, 3, 1, 1, 1, 1, 0, CM_CONV2D_AUTO, 0, 0},
+    {2, 64, 3, 3, 128, 3, 3, 1, 1, 1, 1, 0, CM_CONV2D_AUTO, 0, 0},
+    {9, 33, 1, 1, 17, 3, 3, 1, 1, 1, 1, 0, CM_CONV2D_AUTO, 0, 0},
     /* For tiles: a map smaller than a tile, a ragged map, a single channel, more than one block. */
-    {1, 17, 2, 5, 1, 3, 3, 1, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
-    {3, 1, 10, 14, 17, 3, 3, 1, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
-    {1, 1, 33, 33, 512, 3, 3, 1, 1, 1, 1, CM_CONV2D_AUTO, 0, 0},
-    {3, 5, 7, 11, 19, 4, 2, 2, 3, 2, 0, CM_CONV2D_AUTO, 0, 0},
-    {1, 17, 12, 5, 3, 1, 5, 3, 1, 0, 3, CM_CONV2D_AUTO, 0, 0},
-    {70, 65, 1, 1, 10, 1, 1, 1, 1, 0, 0, CM_CONV2D_AUTO, 0, 0},
+    {1, 17, 2, 5, 1, 3, 3, 1, 1, 1, 1, 0, CM_CONV2D_AUTO, 0, 0},
+    {3, 1, 10, 14, 17, 3, 3, 1, 1, 1, 1, 0, CM_CONV2D_AUTO, 0, 0},
+    {1, 1, 33, 33, 512, 3, 3, 1, 1, 1, 1, 0, CM_CONV2D_AUTO, 0, 0},
+    {3, 5, 7, 11, 19, 4, 2, 2, 3, 2, 0, 0, CM_CONV2D_AUTO, 0, 0},
+    {1, 17, 12, 5, 3, 1, 5, 3, 1, 0, 3, 0, CM_CONV2D_AUTO, 0, 0},
+    {70, 65, 1, 1, 10, 1, 1, 1, 1, 0, 0, 0, CM_CONV2D_AUTO, 0, 0},
 };
 
 /* Programs run many times slower. */
@@ -212,7 +212,7 @@ static void workspace_grows_with_the_batch(void **state) {
         for (int size = 3; size <= 30; size += 3) {
             size_t before = 0;
             for (int batch = 1; batch <= 40; ++batch) {
-                cm_conv2d_shape s = {batch, 128, size, size, 128, 3, 3, 1, 1, 1, 1, a, 0, 0};
+                cm_conv2d_shape s = {batch, 128, size, size, 128, 3, 3, 1, 1, 1, 1, 0, a, 0, 0};
                 if (cm_conv2d_shape_init(&s)) {
                     const cm_conv2d_plan plan = cm_conv2d_plan_of(&s, 2);
                     assert_true(plan.workspace >= before);

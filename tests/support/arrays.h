@@ -17,7 +17,7 @@ typedef struct array {
     size_t count;
 } array;
 
-enum { MAX_BLOCKS = 256 };
+enum { MAX_BLOCKS = 512 };
 static void *blocks[MAX_BLOCKS];
 static int block_count;
 static uint64_t drawn;

@@ -4,15 +4,6 @@
 
 #include "kernels/conv2d/contract.h"
 
-void cm_direct_add_chain(const cm_gemm_tile *tile, int rows, float *dweight, ptrdiff_t row) {
-    for (int i = 0; i < rows; ++i) {
-        for (int j = 0; j < tile->columns; ++j) {
-            dweight[i * row + j] =
-                tile->base[i * tile->base_row + j] + tile->c[i * tile->c_row + j];
-        }
-    }
-}
-
 void cm_direct_backward_weights(const cm_team *team, const cm_conv2d_backward_args *args) {
     if (args->plan->direct.few_channels) {
         cm_direct_backward_weights_patches(team, args);

@@ -17,11 +17,7 @@ cm_direct_backward_weights_fn cm_direct_backward_weights;
 cm_direct_backward_weights_fn cm_direct_backward_weights_patches;
 /** Along rows of outputs, image by image. */
 cm_direct_backward_weights_fn cm_direct_backward_weights_rows;
-/** Short rows: over the images of a block. */
+/** Short rows: over groups of images. */
 cm_direct_backward_weights_fn cm_direct_backward_weights_images;
-
-/** dweight = base + the chain that has ended in the tile's C; base may be dweight. `row`: floats
- * from one row of dweight to the next. */
-void cm_direct_add_chain(const cm_gemm_tile *tile, int rows, float *dweight, ptrdiff_t row);
 
 #endif

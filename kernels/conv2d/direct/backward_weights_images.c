@@ -1,5 +1,5 @@
 /* Direct backward-weights where rows of outputs are short: the depth of a tile runs over the images
- * of a block, position by position. */
+ * of a group, position by position. */
 #include "kernels/isa.h"
 
 #include "kernels/conv2d/contract.h"
@@ -14,63 +14,8 @@ typedef struct dweight_tile {
     cm_range in_channels, out_channels;
 } dweight_tile;
 
-/* The chain of one tile over one block: a list of terms, run in calls of CM_TERMS_PER_CALL. A chain
- * that fits one call is added to dweight from registers; a longer one waits in `partial`. */
-typedef struct dweight_chain {
-    cm_gemm_tile tile;
-    int rows;
-    float *dweight; /* the tile's first element */
-    ptrdiff_t dweight_row;
-    cm_gemm_term term[CM_TERMS_PER_CALL];
-    int terms;
-    bool started; /* part of the chain is in `partial` */
-    float partial[VF_TILE_ROWS * CM_TILE_COLUMNS];
-} dweight_chain;
-
-static void chain_flush(dweight_chain *chain) {
-    if (chain->terms == 0) {
-        return;
-    }
-    chain->tile.term = chain->term;
-    chain->tile.terms = chain->terms;
-    chain->tile.c = chain->partial;
-    chain->tile.c_row = CM_TILE_COLUMNS;
-    chain->tile.mode = chain->started ? CM_GEMM_CONTINUE : CM_GEMM_STORE;
-    cm_gemm_micro_kernel(chain->rows, &chain->tile);
-    chain->started = true;
-    chain->terms = 0;
-}
-
-static void chain_push(dweight_chain *chain, ptrdiff_t a, ptrdiff_t b) {
-    if (chain->terms == CM_TERMS_PER_CALL) {
-        chain_flush(chain);
-    }
-    chain->term[chain->terms++] = (cm_gemm_term){a, b};
-}
-
-/* Ends a block: dweight = dweight + chain. */
-static void chain_end(dweight_chain *chain) {
-    if (!chain->started) { /* it fits one call */
-        chain->tile.term = chain->term;
-        chain->tile.terms = chain->terms;
-        chain->tile.c = chain->dweight;
-        chain->tile.c_row = chain->dweight_row;
-        chain->tile.base = chain->dweight;
-        chain->tile.base_row = chain->dweight_row;
-        chain->tile.mode = CM_GEMM_ADD;
-        cm_gemm_micro_kernel(chain->rows, &chain->tile);
-        chain->terms = 0;
-        return;
-    }
-    chain_flush(chain);
-    chain->tile.base = chain->dweight;
-    chain->tile.base_row = chain->dweight_row;
-    cm_direct_add_chain(&chain->tile, chain->rows, chain->dweight, chain->dweight_row);
-    chain->started = false;
-}
-
-/* dweight tile += chain over the images of a block, position by position. */
-static void add_block(const cm_conv2d_backward_args *args, const dweight_tile *where,
+/* dweight tile += the chains over a group of images, each over some positions in order. */
+static void add_group(const cm_conv2d_backward_args *args, const dweight_tile *where,
                       cm_range images) {
     const cm_conv2d_shape *shape = &args->plan->shape;
     const ptrdiff_t in = shape->in_channels, out = shape->out_channels;
@@ -81,30 +26,40 @@ static void add_block(const cm_conv2d_backward_args *args, const dweight_tile *w
     const cm_range qs = cm_valid_outputs(where->s, shape->width, shape->out_width, shape->stride_w,
                                          shape->padding_w);
     const ptrdiff_t tap = (ptrdiff_t)where->r * shape->kernel_w + where->s;
-    dweight_chain chain;
-    chain.terms = 0;
-    chain.started = false;
-    chain.rows = (int)(where->in_channels.end - where->in_channels.begin);
-    chain.dweight =
+    float *dweight =
         args->dweight + (tap * in + where->in_channels.begin) * out + where->out_channels.begin;
-    chain.dweight_row = out;
-    chain.tile = (cm_gemm_tile){
+    const int rows = (int)(where->in_channels.end - where->in_channels.begin);
+    cm_gemm_term term[CM_CHAIN_POSITIONS];
+    cm_gemm_tile tile = {
         .a = args->x + images.begin * x_image + where->in_channels.begin,
         .a_row = 1,
         .a_depth = x_image,
         .b = args->dy + images.begin * dy_image + where->out_channels.begin,
         .b_depth = dy_image,
+        .term = term,
         .depth = (int)(images.end - images.begin),
+        .c = dweight,
+        .c_row = out,
         .columns = (int)(where->out_channels.end - where->out_channels.begin),
+        .base = dweight,
+        .base_row = out,
+        .mode = CM_GEMM_ADD,
     };
     for (ptrdiff_t p = ps.begin; p < ps.end; ++p) {
         const ptrdiff_t h = p * shape->stride_h - shape->padding_h + where->r;
         for (ptrdiff_t q = qs.begin; q < qs.end; ++q) {
             const ptrdiff_t w = q * shape->stride_w - shape->padding_w + where->s;
-            chain_push(&chain, (h * shape->width + w) * in, (p * shape->out_width + q) * out);
+            term[tile.terms++] =
+                (cm_gemm_term){(h * shape->width + w) * in, (p * shape->out_width + q) * out};
+            if (tile.terms == CM_CHAIN_POSITIONS) {
+                cm_gemm_micro_kernel(rows, &tile);
+                tile.terms = 0;
+            }
         }
     }
-    chain_end(&chain);
+    if (tile.terms > 0) {
+        cm_gemm_micro_kernel(rows, &tile);
+    }
 }
 
 /* Item `index` of the tiles, ordered so that a panel of dy stays in the L1 cache while the tiles
@@ -144,12 +99,12 @@ void cm_direct_backward_weights_images(const cm_team *team, const cm_conv2d_back
                  tile.out_channels.end - tile.out_channels.begin);
         }
     }
-    for (int image = 0; image < shape->batch; image += CM_IMAGES_PER_BLOCK) {
+    for (int image = 0; image < shape->batch; image += CM_CHAIN_IMAGES) {
         const int left = shape->batch - image;
-        const int end = image + (left < CM_IMAGES_PER_BLOCK ? left : CM_IMAGES_PER_BLOCK);
+        const int end = image + (left < CM_CHAIN_IMAGES ? left : CM_CHAIN_IMAGES);
         for (ptrdiff_t i = share.begin; i < share.end; ++i) {
             const dweight_tile tile = tile_at(shape, i);
-            add_block(args, &tile, (cm_range){image, end});
+            add_group(args, &tile, (cm_range){image, end});
         }
     }
 }

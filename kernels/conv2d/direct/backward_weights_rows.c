@@ -4,6 +4,7 @@
  * a chunk, are packed together: x to panels as high as a tile, dy to panels as wide as a tile. */
 #include "kernels/isa.h"
 
+#include "kernels/conv2d/contract.h"
 #include "kernels/conv2d/direct/axis.h"
 #include "kernels/conv2d/direct/backward_weights.h"
 #include "kernels/conv2d/tuning.h"
@@ -55,7 +56,7 @@ typedef struct rows_pass {
     int together; /* panels of dy that are multiplied together */
     const float *x, *dy;
     float *dweight;
-    float *partial; /* chains of an image that has several chunks: [tap][dy panel][in][columns] */
+    float *partial; /* sums of an image that has several chunks: [tap][dy panel][in][columns] */
 } rows_pass;
 
 static packed_copy copy_of(const rows_pass *p, int s) {
@@ -177,6 +178,17 @@ static cm_gemm_tile tap_tile(const rows_pass *p, const row_chunk *chunk, int r, 
     return tile;
 }
 
+/* dweight = dweight + the image's sum, which is in the tile's C; of the first image, the sum. */
+static void add_image(const cm_gemm_tile *tile, int rows, bool first, float *dweight,
+                      ptrdiff_t row) {
+    for (int i = 0; i < rows; ++i) {
+        for (int j = 0; j < tile->columns; ++j) {
+            const float base = first ? 0.0F : dweight[i * row + j];
+            dweight[i * row + j] = base + tile->c[i * tile->c_row + j];
+        }
+    }
+}
+
 /* The tiles `items` of tap `element`: of the panels of x from x_panel on and `panels` panels of dy
  * from dy_panel on, those of dy inside. `tile` is tap_tile()'s; it is changed. */
 static void run_tap(const rows_pass *p, const row_chunk *chunk, cm_gemm_tile *tile,
@@ -192,8 +204,7 @@ static void run_tap(const rows_pass *p, const row_chunk *chunk, cm_gemm_tile *ti
     const bool once = chunk->first && chunk->last;
     ptrdiff_t j = items.begin % panels, i = items.begin / panels;
     tile->c_row = once ? out : CM_TILE_COLUMNS;
-    tile->base_row = chunk->image == 0 ? 0 : out;
-    tile->mode = once ? CM_GEMM_ADD : chunk->first ? CM_GEMM_STORE : CM_GEMM_CONTINUE;
+    tile->mode = once || !chunk->first ? CM_GEMM_ADD : CM_GEMM_STORE;
     for (ptrdiff_t item = items.begin; item < items.end; ++i, j = 0) {
         const cm_range channels = cm_even_part(in, VF_TILE_ROWS, x_panel + i);
         const int rows = (int)(channels.end - channels.begin);
@@ -206,11 +217,12 @@ static void run_tap(const rows_pass *p, const row_chunk *chunk, cm_gemm_tile *ti
                 ((element * p->dy_panels + dy_panel + j) * in + channels.begin) * CM_TILE_COLUMNS;
             tile->b = b + j * dy_panel_floats;
             tile->c = once ? dweight : partial;
-            tile->base = chunk->image == 0 ? zeros : dweight;
+            tile->base = once ? (chunk->image == 0 ? zeros : dweight) : partial;
+            tile->base_row = !once ? CM_TILE_COLUMNS : chunk->image == 0 ? 0 : out;
             tile->columns = (int)(out - k < CM_TILE_COLUMNS ? out - k : CM_TILE_COLUMNS);
             cm_gemm_micro_kernel(rows, tile);
             if (chunk->last && !once) {
-                cm_direct_add_chain(tile, rows, dweight, out);
+                add_image(tile, rows, chunk->image == 0, dweight, out);
             }
         }
     }
@@ -220,7 +232,7 @@ static void run_tap(const rows_pass *p, const row_chunk *chunk, cm_gemm_tile *ti
  * panels of x, these panels of dy. A panel of x serves all taps and output channels, one of dy all
  * taps and input channels. */
 static void multiply_chunk(const rows_pass *p, const row_chunk *chunk, cm_range share) {
-    cm_gemm_term term[CM_MAX_CHUNK_ROWS];
+    cm_gemm_term term[CM_MAX_CHAIN_ROWS];
     for (ptrdiff_t i = share.begin; i < share.end;) {
         const ptrdiff_t dy_panel = i / (p->x_panels * p->taps * p->together) * p->together;
         const ptrdiff_t panels = smaller_count(p->together, p->dy_panels - dy_panel);

@@ -39,19 +39,23 @@ static size_t transposed_rows(const cm_conv2d_shape *shape, bool few_channels) {
     return few_channels && floats <= CM_MAX_TRANSPOSED_FLOATS ? floats : 0;
 }
 
+/* Rows of outputs of a chunk, which is also what a chain of backward-weights runs over. */
+static int chunk_rows(const cm_conv2d_shape *shape) {
+    const int fitting = CM_CHAIN_TERMS / shape->out_width;
+    const int most = shape->out_height < CM_MAX_CHAIN_ROWS ? shape->out_height : CM_MAX_CHAIN_ROWS;
+    return fitting < 1 ? 1 : fitting < most ? fitting : most;
+}
+
 /* Backward-weights along rows. The panels of x are at most one and a half times as wide as the
  * channels they hold. */
 static void plan_chunk(const cm_conv2d_shape *shape, cm_conv2d_direct_plan *d) {
-    const int fitting = CM_CHUNK_POSITIONS / shape->out_width;
-    const int most = shape->out_height < CM_MAX_CHUNK_ROWS ? shape->out_height : CM_MAX_CHUNK_ROWS;
-    const int rows = fitting < 1 ? 1 : fitting < most ? fitting : most;
+    const int rows = d->chunk_rows;
     const bool per_tap = shape->kernel_w == 1 || shape->out_width <= CM_SHORT_ROW;
     const size_t in = (size_t)shape->in_channels;
     const size_t reach = (size_t)(rows - 1) * (size_t)shape->stride_h + (size_t)shape->kernel_h;
     const size_t read =
         shape->kernel_h == 1 ? (size_t)rows : smaller_part(reach, (size_t)shape->height);
     const size_t width = (size_t)(per_tap ? shape->out_width : shape->width);
-    d->chunk_rows = rows;
     d->chunk_copies = per_tap ? shape->kernel_w : 1;
     d->chunk_x =
         cm_round_up(read * width * (in + in / 2 + CM_MAX_A_PANEL_ROWS), CM_SCRATCH_ALIGNMENT);
@@ -78,13 +82,14 @@ size_t cm_direct_layout(const cm_conv2d_sizes *sizes, size_t used, cm_conv2d_pla
     d->row = transposed_row(shape);
     d->thread_rows = cm_round_up(transposed_rows(shape, d->few_channels), CM_SCRATCH_ALIGNMENT);
     d->rows = cm_conv2d_take(&used, threads * d->thread_rows);
+    d->chunk_rows = chunk_rows(shape);
     if (d->few_channels) {
         /* Forward: padded images. Backward-weights: the sums of each image, and the patches of a
-         * row of each thread. */
-        d->patch_row = (size_t)shape->out_width * taps * in;
+         * chunk of each thread. */
+        d->patches = (size_t)d->chunk_rows * (size_t)shape->out_width * taps * in;
         d->copies =
             cm_conv2d_take(&used, larger_part(batch * cm_conv2d_padded_image(shape),
-                                              batch * taps * in * out + threads * d->patch_row));
+                                              batch * taps * in * out + threads * d->patches));
     } else if (shape->out_width >= CM_MIN_ROW_RUN) {
         /* Two chunks for a team: one is packed while the other is multiplied. */
         plan_chunk(shape, d);

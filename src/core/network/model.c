@@ -97,6 +97,7 @@ cm_status cm_model_create(const cm_network *network, const cm_model_options *opt
     }
     model->network = network;
     model->batch = options->batch;
+    model->block = cm_block_of(options);
     model->threads = options->threads;
     model->training = options->training;
     model->conv_algorithm = options->conv_algorithm;
@@ -148,6 +149,10 @@ int cm_model_threads(const cm_model *model) {
 
 int cm_model_batch(const cm_model *model) {
     return model->batch;
+}
+
+int cm_model_block(const cm_model *model) {
+    return model->block;
 }
 
 cm_conv2d_algorithm cm_model_conv_algorithm(const cm_model *model) {

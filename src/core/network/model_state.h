@@ -15,7 +15,7 @@ typedef struct cm_program {
 struct cm_model {
     const cm_network *network; /* the caller's */
     const cm_kernels *kernels;
-    int batch, threads;
+    int batch, block, threads;
     bool training;
     cm_conv2d_algorithm conv_algorithm;
     cm_trace *trace;             /* NULL, or the caller's: steps record their phases there */

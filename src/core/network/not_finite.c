@@ -60,3 +60,16 @@ const char *cm_model_layer_not_finite(cm_model *model, int batch, const float *i
                ? NULL
                : model->network->layers[step.program->plan.stages[step.not_finite].layer].name;
 }
+
+cm_status cm_model_check_finite(cm_model *model, int batch, const float *images, cm_error *error) {
+    const char *kind = "tensor", *name = cm_model_tensor_not_finite(model);
+    if (name == NULL) {
+        kind = "output of layer";
+        name = cm_model_layer_not_finite(model, batch, images);
+    }
+    return name == NULL ? CM_OK
+                        : cm_fail(error, CM_FAILED,
+                                  "the %s %s of network %s is not finite (NaN or infinite): its "
+                                  "answers mean nothing, even where the loss is finite",
+                                  kind, name, cm_model_network(model)->name);
+}

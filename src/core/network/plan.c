@@ -88,6 +88,8 @@ static bool plan_conv2d(cm_planner *planner, const cm_layer *layer, cm_stage *st
             .padding_w = layer->padding_w,
         };
     }
+    /* Inference sums nothing over images, and has chunks of its own. */
+    shape.block = planner->training ? cm_block_of(planner->options) : 0;
     /* A forced algorithm computes the layers that it can; the table decides about the others. */
     shape.algorithm = planner->options->conv_algorithm;
     if (shape.algorithm >= CM_CONV2D_ALGORITHM_COUNT ||

@@ -62,6 +62,11 @@ typedef struct cm_plan {
     size_t dlogits;     /* training */
 } cm_plan;
 
+/** Images of a block with these options. */
+static inline int cm_block_of(const cm_model_options *options) {
+    return options->block > 0 ? options->block : CM_DEFAULT_BLOCK;
+}
+
 /** Plans training, or inference, of `network` for batches up to options->batch. Parameters and
  * statistics have the same offsets in both plans. In inference a batch norm after a convolution is
  * folded into it, what depends on the parameters only has a place of its own (scale, shift,

@@ -138,6 +138,7 @@ static void inference_step_body(const cm_team *team, void *context) {
     if (step->labels != NULL) {
         const cm_softmax_cross_entropy_args args = {.batch = step->batch,
                                                     .classes = model->network->classes,
+                                                    .block = model->block,
                                                     .logits = cm_step_array(step, plan->logits),
                                                     .labels = step->labels,
                                                     .loss = &step->loss,

@@ -46,8 +46,11 @@ static void forward_coefficients(const cm_team *team, const cm_step *step, const
                                                            .workspace = cm_step_workspace(step)};
         kernels->conv2d_batch_norm_statistics(team, &args);
     } else {
-        const cm_batch_norm_statistics_args args = {
-            .shape = &shape, .x = x, .to = to, .workspace = cm_step_workspace(step)};
+        const cm_batch_norm_statistics_args args = {.shape = &shape,
+                                                    .x = x,
+                                                    .block = model->block,
+                                                    .to = to,
+                                                    .workspace = cm_step_workspace(step)};
         kernels->batch_norm_statistics(team, &args);
     }
     cm_team_barrier(team);
@@ -212,6 +215,7 @@ static void backward_batch_norm(const cm_team *team, const cm_step *step, int in
                                               .mean = cm_step_array(step, stage->mean),
                                               .rstd = cm_step_array(step, stage->rstd),
                                               .scale = cm_step_array(step, stage->scale),
+                                              .block = model->block,
                                               .dgamma = model->gradients + stage->gamma,
                                               .dbeta = model->gradients + stage->beta,
                                               .dx = dy->now,
@@ -237,6 +241,7 @@ static void backward_max_pool2d(const cm_team *team, const cm_step *step, int in
             .mean = cm_step_array(step, stage->mean),
             .rstd = cm_step_array(step, stage->rstd),
             .scale = cm_step_array(step, stage->scale),
+            .block = model->block,
             .dgamma = model->gradients + stage->gamma,
             .dbeta = model->gradients + stage->beta,
             .dx = dy->other,
@@ -337,6 +342,7 @@ static void training_step_body(const cm_team *team, void *context) {
     cm_trace_task(team, cm_model_task(CM_PASS_LOSS, 0));
     const cm_softmax_cross_entropy_args loss = {.batch = step->batch,
                                                 .classes = model->network->classes,
+                                                .block = model->block,
                                                 .logits = x,
                                                 .labels = step->labels,
                                                 .loss = &step->loss,

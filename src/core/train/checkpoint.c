@@ -13,7 +13,7 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "checkpoints are little-endian, and their arrays are copied");
 
-enum { FORMAT_VERSION = 1, HASH_SIZE = 64, VALUE_SIZE = 8 };
+enum { FORMAT_VERSION = 2, HASH_SIZE = 64, VALUE_SIZE = 8 };
 
 static const char MAGIC[8] = {'\x89', 'C', 'M', 'C', 'K', 'P', 'T', '\n'};
 

@@ -20,6 +20,7 @@ static const cm_value_row option_rows[] = {
     OPTION(INT, steps),
     OPTION(INT, valid_steps),
     OPTION(INT, batch),
+    OPTION(INT, block),
     OPTION(BOOL, shuffle),
     OPTION(DOUBLE, optimizer.learning_rate),
     OPTION(DOUBLE, optimizer.beta1),

@@ -59,6 +59,9 @@ cm_status cm_evaluate(cm_model *model, const cm_images *images, int batch,
         count_answers(logits, labels, count, classes, evaluation->confusion);
         sum += result.loss * count;
         correct += result.correct;
+        if (first + count == images->count && isfinite(sum)) {
+            status = cm_model_check_finite(model, count, input, error);
+        }
     }
     if (images->count > 0) {
         evaluation->loss = sum / images->count;

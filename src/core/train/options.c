@@ -7,6 +7,7 @@ cm_train_options cm_train_options_default(void) {
         .steps = 100,
         .valid_steps = 100,
         .batch = 64,
+        .block = CM_DEFAULT_BLOCK,
         .shuffle = true,
         .optimizer = cm_optimizer_default(),
         .schedule = CM_SCHEDULE_PLATEAU,
@@ -20,11 +21,12 @@ cm_train_options cm_train_options_default(void) {
 
 static cm_status check_counts(const cm_train_options *options, cm_error *error) {
     if (options->epochs < 0 || options->steps < 0 || options->valid_steps < 0 ||
-        options->batch < 1) {
+        options->batch < 1 || options->block < 1) {
         return cm_fail(error, CM_USAGE,
-                       "%d epochs of %d training and %d validation batches of %d images: counts "
-                       "must be at least 0, the batch at least 1",
-                       options->epochs, options->steps, options->valid_steps, options->batch);
+                       "%d epochs of %d training and %d validation batches of %d images in blocks "
+                       "of %d: counts must be at least 0, batch and block at least 1",
+                       options->epochs, options->steps, options->valid_steps, options->batch,
+                       options->block);
     }
     if ((int64_t)options->epochs * options->steps > CM_MAX_TRAIN_STEPS) {
         return cm_fail(error, CM_USAGE,

@@ -188,11 +188,17 @@ static bool finished(const trainer_run *run) {
     return state->epoch == run->options->epochs || state->early_stopped || state->reached_accuracy;
 }
 
-/* The epoch's result, and what follows from it: the next rate, or the end of the run. */
-static void end_epoch(trainer_run *run) {
+/* The epoch's result, and what follows from it: the next rate, or the end of the run. Looks at all
+ * tensors, and at what the last training step kept of its forward pass: once per epoch costs
+ * nothing. */
+static cm_status end_epoch(trainer_run *run, cm_error *error) {
     const cm_train_options *options = run->options;
     cm_train_state *state = &run->state;
     settle_joules(run);
+    const cm_status sound = cm_model_check_finite(run->model, options->batch, NULL, error);
+    if (sound != CM_OK) {
+        return sound;
+    }
     const cm_epoch_result result = state->current;
     run->result->epochs[run->result->epoch_count++] = result;
     observe(run, true, 0.0, &result);
@@ -211,6 +217,7 @@ static void end_epoch(trainer_run *run) {
     state->valid_loss_sum = 0.0;
     state->correct = 0;
     state->current = (cm_epoch_result){.learning_rate = state->schedule.rate};
+    return CM_OK;
 }
 
 /* From where the state is to the end. */
@@ -228,7 +235,7 @@ static cm_status run_epochs(trainer_run *run, cm_error *error) {
         } else if (validating) {
             status = valid_step(run, error);
         } else {
-            end_epoch(run);
+            status = end_epoch(run, error);
         }
         if (status != CM_OK) {
             return status;
@@ -255,6 +262,11 @@ static cm_status prepare_training(trainer_run *run, const cm_dataset *dataset, c
         return cm_fail(error, CM_USAGE,
                        "batch %d is larger than the %d that the model was made for; choose one",
                        options->batch, cm_model_batch(run->model));
+    }
+    if (options->block != cm_model_block(run->model)) {
+        return cm_fail(error, CM_USAGE,
+                       "block %d is not the %d that the model was made for; use that one",
+                       options->block, cm_model_block(run->model));
     }
     const size_t batch = (size_t)options->batch;
     const size_t pixels = cm_images_size(train);

@@ -25,13 +25,13 @@ static bool set_chosen_options(json_t *o, const cm_train_options *options) {
 json_t *cm_train_options_json(const cm_train_options *options) {
     const cm_optimizer *optimizer = &options->optimizer;
     json_t *o = json_pack(
-        "{s:i, s:i, s:i, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:i}", "epochs",
+        "{s:i, s:i, s:i, s:i, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:i}", "epochs",
         options->epochs, "steps", options->steps, "valid_steps", options->valid_steps, "batch",
-        options->batch, "shuffle", options->shuffle, "learning_rate", optimizer->learning_rate,
-        "beta1", optimizer->beta1, "beta2", optimizer->beta2, "epsilon", optimizer->epsilon,
-        "weight_decay", optimizer->weight_decay, "plateau_factor", options->plateau_factor,
-        "plateau_patience", options->plateau_patience, "early_stopping_patience",
-        options->early_stopping_patience);
+        options->batch, "block", options->block, "shuffle", options->shuffle, "learning_rate",
+        optimizer->learning_rate, "beta1", optimizer->beta1, "beta2", optimizer->beta2, "epsilon",
+        optimizer->epsilon, "weight_decay", optimizer->weight_decay, "plateau_factor",
+        options->plateau_factor, "plateau_patience", options->plateau_patience,
+        "early_stopping_patience", options->early_stopping_patience);
     if (o != NULL && !set_chosen_options(o, options)) {
         json_decref(o);
         return NULL;

@@ -42,6 +42,7 @@ cm_status cm_study_check_same(const json_t *earlier, const json_t *ours, const c
     } rows[] = {
         {"kind", NULL, "this is not a file of convmark ", ""},
         {"schema_version", NULL, "its schema version is not the one that convmark ", " writes"},
+        {"program", "numeric_contract", "convmark ", " made it under another numeric contract"},
         {"options", NULL, "convmark ", " made it with other options or another data set"},
         {"data", NULL, "convmark ", " made it with other options or another data set"},
         {"program", NULL, "another program or build of convmark ", " made it"},

@@ -38,8 +38,11 @@ static char *explore_csv(const void *self) {
 static cm_status open_explore_model(const cm_explore *explore, const cm_network *network,
                                     uint64_t seed, cm_model **model, cm_error *error) {
     const cm_explore_options *o = &explore->options;
-    const cm_model_options options = {
-        .batch = o->train.batch, .threads = o->threads, .isa = o->isa, .training = true};
+    const cm_model_options options = {.batch = o->train.batch,
+                                      .threads = o->threads,
+                                      .isa = o->isa,
+                                      .training = true,
+                                      .block = o->train.block};
     return cm_study_open_model(network, &options, seed, model, error);
 }
 

@@ -115,6 +115,7 @@ cm_status cm_report_plan(cm_report *report, cm_error *error) {
     }
     options->model.isa = cm_isa_resolve(options->model.isa);
     options->model.batch = options->train.batch;
+    options->model.block = options->train.block;
     options->model.training = true;
     return plan_report_variants(report, error);
 }

@@ -69,8 +69,11 @@ static cm_status use_sweep_threads(const sweep_maker *maker, int threads, cm_err
 static cm_status open_sweep_model(const sweep_maker *maker, int variant, int batch, int threads,
                                   cm_model **model, cm_error *error) {
     const cm_sweep *sweep = maker->sweep;
-    const cm_model_options options = {
-        .batch = batch, .threads = threads, .isa = sweep->options.isa, .training = true};
+    const cm_model_options options = {.batch = batch,
+                                      .threads = threads,
+                                      .isa = sweep->options.isa,
+                                      .training = true,
+                                      .block = sweep->options.train.block};
     const cm_status status = use_sweep_threads(maker, threads, error);
     return status == CM_OK ? cm_study_open_model(sweep->networks.items[variant], &options,
                                                  sweep->options.train.seed, model, error)
