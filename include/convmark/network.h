@@ -117,7 +117,8 @@ cm_status cm_network_from_variant(const cm_variant *variant, cm_network **networ
  * the network's name. CM_BAD_INPUT for any fault in the text. */
 cm_status cm_network_parse(const char *text, size_t size, const char *file, cm_network **network,
                            cm_error *error);
-/** `name_or_file`: a variant's id, else a path to network text (anything with a '/' or a '.'). An
+/** `name_or_file`: a variant's id, a name of explore's grid ("d3-p1-bn-w64-do0.1", for 1x28x28
+ * images of ten classes), else a path to network text (anything with a '/' or a '.'). An
  * unknown name is CM_USAGE with the nearest id suggested; a bad file is CM_BAD_INPUT. */
 cm_status cm_network_open(const char *name_or_file, cm_network **network, cm_error *error);
 /** NULL is allowed. */

@@ -51,6 +51,53 @@ class ExploreTest(CliTest):
                          [x for m in explore["measurements"] for x in m["samples"]])
         self.succeed("compare", "copy.json", "copy.json")
 
+    def shown(self, *words):
+        """The text of a run, which may warn of the machine's conditions."""
+        result = self.run_program(*words)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout.decode()
+
+    def test_the_winner_can_be_trained(self):
+        """By the command that is shown, to the bits that explore had."""
+        words = [word for word in [*QUICK, *SMALL] if word != "--quiet"]
+        text = self.shown("explore", *words, "--batch-norm", "both", "--schedule",
+                            "plateau,one-cycle", "--lr", "0.003")
+        points = self.results()["points"]
+        best = max((p for p in points if p["frontier"]), key=lambda p: p["accuracy"])
+        command = text.split("Train the most accurate, on the same data set:\n  convmark ")[1]
+        command = command.split("\n")[0].split()
+        self.assertEqual(command[:2], ["train", best["network"]])
+        self.succeed(*command, "--data", "synthetic", "--threads", "1", "--quiet", "--json",
+                     "again.json")
+        self.assertEqual(self.read_json("again.json")["sha256"], best["runs"][0]["sha256"])
+        for point in points:
+            self.write("text.txt", point["network_text"])
+            self.assertEqual(self.succeed("describe", "./text.txt").splitlines()[1:],
+                             self.succeed("describe", point["network"]).splitlines()[1:])
+        with open(self.path("convmark-explore/explore.md")) as file:
+            self.assertIn("    convmark " + " ".join(command), file.read())
+
+    def test_the_winner_on_other_pictures(self):
+        words = [word for word in [*QUICK, *SMALL] if word != "--quiet"]
+        text = self.shown("explore", *words, "--input", "2x9x8", "--classes", "3", "--schedule",
+                            "constant")
+        best = max((p for p in self.results()["points"] if p["frontier"]),
+                   key=lambda p: p["accuracy"])
+        self.assertTrue(best["network_text"].startswith("input 2 9 8\n"))
+        self.write(best["network"] + ".txt", best["network_text"])
+        command = text.split("written to a file), on the same data set:\n  convmark ")[1]
+        self.succeed(*command.split("\n")[0].split(), "--data", "synthetic", "--threads", "1",
+                     "--quiet", "--json", "again.json")
+        self.assertEqual(self.read_json("again.json")["sha256"], best["runs"][0]["sha256"])
+
+    def test_names_of_the_grid(self):
+        for name in ("d1-p1-w4", "d2-p1-bn-w3-do0.25", "d10-p4-w1"):
+            self.assertIn(f"network {name}: ", self.succeed("describe", name))
+        self.assertIn("dropout 0.25", self.succeed("describe", "d2-p1-bn-w3-do0.25"))
+        for name in ("d0-p1-w4", "d1-p0-w4", "d1-p1-w0", "d1-w4", "d1-p1-bn-w4-do1", "d1-p1-w4x"):
+            self.fails(2, "describe", name)
+        self.assertIn("larger than its input, 1x1", self.fails(3, "describe", "d9-p1-w4"))
+
     def test_frontier(self):
         self.explore("--schedule", "constant,one-cycle,step", "--width", "4,6,32")
         points = self.results()["points"]

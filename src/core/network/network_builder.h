@@ -48,4 +48,8 @@ cm_status cm_network_append(cm_network *network, const cm_layer *layer, cm_error
 /** Checks the end of the network and sets its classes. */
 cm_status cm_network_finish(cm_network *network, cm_error *error);
 
+/** Reads a name of explore's grid, such as "d3-p1-bn-w64-do0.1"; recipe->name is `name`. False: it
+ * is none. */
+bool cm_recipe_parse_name(const char *name, cm_recipe *recipe);
+
 #endif

@@ -145,6 +145,10 @@ cm_status cm_network_open(const char *name_or_file, cm_network **network, cm_err
     if (variant != NULL) {
         return cm_network_from_variant(variant, network, error);
     }
+    cm_recipe recipe;
+    if (cm_recipe_parse_name(name_or_file, &recipe)) {
+        return cm_network_from_recipe(&recipe, network, error);
+    }
     if (!means_file(name_or_file)) {
         const char *nearest = nearest_id(name_or_file);
         return nearest != NULL

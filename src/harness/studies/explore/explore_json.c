@@ -91,6 +91,13 @@ static json_t *explore_until_json(const cm_explore_point *point) {
                            cm_joules_json(point->until.joules));
 }
 
+static json_t *explore_network_text_json(const cm_network *network, cm_error *error) {
+    char *text = NULL;
+    json_t *json = cm_network_to_text(network, &text, error) == CM_OK ? cm_json_string(text) : NULL;
+    free(text);
+    return json;
+}
+
 static json_t *explore_point_json(const cm_explore *explore, const cm_explore_point *point,
                                   cm_error *error) {
     const cm_explore_network *n = point->network;
@@ -100,6 +107,7 @@ static json_t *explore_point_json(const cm_explore *explore, const cm_explore_po
                   "batch_norm", n->batch_norm, "dropout", n->dropout, "width", n->width, "params",
                   (json_int_t)cm_network_parameter_count(n->network), "macs", n->macs);
     if (o == NULL ||
+        !cm_json_set(o, "network_text", explore_network_text_json(n->network, error), error) ||
         !cm_json_set(o, "images_per_second", cm_finite_or_null_json(point->images_per_second),
                      error) ||
         !cm_json_set(o, "train_loss", cm_finite_or_null_json(point->train_loss), error) ||

@@ -143,6 +143,69 @@ static void print_explore_frontier(FILE *out, const cm_explore *explore, cm_expl
     }
 }
 
+/* ---- How to train one of them ---- */
+
+/* Whether the name alone makes the same network. */
+static bool is_known_by_name(const cm_explore_network *network) {
+    cm_error ignored = {""};
+    cm_network *named = NULL;
+    char *ours = NULL, *theirs = NULL;
+    const bool same = cm_network_open(network->name, &named, &ignored) == CM_OK &&
+                      cm_network_to_text(named, &theirs, &ignored) == CM_OK &&
+                      cm_network_to_text(network->network, &ours, &ignored) == CM_OK &&
+                      strcmp(ours, theirs) == 0;
+    free(ours);
+    free(theirs);
+    cm_network_free(named);
+    return same;
+}
+
+/* The options that are not train's own defaults. */
+static void print_train_options(FILE *out, const cm_train_options *train,
+                                cm_schedule_kind schedule) {
+    const cm_train_options usual = cm_train_options_default();
+    const struct {
+        const char *name;
+        int value, usual;
+    } rows[] = {{"epochs", train->epochs, usual.epochs},
+                {"steps", train->steps, usual.steps},
+                {"valid-steps", train->valid_steps, usual.valid_steps},
+                {"batch", train->batch, usual.batch}};
+    if (schedule != usual.schedule) {
+        fprintf(out, " --schedule %s", cm_schedule_name(schedule));
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+        if (rows[i].value != rows[i].usual) {
+            fprintf(out, " --%s %d", rows[i].name, rows[i].value);
+        }
+    }
+    if (train->optimizer.learning_rate != usual.optimizer.learning_rate) {
+        fprintf(out, " --lr %.17g", train->optimizer.learning_rate);
+    }
+}
+
+/* The command that trains the most accurate point again, with its first seed. */
+static void print_explore_command(FILE *out, const cm_explore *explore,
+                                  const cm_explore_point *points, bool markdown) {
+    int best = -1;
+    for (int i = 0; i < explore->point_count; ++i) {
+        if (points[i].frontier && (best < 0 || points[i].accuracy > points[best].accuracy)) {
+            best = i;
+        }
+    }
+    if (best < 0) {
+        return;
+    }
+    const char *name = points[best].network->name;
+    const bool known = is_known_by_name(points[best].network);
+    fprintf(out, "\nTrain the most accurate%s, on the same data set:\n%s",
+            known ? "" : " (its network_text in explore.json, written to a file)",
+            markdown ? "\n    " : "  ");
+    fprintf(out, known ? "convmark train %s" : "convmark train ./%s.txt", name);
+    print_train_options(out, &explore->options.train, points[best].schedule);
+    fprintf(out, "\n");
+}
+
 /* How many networks from `first` on were skipped for the reason of that one. */
 static int count_skip_reason(const cm_explore *explore, int first) {
     int count = 0;
@@ -205,6 +268,7 @@ static void print_explore(FILE *out, const void *context, bool markdown) {
     const explore_page *page = context;
     print_explore_points(out, page->explore, page->points, markdown);
     print_explore_frontier(out, page->explore, page->points, markdown);
+    print_explore_command(out, page->explore, page->points, markdown);
     print_explore_notes(out, page->explore, markdown);
 }
 
