@@ -86,7 +86,8 @@ int main(int argc, char **argv) {
     if (status == CM_OK) {
         printf("%s: %lld parameters\n", network->name,
                (long long)cm_network_parameter_count(network));
-        status = cm_dataset_open(argc > 3 ? argv[3] : NULL, &dataset, &error);
+        const cm_dataset_shape shape = cm_network_data_shape(network); /* of synthetic pictures */
+        status = cm_dataset_open_shaped(argc > 3 ? argv[3] : NULL, &shape, &dataset, &error);
     }
     if (status == CM_OK) {
         status = cm_model_create(network, &options, &model, &error);

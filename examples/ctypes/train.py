@@ -22,12 +22,13 @@ class Error(Structure):  # status.h
 
 class Images(Structure):  # dataset.h
     _fields_ = [("count", c_int), ("height", c_int), ("width", c_int),
-                ("pixels", POINTER(c_uint8)), ("labels", POINTER(c_uint8))]
+                ("pixels", POINTER(c_uint8)), ("labels", POINTER(c_uint8)), ("channels", c_int)]
 
 
 class Dataset(Structure):
-    _fields_ = [("name", c_char * 32), ("source", c_char * 4096), ("classes", c_int),
-                ("real", c_bool), ("train", Images), ("validation", Images)]
+    _fields_ = [("name", c_char * 64), ("source", c_char * 4096), ("classes", c_int),
+                ("real", c_bool), ("verified", c_bool), ("train", Images),
+                ("validation", Images)]
 
 
 class ModelOptions(Structure):  # model.h

@@ -286,6 +286,22 @@ class Kinds(Foreign):
                     self.assertIn(advice, text)
                     self.assertNotIn("--network", text)
 
+    def test_where_a_network_text_is_expected(self):
+        self.write("model.safetensors", model_file(self.entries))
+        text = self.fails(3, "train", "./model.safetensors")
+        self.assertIn("is a safetensors file, not a network text; give it as the model", text)
+        for name in ("png", "json", "gzip", "html", "onnx", "hdf5"):
+            self.write("net.bin", self.KINDS[name][0])
+            self.assertIn(f"net.bin: is {self.KINDS[name][1]}, not a network text; give a file",
+                          self.fails(3, "describe", "./net.bin").replace("model (.pt)", "model"))
+        self.write("net.bin", b"x" * 9 + bytes(1 << 21))
+        self.fails(3, "describe", "./net.bin")
+        whole = self.succeed("describe", "./net.txt")
+        self.write("net.txt", b"\xef\xbb\xbf" + NETWORK.encode())
+        self.assertEqual(self.succeed("describe", "./net.txt"), whole)
+        self.write("net.txt", NETWORK.encode("utf-16"))
+        self.assertIn("is text in UTF-16; save it as UTF-8", self.fails(3, "describe", "./net.txt"))
+
     def test_own_files(self):
         self.succeed("train", self.network, "--data", "synthetic", "--epochs", "1", "--steps", "2",
                      "--valid-steps", "1", "--threads", "1", "--quiet", "--checkpoint", "state",

@@ -406,6 +406,12 @@ cm_status cm_network_parse(const char *text, size_t size, const char *file, cm_n
                        "%s: %zu bytes are too many for network text; the limit is %d", file, size,
                        CM_MAX_NETWORK_TEXT);
     }
+    static const char byte_order_mark[] = "\xEF\xBB\xBF"; /* editors of Windows write it */
+    const size_t mark = sizeof byte_order_mark - 1;
+    if (size >= mark && memcmp(text, byte_order_mark, mark) == 0) {
+        text += mark;
+        size -= mark;
+    }
     name_of_file(file, name);
     const cm_status status = parse_lines(text, size, name, &made, &line, &fault);
     if (status != CM_OK) {

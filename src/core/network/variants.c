@@ -5,6 +5,7 @@
 
 #include "convmark/network.h"
 #include "core/files/atomic_file.h"
+#include "core/files/file_kind.h"
 #include "core/name_suggestion.h"
 #include "core/network/network_builder.h"
 
@@ -140,6 +141,40 @@ static bool means_file(const char *name) {
            nearest_id(name) == NULL;
 }
 
+/* A file that is known to be no text of a network, whatever its size. */
+static cm_status check_kind(const char *path, cm_error *error) {
+    char *start = NULL;
+    size_t size = 0;
+    const cm_status status =
+        cm_file_read_start(path, CM_FILE_KIND_BYTES, &start, &size, NULL, error);
+    if (status != CM_OK) {
+        return status;
+    }
+    const char *title = NULL;
+    const cm_file_kind kind = cm_file_kind_of(start, size, &title);
+    free(start);
+    switch (kind) {
+    case CM_FILE_UNKNOWN:
+    case CM_FILE_EMPTY:
+    case CM_FILE_NETWORK_TEXT:
+    case CM_FILE_TEXT:
+        return CM_OK;
+    case CM_FILE_SAFETENSORS:
+        return cm_fail(
+            error, CM_BAD_INPUT,
+            "%s: is %s, not a network text; give it as the model, and here the text that "
+            "it was trained with",
+            path, title);
+    case CM_FILE_UTF16:
+        return cm_fail(error, CM_BAD_INPUT, "%s: is %s; save it as UTF-8", path, title);
+    default:
+        return cm_fail(error, CM_BAD_INPUT,
+                       "%s: is %s, not a network text; give a file of network text, as "
+                       "docs/reference/network-text.md describes it",
+                       path, title);
+    }
+}
+
 cm_status cm_network_open(const char *name_or_file, cm_network **network, cm_error *error) {
     const cm_variant *variant = cm_variant_find(name_or_file);
     if (variant != NULL) {
@@ -161,7 +196,10 @@ cm_status cm_network_open(const char *name_or_file, cm_network **network, cm_err
     }
     char *text = NULL;
     size_t size = 0;
-    cm_status status = cm_file_read(name_or_file, CM_MAX_NETWORK_TEXT, &text, &size, error);
+    cm_status status = check_kind(name_or_file, error);
+    if (status == CM_OK) {
+        status = cm_file_read(name_or_file, CM_MAX_NETWORK_TEXT, &text, &size, error);
+    }
     if (status == CM_OK) {
         status = cm_network_parse(text, size, name_or_file, network, error);
         free(text);
