@@ -5,6 +5,7 @@ option(CONVMARK_EXAMPLES "build the programs of examples/" ON)
 option(CONVMARK_FUZZ "fuzz targets are programs of libFuzzer, not tests; clang only" OFF)
 option(CONVMARK_BENCH "build convmark-bench where Google Benchmark is found" ON)
 option(CONVMARK_WERROR "warnings are errors" OFF)
+option(CONVMARK_HARDENED "optimised builds check buffers and stacks, and bind symbols at start" ON)
 set(CONVMARK_SANITIZE "" CACHE STRING "sanitizers, as in -fsanitize=...")
 
 if(NOT CMAKE_BUILD_TYPE)
@@ -43,6 +44,14 @@ if(CONVMARK_SANITIZE)
     target_compile_options(cm_options INTERFACE -fsanitize=${CONVMARK_SANITIZE}
         -fno-sanitize-recover=all)
     target_link_options(cm_options INTERFACE -fsanitize=${CONVMARK_SANITIZE})
+endif()
+# Errors in memory end the program instead of doing what a file says. Sanitizers see more, and cannot
+# bear it. -U: some systems' compilers define it already. scripts/ci/check_hardening.py checks.
+if(CONVMARK_HARDENED AND NOT CONVMARK_SANITIZE AND NOT CONVMARK_FUZZ)
+    target_compile_options(cm_options INTERFACE
+        $<$<CONFIG:Release,RelWithDebInfo>:-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=2>
+        -fstack-protector-strong)
+    target_link_options(cm_options INTERFACE LINKER:-z,relro LINKER:-z,now)
 endif()
 # libFuzzer is told of every comparison, so that it can guess the words of a format: in loops over
 # numbers that is three quarters of the time, and there is nothing to guess.
