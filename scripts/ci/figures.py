@@ -18,6 +18,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "plots"))
 import peers_data  # noqa: E402 (beside the scripts that draw)
+import profile_data  # noqa: E402
 
 BLOCK = re.compile(r"(<!-- figures: (?P<name>[\w-]+) (?P<machine>[\w-]+) -->\n)(?P<body>.*?)"
                    r"(<!-- end -->)", re.DOTALL)
@@ -28,16 +29,6 @@ MACHINES = {
         "two cores of an Intel Xeon (Emerald Rapids, AVX-512), a virtual machine",
     "epyc-zen4-2-cores": "two cores of an AMD EPYC (Zen 4, AVX-512), a virtual machine",
     "epyc-zen3-2-cores": "two cores of an AMD EPYC (Zen 3, AVX2), a virtual machine",
-}
-
-# Files that do not say when they were measured.
-DATES = {
-    "xeon-emerald-rapids-2-cores/profile-bn-16.json": "2026-11-30",
-    "xeon-emerald-rapids-2-cores/report.json": "2026-11-30",
-    "xeon-emerald-rapids-2-cores/sweep.json": "2026-11-30",
-    "epyc-zen4-2-cores/report.json": "2026-11-24",
-    "epyc-zen4-2-cores/sweep.json": "2026-11-24",
-    "epyc-zen4-2-cores/explore.json": "2026-11-25",
 }
 
 
@@ -67,8 +58,7 @@ class Source:
         days, commits = set(), set()
         for path in paths:
             results = json.loads(path.read_text(encoding="utf-8"))
-            name = path.relative_to(self.folder.parent).as_posix()
-            days.add((results.get("started") or DATES[name])[:10])
+            days.add(results["started"][:10])
             commit = results["machine"]["build"]["commit"]
             commits.add(commit[:7] + ("-dirty" if commit.endswith("-dirty") else ""))
         here = self.document.parent
@@ -192,41 +182,15 @@ def accuracy(source):
                                                what=f"{report['seed_count']} seeds per variant. ")
 
 
-# Parts of a step (layer kind, pass, part): the row that they are added up in.
-PARTS = (
-    (r"conv2d forward multiply|conv2d backward multiply",
-     "convolutions: multiplications, forward and backward-data"),
-    (r"conv2d backward weights", "convolutions: multiplications, backward-weights"),
-    (r"conv2d \w+ transform", "convolutions: maps to planes"),
-    (r"conv2d \w+ restore", "convolutions: planes to maps"),
-    (r"conv2d \w+ (kernels|filters)", "convolutions: packing and transforming filters"),
-    (r"batch_norm .*", "batch norm"),
-    (r"adam .*", "Adam"),
-    (r"conv2d\+pool .*", "first layer, with its pool"),
-    (r"max_pool2d .*", "max pools"),
-    (r".*", "all other parts"),
-)
-
-
 def profile(source):
     """Where the time of a training step goes."""
     found = source.read("profile-bn-16.json")
-    peak = found["capability"]["flops_per_second"][found["isa"]]
-    sums = {name: [0.0, 0.0, 0.0] for _, name in PARTS}
-    step = 0.0
-    for m in found["measurements"]:
-        if "share" not in m:
-            step = m["median"] if m["name"].endswith("/step") else step
-            continue
-        key = f"{m['layer'].split(' ', 1)[-1]} {m['pass']} {m['part']}"
-        name = next(name for pattern, name in PARTS if re.fullmatch(pattern, key))
-        for i, value in enumerate((m["share"], m["flops"], m["median"])):
-            sums[name][i] += value
+    peak, step = profile_data.peak(found), profile_data.step_seconds(found)
     rows = []
-    for name, (share, flops, seconds) in sums.items():
-        computes = "multiplications" in name
-        rows.append([name, f"{100 * share:.1f} %", f"{1e3 * seconds:.1f}",
-                     f"{100 * flops / seconds / peak:.0f} %" if computes else ""])
+    for name, total in profile_data.by_family(found).items():
+        share = total["flops"] / total["seconds"] / peak if "multiplications" in name else None
+        rows.append([name, f"{100 * total['share']:.1f} %", f"{1e3 * total['seconds']:.1f}",
+                     f"{100 * share:.0f} %" if share is not None else ""])
     heads = ["part", "share of the step", "ms", "of the FMA peak"]
     threads = found["threads"]
     return table(heads, rows) + source.caption(

@@ -1,4 +1,5 @@
-"""Reads what scripts/peers.sh speed measured: the same work by convmark and by other frameworks."""
+"""Reads what scripts/peers.sh speed measured: the same work by convmark and by other frameworks.
+Text of all results files comes through read_json()."""
 
 import json
 import math
@@ -14,15 +15,46 @@ MODES = {"train": "training", "infer": "inference"}
 Works = dict[tuple[str, int, str], dict[str, dict]]
 
 
+def printable(value):
+    """The value with every character of its texts that cannot be printed replaced by '?'."""
+    if isinstance(value, str):
+        return "".join(c if c.isprintable() else "?" for c in value)
+    if isinstance(value, list):
+        return [printable(item) for item in value]
+    if isinstance(value, dict):
+        return {printable(key): printable(item) for key, item in value.items()}
+    return value
+
+
+def read_json(text: str):
+    """JSON from outside. ValueError: it is none, or has NaN or an infinity."""
+    def refuse(name):
+        raise ValueError(f"{name} is not JSON")
+    try:
+        return printable(json.loads(text, parse_constant=refuse))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
 def read(folder: pathlib.Path) -> list[dict]:
     """The results of a folder, one per framework. ValueError: a file of another kind."""
     found = []
     for path in sorted(folder.glob("*.json")):
-        results = json.loads(path.read_text(encoding="utf-8"))
-        if results.get("kind") != "peers" or results.get("schema_version") != 1:
+        try:
+            results = read_json(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: cannot be read: {error}") from None
+        found_kind = results.get("kind") if isinstance(results, dict) else None
+        if found_kind != "peers" or results.get("schema_version") != 1:
             raise ValueError(f"{path}: not a file of scripts/peers.sh speed")
         found.append(results)
     return found
+
+
+def first(folders: list[pathlib.Path]) -> dict:
+    """convmark's file, or any: it has machine, day and commit."""
+    found = [results for folder in folders for results in read(folder)]
+    return next((r for r in found if r["framework"] == OURS), found[0])
 
 
 def load(folders: list[pathlib.Path]) -> Works:

@@ -271,6 +271,7 @@ cm_status cm_profile_make(const cm_profile_args *args, const volatile sig_atomic
                             .threads = cm_model_threads(model),
                             .batch = args->batch,
                             .steps = args->steps};
+    cm_clock_utc(profile->started);
     driver d = {.model = model, .mode = args->mode, .batch = args->batch};
     collector c = {.profile = profile};
     cm_status status = cm_capability_measure(args->topology, profile->threads, cm_model_isa(model),

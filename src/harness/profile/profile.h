@@ -59,6 +59,7 @@ typedef struct cm_profile {
     const cm_plan *plan;
     cm_mode mode;
     int threads, batch, steps;
+    char started[24]; /* cm_clock_utc() at the beginning */
     double *wall;     /* [steps] seconds of a traced step, its data included */
     double *untraced; /* [steps] the same of the steps between them, without a trace */
     double *data;     /* [steps] seconds of reading the batch, of the traced steps */

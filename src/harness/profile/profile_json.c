@@ -111,6 +111,7 @@ json_t *cm_profile_json(const cm_profile *profile, json_t *machine, json_t *cond
         cm_json_set(o, "capability", cm_capability_json(&profile->capability, error), error) &&
         cm_json_set(o, "measurements", profile_measurements_json(profile, step, error), error) &&
         cm_json_set(o, "command", json_incref(command), error) &&
+        cm_json_set(o, "started", json_string(profile->started), error) &&
         cm_json_set(o, "conditions", json_incref(conditions), error) &&
         cm_json_set(o, "machine", json_incref(machine), error);
     if (!ok) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/system/clock.h"
 #include "harness/measure/conditions.h"
 #include "harness/record/folder.h"
 #include "harness/record/machine.h"
@@ -50,8 +51,12 @@ static cm_status describe_surroundings(const cm_study_call *call, cm_error *erro
     const cm_topology *topology = call->options->topology;
     study->data = cm_dataset_json(study->dataset);
     study->command = cm_command_json(call->options->argc, call->options->argv);
+    char now[24];
+    cm_clock_utc(now);
+    study->started = json_string(now);
     study->conditions = topology == NULL ? json_array() : cm_conditions_json(topology);
-    if (study->data == NULL || study->command == NULL || study->conditions == NULL) {
+    if (study->data == NULL || study->command == NULL || study->conditions == NULL ||
+        study->started == NULL) {
         return cm_study_out_of_memory(call->kind->name, error);
     }
     return cm_machine_json(topology, &study->machine, error);
@@ -64,6 +69,11 @@ static cm_status take_earlier_results(const cm_study_call *call, cm_error *error
         cm_folder_read_json(call->options->output, call->kind->name, &earlier, path, error);
     if (status == CM_OK && earlier != NULL) {
         status = call->kind->take_json(call->self, earlier, path, error);
+        json_t *started = json_object_get(earlier, "started");
+        if (status == CM_OK && json_is_string(started)) {
+            json_decref(call->study->started);
+            call->study->started = json_incref(started);
+        }
     }
     json_decref(earlier);
     return status;
@@ -267,6 +277,7 @@ void cm_study_free(cm_study *study) {
     json_decref(study->data);
     json_decref(study->conditions);
     json_decref(study->command);
+    json_decref(study->started);
     *study = (cm_study){.complete = false};
 }
 

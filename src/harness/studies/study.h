@@ -65,6 +65,7 @@ typedef struct cm_study {
     bool complete;             /* everything planned is done */
     json_t *machine, *data, *conditions, *command;
     cm_lock_file lock; /* of the folder's files of this kind, while the study lives */
+    json_t *started;   /* when the first call began, UTC; a call that resumes takes it over */
 } cm_study;
 
 /** One training run of a study's plan. */

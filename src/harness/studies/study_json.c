@@ -11,6 +11,7 @@ bool cm_study_set_head(json_t *object, const char *kind, const cm_study *study, 
            cm_json_set(object, "complete", json_boolean(study->complete), error) &&
            cm_json_set(object, "program", cm_program_json(), error) &&
            cm_json_set(object, "command", json_incref(study->command), error) &&
+           cm_json_set(object, "started", json_incref(study->started), error) &&
            cm_json_set(object, "machine", json_incref(study->machine), error);
 }
 

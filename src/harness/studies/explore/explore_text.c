@@ -7,6 +7,7 @@
 
 #include "core/escape.h"
 #include "core/system/energy.h"
+#include "harness/record/machine_text.h"
 #include "harness/record/text_table.h"
 #include "harness/studies/explore/points.h"
 
@@ -266,6 +267,10 @@ typedef struct explore_page {
 
 static void print_explore(FILE *out, const void *context, bool markdown) {
     const explore_page *page = context;
+    if (markdown) {
+        const cm_study *study = &page->explore->study;
+        cm_machine_print_title(out, "convmark explore", study->machine, study->started);
+    }
     print_explore_points(out, page->explore, page->points, markdown);
     print_explore_frontier(out, page->explore, page->points, markdown);
     print_explore_command(out, page->explore, page->points, markdown);

@@ -7,6 +7,7 @@
 #include "convmark/convmark.h"
 #include "core/escape.h"
 #include "core/files/json.h"
+#include "harness/record/machine_text.h"
 #include "harness/studies/report/claims.h"
 #include "harness/studies/report/report_cells.h"
 
@@ -70,31 +71,6 @@ static void print_markdown_claim(FILE *out, const cm_report *report, int claim) 
     }
 }
 
-/* False: no memory. */
-static bool print_markdown_machine(FILE *out, const cm_report *report) {
-    const char *key;
-    json_t *value;
-    fputs("| | |\n|---|---|\n", out);
-    json_object_foreach(report->study.machine, key, value) {
-        size_t size = 0;
-        char *text = NULL;
-        const char *shown = json_string_value(value);
-        if (shown == NULL) {
-            shown = text = cm_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT, &size);
-        }
-        if (shown == NULL) {
-            return false;
-        }
-        fputs("| ", out);
-        cm_print_escaped(out, CM_SINK_MARKDOWN, key);
-        fputs(" | ", out);
-        cm_print_escaped(out, CM_SINK_MARKDOWN, shown);
-        fputs(" |\n", out);
-        free(text);
-    }
-    return true;
-}
-
 static void print_markdown_runs(FILE *out, const cm_report *report) {
     fputs("| variant | seed | Loss/train | Loss/test | Accuracy | images/s | threads | isa "
           "| SHA-256 of the final parameters and buffers |\n"
@@ -124,7 +100,7 @@ char *cm_report_markdown(const cm_report *report) {
     if (out == NULL) {
         return NULL;
     }
-    fputs("# Report\n\n", out);
+    cm_machine_print_title(out, "convmark report", report->study.machine, report->study.started);
     if (!report->study.dataset->real) {
         fprintf(out, "**%s**\n\n", cm_text_of_synthetic);
     }
@@ -148,8 +124,8 @@ char *cm_report_markdown(const cm_report *report) {
           out);
     print_markdown_runs(out, report);
     fputs("\n## Machine\n\n", out);
-    const bool whole = print_markdown_machine(out, report);
-    const bool failed = !whole || ferror(out) != 0;
+    cm_machine_print_table(out, report->study.machine);
+    const bool failed = ferror(out) != 0;
     if (fclose(out) != 0 || failed) {
         free(text);
         return NULL;

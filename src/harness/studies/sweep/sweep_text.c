@@ -6,6 +6,7 @@
 #include "core/escape.h"
 #include "core/statistics/samples.h"
 #include "core/system/energy.h"
+#include "harness/record/machine_text.h"
 #include "harness/record/text_table.h"
 
 static void print_sweep_measurement(const cm_text_table *t, const cm_sweep *sweep, int index) {
@@ -108,6 +109,9 @@ static void print_sweep_accuracy(FILE *out, const cm_sweep *sweep, bool markdown
 
 static void print_sweep(FILE *out, const void *context, bool markdown) {
     const cm_sweep *sweep = context;
+    if (markdown) {
+        cm_machine_print_title(out, "convmark sweep", sweep->study.machine, sweep->study.started);
+    }
     print_sweep_measurements(out, sweep, markdown);
     if (sweep->run_count > 0) {
         fputc('\n', out);
