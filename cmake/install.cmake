@@ -1,5 +1,7 @@
 # `cmake --install BUILD --prefix DIR`: program, both libraries, public headers, CMake package,
-# pkg-config file, man page, licence.
+# pkg-config file, man page, licence; pages, JSON schema, the scripts that fetch the data set and
+# draw pictures, completion of bash. Messages name pages and scripts as in the source tree: docs/
+# is below share/doc/convmark, scripts/ below share/convmark (FILES in convmark(1)).
 include(CMakePackageConfigHelpers)
 
 # The public headers: what the shared library exports, they declare.
@@ -55,3 +57,12 @@ if(TARGET convmark-bench)
 endif()
 install(FILES docs/reference/convmark.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 OPTIONAL)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs/guide docs/reference docs/design DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs
+    FILES_MATCHING PATTERN "*.md" PATTERN "*.json")
+install(PROGRAMS scripts/get-data.sh DESTINATION ${CMAKE_INSTALL_DATADIR}/convmark/scripts)
+install(FILES scripts/lib.sh DESTINATION ${CMAKE_INSTALL_DATADIR}/convmark/scripts)
+install(DIRECTORY scripts/plots DESTINATION ${CMAKE_INSTALL_DATADIR}/convmark/scripts
+    USE_SOURCE_PERMISSIONS FILES_MATCHING PATTERN "*.py" PATTERN "*.html"
+    PATTERN "__pycache__" EXCLUDE)
+install(FILES scripts/completions/convmark.bash RENAME convmark
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)

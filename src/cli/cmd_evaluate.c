@@ -22,7 +22,7 @@ typedef struct evaluate_options {
 
 static const cm_option option_table[] = {
     {"network", CM_OPTION_STRING, offsetof(evaluate_options, network), "NAME|FILE",
-     "Name the network, if the model file does not", 0, 0, NULL},
+     "Name the network. Needed for a model file that another program wrote.", 0, 0, NULL},
     {"json", CM_OPTION_STRING, offsetof(evaluate_options, json), "FILE",
      "Write the results as JSON to FILE ('-': standard output)", 0, 0, NULL},
     {0}};

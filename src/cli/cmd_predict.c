@@ -20,7 +20,7 @@ typedef struct predict_options {
 
 static const cm_option option_table[] = {
     {"network", CM_OPTION_STRING, offsetof(predict_options, network), "NAME|FILE",
-     "Name the network, if the model file does not", 0, 0, NULL},
+     "Name the network. Needed for a model file that another program wrote.", 0, 0, NULL},
     {"invert", CM_OPTION_TRUE, offsetof(predict_options, invert), NULL,
      "Invert the pictures: use for dark on light (the data set is light on dark)", 0, 0, NULL},
     {0}};

@@ -31,7 +31,7 @@ static void print_program_help(void) {
         "  --version Print the version and exit\n\n"
         "'convmark COMMAND --help' lists the options of a command; see convmark(1) for details.\n"
         "Exit codes: 0 success, 1 failed, 2 wrong usage, 3 bad input file,\n"
-        "130 interrupted by SIGINT, 143 by SIGTERM.\n");
+        "130 or 143 interrupted by SIGINT or SIGTERM, respectively.\n");
 }
 
 static const cm_command *find_command(const char *name) {

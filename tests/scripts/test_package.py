@@ -121,6 +121,36 @@ class Package(unittest.TestCase):
         self.assertTrue((self.prefix / "share/man/man1/convmark.1").is_file())
         self.assertTrue((self.prefix / "share/doc/convmark/LICENSE").is_file())
 
+    def test_pages_schema_and_scripts(self):
+        """What messages name is installed, and runs from there."""
+        share = self.prefix / "share"
+        for name in ("docs/guide/report.md", "docs/guide/bench.md", "docs/guide/data.md",
+                     "docs/reference/results.schema.json", "docs/reference/network-text.md"):
+            self.assertTrue((share / "doc/convmark" / name).is_file(), name)
+        scripts = share / "convmark/scripts"
+        self.assertIn("get-data.sh", run(scripts / "get-data.sh", "--help"))
+        for name in ("report_page.py", "plot_sweep.py", "plot_report.py", "plot_roofline.py",
+                     "plot_explore.py", "plot_peers.py"):
+            self.assertTrue(os.access(scripts / "plots" / name, os.X_OK), name)
+        self.assertTrue((scripts / "plots/report_page.html").is_file())
+        python = next((name for name in ("python3", "/usr/bin/python3") if subprocess.run(
+            [name, "-c", "import matplotlib, jinja2"], capture_output=True,
+            check=False).returncode == 0), None)
+        if python:
+            self.assertIn("usage: report_page.py",
+                          run(python, scripts / "plots/report_page.py", "--help"))
+
+    def test_completion(self):
+        """The installed completion knows commands, options and variants."""
+        script = self.prefix / "share/bash-completion/completions/convmark"
+        words = """. "$0"
+            for line in "tr" "train --check" "train bn-1" "compare --thr"; do
+                COMP_WORDS=("$1" $line); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _convmark
+                echo "${COMPREPLY[*]}"
+            done"""
+        self.assertEqual(run("bash", "-c", words, script, self.prefix / "bin/convmark").split(),
+                         ["train", "--checkpoint", "bn-16", "--threshold"])
+
     def test_nothing_knows_the_build(self):
         """No installed text names the folders of the build or of the sources."""
         for path in self.prefix.rglob("*"):
