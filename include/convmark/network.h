@@ -121,6 +121,8 @@ cm_status cm_network_parse(const char *text, size_t size, const char *file, cm_n
  * images of ten classes), else a path to network text (anything with a '/' or a '.'). An
  * unknown name is CM_USAGE with the nearest id suggested; a bad file is CM_BAD_INPUT. */
 cm_status cm_network_open(const char *name_or_file, cm_network **network, cm_error *error);
+/** Whether cm_network_open() takes the word for such a name, not for a file's. */
+bool cm_network_is_name(const char *name_or_file);
 /** NULL is allowed. */
 void cm_network_free(cm_network *network);
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/data.h"
 #include "core/files/json.h"
 #include "harness/record/network_listing.h"
 
@@ -62,7 +63,7 @@ cm_status cm_command_describe(const cm_command *command, int argc, const char **
     cm_status status =
         cm_arguments_parse(&command->usage, argc, argv, groups, 1, 1, &arguments, error);
     if (status == CM_OK && !arguments.help) {
-        const char *const inputs[] = {arguments.words[0], NULL};
+        const char *const inputs[] = {cm_network_file(arguments.words[0]), NULL};
         status = cm_check_output("describe", "json", options.json, inputs, error);
         if (status == CM_OK) {
             status = cm_network_open(arguments.words[0], &network, error);

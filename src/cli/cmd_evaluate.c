@@ -193,7 +193,8 @@ cm_status cm_command_evaluate(const cm_command *command, int argc, const char **
     cm_status status =
         cm_arguments_parse(&command->usage, argc, argv, groups, 4, 1, &arguments, error);
     if (status == CM_OK && !arguments.help) {
-        const char *inputs[] = {arguments.words[0], data, options.network, NULL};
+        const char *inputs[] = {arguments.words[0], cm_data_folder(data),
+                                cm_network_file(options.network), NULL};
         cm_inputs_pack(inputs, 3);
         status = cm_check_output("evaluate", "json", options.json, inputs, error);
         if (status == CM_OK) {

@@ -45,7 +45,8 @@ static cm_status check_profile_outputs(const profile_options *options, const cha
     const cm_output outputs[] = {{.option = "json", .path = options->json, .allow_stdout = true},
                                  {.option = "trace", .path = options->trace},
                                  {.option = "flamegraph", .path = options->flamegraph}};
-    const char *const inputs[] = {network, data, NULL};
+    const char *inputs[] = {cm_network_file(network), cm_data_folder(data), NULL};
+    cm_inputs_pack(inputs, 2);
     return cm_check_outputs("profile", outputs, 3, inputs, error);
 }
 

@@ -93,7 +93,7 @@ static cm_status check_train_outputs(const train_options *options, const char *n
          .path = checkpoint_path(options),
          .checkpoint = true},
         {.option = "json", .path = options->json, .allow_stdout = true}};
-    const char *inputs[] = {network, data, options->load, NULL};
+    const char *inputs[] = {cm_network_file(network), cm_data_folder(data), options->load, NULL};
     cm_inputs_pack(inputs, 3);
     return cm_check_outputs("train", outputs, 3, inputs, error);
 }

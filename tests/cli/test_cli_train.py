@@ -175,6 +175,14 @@ class Files(CliTest):
         self.assertEqual(self.initial("b")[1], data)
         self.assertNotEqual(self.initial("c", "--seed", "1")[1], data)
 
+    def test_names_are_no_files(self):
+        """A variant and generated pictures are not read from files of their names."""
+        for name in ("bn-3", "d1-p1-w4", "synthetic"):
+            network = "d1-p1-w4" if name == "synthetic" else name
+            self.succeed("train", network, "--data", "synthetic", "--steps", "0", "--quiet",
+                         "--save", name, "--json", name + ".json")
+            self.succeed("describe", network, "--json", name)
+
     def test_names_of_a_variant(self):
         self.succeed("train", "bn-3", "--steps", "0", "--quiet", "--save", "bn-3")
         header, _ = tensors(self.path("bn-3"))

@@ -175,6 +175,11 @@ static cm_status check_kind(const char *path, cm_error *error) {
     }
 }
 
+bool cm_network_is_name(const char *name_or_file) {
+    cm_recipe recipe;
+    return cm_variant_find(name_or_file) != NULL || cm_recipe_parse_name(name_or_file, &recipe);
+}
+
 cm_status cm_network_open(const char *name_or_file, cm_network **network, cm_error *error) {
     const cm_variant *variant = cm_variant_find(name_or_file);
     if (variant != NULL) {
