@@ -202,6 +202,11 @@ class OwnSet(CliTest):
         for top in ("torch", "dots"):
             self.assertEqual(self.train_on(self.path(top))["data"]["sha256"],
                              self.expected_sha256())
+        for name, content in self.files.items():
+            os.makedirs(self.path(f"kaggle/{name}"))
+            self.write(f"kaggle/{name}/{name}", content)
+        self.assertEqual(self.train_on(self.path("kaggle"))["data"]["sha256"],
+                         self.expected_sha256())
         self.assertEqual(self.train("--data", self.path("gz"), "--batch", "8",
                                     network=self.small)["data"]["name"], "gz (unverified)")
 

@@ -124,6 +124,24 @@ static cm_status add_name(const char *name, const parsed_name *parsed, cm_idx_se
     return CM_OK;
 }
 
+/* Archives are unpacked into folders of their files' names: NAME/NAME. A folder without such a file
+ * is taken for the file, so that reading it says what it is. */
+static void take_folders(const char folders[CM_IDX_PART_COUNT][CM_IDX_NAME_SIZE], cm_idx_set *set,
+                         bool *found) {
+    for (int part = 0; part < CM_IDX_PART_COUNT; ++part) {
+        const char *name = folders[part];
+        char path[CM_IDX_FOLDER_SIZE + CM_IDX_NAME_SIZE], inside[CM_IDX_NAME_SIZE];
+        struct stat info;
+        if (name[0] == '\0' || set->names[part][0] != '\0') {
+            continue;
+        }
+        snprintf(inside, sizeof inside, "%.120s/%.120s", name, name);
+        snprintf(path, sizeof path, "%s/%s", set->folder, inside);
+        memcpy(set->names[part], stat(path, &info) == 0 ? inside : name, CM_IDX_NAME_SIZE);
+        *found = true;
+    }
+}
+
 /* The files in this folder. */
 static cm_status scan_folder(const char *folder, cm_idx_set *set, bool *found, cm_error *error) {
     *set = (cm_idx_set){.title = ""};
@@ -133,15 +151,23 @@ static cm_status scan_folder(const char *folder, cm_idx_set *set, bool *found, c
     if (entries == NULL) {
         return cm_fail(error, CM_BAD_INPUT, "%s: %s", folder, strerror(errno));
     }
+    char folders[CM_IDX_PART_COUNT][CM_IDX_NAME_SIZE] = {""};
     cm_status status = CM_OK;
     for (const struct dirent *entry; status == CM_OK && (entry = readdir(entries)) != NULL;) {
         parsed_name parsed;
-        if (strlen(entry->d_name) < CM_IDX_NAME_SIZE && parse_name(entry->d_name, &parsed) &&
-            !is_folder(folder, entry->d_name)) {
+        if (strlen(entry->d_name) >= CM_IDX_NAME_SIZE || !parse_name(entry->d_name, &parsed)) {
+            continue;
+        }
+        if (!is_folder(folder, entry->d_name)) {
             status = add_name(entry->d_name, &parsed, set, found, error);
+        } else if (parsed.title_length == 0) {
+            snprintf(folders[parsed.part], CM_IDX_NAME_SIZE, "%s", entry->d_name);
         }
     }
     closedir(entries);
+    if (status == CM_OK && set->title[0] == '\0') {
+        take_folders((const char(*)[CM_IDX_NAME_SIZE])folders, set, found);
+    }
     return status;
 }
 

@@ -37,10 +37,10 @@ const char *cm_idx_part_name(cm_idx_part part);
 /**
  * Finds the set in `folder`, or, if there is no file of one, in a folder below it or its folder
  * raw (torchvision's FashionMNIST/raw). Names are [TITLE-]train-images-idx3-ubyte, with train or
- * t10k or test, images or labels, '-', '.' or '_' between the words, .gz or not. Folders are not
- * files; links count whether or not they lead anywhere. The set is as complete as it is; with no
- * file at all *found is false and set->folder is `folder`. CM_BAD_INPUT: several sets, named;
- * or the folder cannot be read.
+ * t10k or test, images or labels, '-', '.' or '_' between the words, .gz or not; or NAME/NAME, in a
+ * folder of the file's name. Links count whether or not they lead anywhere. The set is as complete
+ * as it is; with no file at all *found is false and set->folder is `folder`. CM_BAD_INPUT: several
+ * sets, named; or the folder cannot be read.
  */
 cm_status cm_idx_set_find(const char *folder, cm_idx_set *set, bool *found, cm_error *error);
 
