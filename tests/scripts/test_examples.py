@@ -4,9 +4,11 @@ convmark by the commands that it gives.
 Needs $CONVMARK_BUILD, $CC and $CMAKE.
 """
 
+import math
 import os
 import pathlib
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -92,7 +94,17 @@ class Errors(unittest.TestCase):
         with tempfile.TemporaryDirectory(prefix="convmark-examples-") as folder:
             path = pathlib.Path(folder) / "small.txt"
             path.write_text("input 1 9 9\nflatten\nlinear 10\n", encoding="utf-8")
-            self.check(2, "9x9", "own_network", path, f"{folder}/x.safetensors", "synthetic")
+            # Generated pictures have the shape of the network, those of a folder their own.
+            code, out, err = run(EXAMPLES / "own_network", path, f"{folder}/x.safetensors",
+                                 "synthetic")
+            self.assertEqual((code, err), (0, ""))
+            self.assertIn("saved and loaded", out)
+            for part in ("train", "t10k"):
+                for kind, dims in (("images-idx3", (64, 4, 4)), ("labels-idx1", (64,))):
+                    data = struct.pack(f">HBB{len(dims)}I", 0, 8, len(dims), *dims)
+                    (pathlib.Path(folder) / f"{part}-{kind}-ubyte").write_bytes(
+                        data + bytes(math.prod(dims)))
+            self.check(2, "9x9", "own_network", path, f"{folder}/x.safetensors", folder)
 
 
 @unittest.skipIf(SANITIZED, "a program outside would need the sanitizer as well")
