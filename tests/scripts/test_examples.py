@@ -103,7 +103,8 @@ class Errors(unittest.TestCase):
                 for kind, dims in (("images-idx3", (64, 4, 4)), ("labels-idx1", (64,))):
                     data = struct.pack(f">HBB{len(dims)}I", 0, 8, len(dims), *dims)
                     (pathlib.Path(folder) / f"{part}-{kind}-ubyte").write_bytes(
-                        data + bytes(math.prod(dims)))
+                        data + bytes([0, 200][i % 2] if len(dims) == 3 else 1
+                                     for i in range(math.prod(dims))))
             self.check(2, "9x9", "own_network", path, f"{folder}/x.safetensors", folder)
 
 
