@@ -55,7 +55,7 @@ static inline uint32_t cm_random_u32(const cm_random_key *key, uint64_t element)
 
 /** The top 24 bits of a word as a float in [0, 1): exact, a multiple of 2^-24. */
 static inline float cm_uniform_from_u32(uint32_t word) {
-    return (float)(word >> 8) * 0x1p-24f;
+    return (float)(word >> 8) * (1.0F / (1 << 24)); /* C++ before 17 has no 0x1p-24f */
 }
 
 /** Element `element` of the uniform sequence under `key`. */

@@ -160,5 +160,26 @@ class Package(unittest.TestCase):
                     self.assertNotIn(f"{place}/", text, path)
 
 
+
+class Headers(unittest.TestCase):
+    """The public headers in programs of other languages and standards."""
+
+    def test_standards(self):
+        include = pathlib.Path(__file__).resolve().parents[2] / "include"
+        source = "#include <convmark/convmark.h>\nint main(void) { return CM_OK; }\n"
+        for compiler in ("gcc", "clang"):
+            for language, standards in (("c", ("c11", "c17")),
+                                        ("c++", ("c++11", "c++14", "c++17", "c++20"))):
+                for standard in standards:
+                    with self.subTest(f"{compiler} {standard}"):
+                        if shutil.which(compiler) is None:
+                            self.skipTest(f"needs {compiler}")
+                        done = subprocess.run(
+                            [compiler, "-x", language, f"-std={standard}", "-Wall", "-Wextra",
+                             "-Wpedantic", "-Werror", "-fsyntax-only", f"-I{include}", "-"],
+                            input=source, capture_output=True, text=True, check=False)
+                        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
 if __name__ == "__main__":
     unittest.main()
