@@ -1,12 +1,14 @@
 /* convmark-bench: kernels and whole steps as Google Benchmark's benchmarks. */
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "bench/measure.h"
 #include "bench/shim.h"
 #include "convmark/convmark.h"
+#include "core/system/threads.h"
 #include "harness/measure/conditions.h"
 #include "harness/record/machine.h"
 
@@ -111,7 +113,11 @@ static cm_status run_benchmarks(int argc, char **argv, cm_error *error) {
         return bench_options_unknown(argv[1], error);
     }
     cm_topology *topology = NULL;
+    cm_threads_unbind();
     status = cm_topology_load(&topology, error);
+    if (status == CM_OK) {
+        status = cm_topology_check_own(topology, error);
+    }
     if (status == CM_OK) {
         status = measure_all(&options, topology, error);
     }
@@ -120,8 +126,13 @@ static cm_status run_benchmarks(int argc, char **argv, cm_error *error) {
 }
 
 int main(int argc, char **argv) {
+    /* The teams' sizes are options. LLVM's runtime aborts the process if this is empty or huge. */
+    unsetenv("OMP_NUM_THREADS");
     cm_error error = {""};
-    cm_status status = run_benchmarks(argc, argv, &error);
+    cm_status status = cm_stack_check(&error);
+    if (status == CM_OK) {
+        status = run_benchmarks(argc, argv, &error);
+    }
     if (fflush(stdout) != 0 && status == CM_OK) {
         status = cm_fail(&error, CM_FAILED, "cannot write to standard output; it is incomplete");
     }

@@ -45,15 +45,19 @@ static void release(void) {
     all.ready = NULL;
 }
 
-static void prepare_team(int threads) {
-    if (all.team != threads) {
-        cm_error warning = {""};
-        cm_threads_prepare(threads, threads <= all.topology->usable_pus, all.topology, &warning);
-        if (warning.message[0] != '\0') {
-            fprintf(stderr, "convmark-bench: warning: %s\n", warning.message);
-        }
-        all.team = threads;
+static cm_status prepare_team(int threads, cm_error *error) {
+    if (all.team == threads) {
+        return CM_OK;
     }
+    cm_error warning;
+    bool pinned;
+    const bool pin = threads <= all.topology->usable_pus;
+    const cm_status status = cm_threads_start(threads, pin, all.topology, &pinned, &warning, error);
+    if (status == CM_OK && warning.message[0] != '\0') {
+        fprintf(stderr, "convmark-bench: warning: %s\n", warning.message);
+    }
+    all.team = status == CM_OK ? threads : 0;
+    return status;
 }
 
 /* Of this instruction set and team, measured when it is first wanted; NULL: no memory. */
@@ -93,24 +97,19 @@ static size_t more_than_caches(int threads) {
 }
 
 static cm_status make_ready(entry *e, cm_error *error) {
-    prepare_team(e->threads);
-    if (!e->checked) {
+    cm_status status = prepare_team(e->threads, error);
+    if (status == CM_OK && !e->checked) {
         release();
-        const cm_status status = e->job != NULL
-                                     ? bench_job_check(e->job, cm_kernels_of(CM_ISA_SCALAR),
-                                                       cm_kernels_of(e->isa), e->threads, error)
-                                     : bench_step_check(e->step, e->isa, e->threads, error);
+        status = e->job != NULL ? bench_job_check(e->job, cm_kernels_of(CM_ISA_SCALAR),
+                                                  cm_kernels_of(e->isa), e->threads, error)
+                                : bench_step_check(e->step, e->isa, e->threads, error);
         e->checked = true;
         e->wrong = status != CM_OK;
-        if (e->wrong) {
-            return status;
-        }
     }
-    if (all.ready == e) {
-        return CM_OK;
+    if (status != CM_OK || all.ready == e) {
+        return status;
     }
     release();
-    cm_status status;
     if (e->job != NULL) {
         status = bench_arrays_create(e->job, e->threads, e->cold ? more_than_caches(e->threads) : 0,
                                      &all.arrays, error);

@@ -48,9 +48,13 @@ static cm_status gather(const info_options *options, cm_machine_options *machine
         if (i > 0 && teams[i] == teams[i - 1]) {
             break;
         }
-        cm_threads_prepare(teams[i], machine->pin, topology, NULL);
-        status =
-            cm_capability_measure(topology, teams[i], machine->chosen_isa, &found->teams[i], error);
+        bool pinned;
+        cm_error warning;
+        status = cm_threads_start(teams[i], machine->pin, topology, &pinned, &warning, error);
+        if (status == CM_OK) {
+            status = cm_capability_measure(topology, teams[i], machine->chosen_isa,
+                                           &found->teams[i], error);
+        }
         ++found->team_count;
     }
     return status;
@@ -102,6 +106,14 @@ static void print_caches(FILE *out, const cm_topology *topology) {
     }
 }
 
+static void print_kinds(FILE *out, const cm_topology *topology) {
+    char kinds[CM_MAX_CORE_KINDS * 64];
+    if (topology->kind_count > 1) {
+        cm_topology_kinds_text(topology, topology->usable_cores, kinds, sizeof kinds);
+        fprintf(out, "kinds of cores    %s, fastest first\n", CM_SHOW(kinds));
+    }
+}
+
 static void print_machine(FILE *out, const cm_machine_options *machine, const info *found) {
     const cm_topology *topology = machine->topology;
     const json_t *build = json_object_get(found->machine, "build");
@@ -120,6 +132,7 @@ static void print_machine(FILE *out, const cm_machine_options *machine, const in
     }
     fprintf(out, "; %d thread%s by default\n", topology->default_threads,
             topology->default_threads == 1 ? "" : "s");
+    print_kinds(out, topology);
     fputs("instruction sets  ", out);
     for (cm_isa isa = 0; isa < CM_ISA_COUNT; ++isa) {
         if (cm_kernels_of(isa) != NULL) {
@@ -131,8 +144,12 @@ static void print_machine(FILE *out, const cm_machine_options *machine, const in
             shown_at(frequency, "governor").text,
             json_is_boolean(turbo) ? (json_is_true(turbo) ? "on" : "off") : "unknown");
     fprintf(
-        out, "memory            %s\n",
+        out, "memory            %s",
         format_bytes(json_number_value(json_object_get(found->machine, "memory_bytes")), memory));
+    if (topology->memory_limit > 0) {
+        fprintf(out, ", a control group grants %s", format_bytes(topology->memory_limit, memory));
+    }
+    fputc('\n', out);
     fprintf(out, "system            %s, %s\n", shown_at(found->machine, "os").text,
             shown_at(found->machine, "kernel").text);
     fprintf(out, "build             convmark %s, %s, %s\n", shown_at(build, "version").text,
@@ -181,12 +198,24 @@ static void print_conditions(FILE *out, const info *found) {
     }
 }
 
+/* Without measuring, another machine's topology can be shown as well. */
+static cm_status describe_machine(cm_machine_options *machine, cm_error *error) {
+    const cm_status status = cm_machine_load(machine, error);
+    if (status == CM_OK && machine->topology->foreign[0] != '\0') {
+        cm_warn("%s describes another machine than the one that this process runs on; nothing can "
+                "be measured with it",
+                machine->topology->foreign);
+    }
+    return status;
+}
+
 static cm_status run_info(const info_options *options, cm_machine_options *machine,
                           cm_error *error) {
     info found = {.team_count = 0};
     cm_status status = cm_check_output("info", "json", options->json, NULL, error);
     if (status == CM_OK) {
-        status = cm_machine_prepare(machine, error);
+        status = options->measure ? cm_machine_prepare(machine, error)
+                                  : describe_machine(machine, error);
     }
     if (status == CM_OK) {
         status = gather(options, machine, &found, error);

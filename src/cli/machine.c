@@ -3,9 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 #include "cli/cli.h"
 #include "core/system/threads.h"
@@ -104,84 +101,40 @@ static cm_status choose_isa(cm_machine_options *options, cm_error *error) {
 
 /* ---- Threads ---- */
 
-/* Variables with which the OpenMP runtime binds threads before main() starts: this process would
- * see one core, and --pin would work on the wrong set. */
-static cm_status refuse_binding(cm_error *error) {
-    static const char *const names[] = {"OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY",
-                                        "KMP_AFFINITY"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; ++i) {
-        const char *value = getenv(names[i]);
-        if (value != NULL && value[0] != '\0' && strcmp(value, "false") != 0 &&
-            strcmp(value, "FALSE") != 0) {
-            return cm_fail(error, CM_USAGE,
-                           "%s=%s binds threads outside this program; unset it and use --pin, "
-                           "--no-pin or taskset",
-                           names[i], value);
-        }
-    }
-    return CM_OK;
-}
-
-/* How many threads the runtime gives a team at most: asked before there is one, because LLVM's
- * runtime prints lines of its own where it gives fewer. */
-static int openmp_limit(void) {
-#ifdef _OPENMP
-    return omp_get_max_active_levels() < 1 ? 1 : omp_get_thread_limit();
-#else
-    return 1;
-#endif
-}
-
 static cm_status prepare_threads(cm_machine_options *options, cm_error *error) {
     const cm_topology *topology = options->topology;
     if (options->threads == 0) {
         options->threads = topology->default_threads;
-    }
-    const cm_status status = cm_threads_check(options->threads, error);
-    if (status != CM_OK) {
-        return status;
     }
     if (options->threads > topology->usable_cores && !options->quiet) {
         cm_warn(
             "--threads %d is more than the %d cores this process may use; expect it to be slower",
             options->threads, topology->usable_cores);
     }
-#ifdef _OPENMP
-    omp_set_dynamic(0); /* OMP_DYNAMIC would change the team with the machine's load */
-#endif
     /* More threads than PUs cannot be pinned; the warning above has said enough of it. */
-    options->pin = options->pin && options->threads <= topology->usable_pus;
-    cm_error warning = {""};
-    const int limit = openmp_limit();
-    const int given = options->threads > limit
-                          ? limit
-                          : cm_threads_prepare(options->threads, options->pin, topology, &warning);
-    if (given != options->threads) {
-#ifdef _OPENMP
-        return cm_fail(error, CM_USAGE,
-                       "%d threads are needed, the OpenMP runtime gives %d; unset "
-                       "OMP_THREAD_LIMIT and OMP_MAX_ACTIVE_LEVELS, which limit it",
-                       options->threads, given);
-#else
-        return cm_fail(error, CM_USAGE,
-                       "--threads %d: this build has no OpenMP; use --threads 1, or build with "
-                       "-DCONVMARK_OPENMP=ON",
-                       options->threads);
-#endif
-    }
-    if (warning.message[0] != '\0') { /* quiet or not: results or times are in doubt */
+    const bool pin = options->pin && options->threads <= topology->usable_pus;
+    cm_error warning;
+    const cm_status status =
+        cm_threads_start(options->threads, pin, topology, &options->pin, &warning, error);
+    if (status == CM_OK && warning.message[0] != '\0') { /* quiet or not: results are in doubt */
         cm_warn("%s", warning.message);
     }
-    return CM_OK;
+    return status;
+}
+
+cm_status cm_machine_load(cm_machine_options *options, cm_error *error) {
+    cm_status status = choose_isa(options, error);
+    if (status == CM_OK) {
+        cm_threads_unbind();
+        status = cm_topology_load(&options->topology, error);
+    }
+    return status;
 }
 
 cm_status cm_machine_prepare(cm_machine_options *options, cm_error *error) {
-    cm_status status = choose_isa(options, error);
+    cm_status status = cm_machine_load(options, error);
     if (status == CM_OK) {
-        status = refuse_binding(error);
-    }
-    if (status == CM_OK) {
-        status = cm_topology_load(&options->topology, error);
+        status = cm_topology_check_own(options->topology, error);
     }
     if (status == CM_OK) {
         status = prepare_threads(options, error);

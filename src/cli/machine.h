@@ -15,8 +15,8 @@ enum { CM_MAX_THREADS = 1024 };
 typedef struct cm_machine_options {
     int threads;     /* 0 until cm_machine_prepare(): one per usable core */
     const char *isa; /* NULL: $CONVMARK_ISA, or the best */
-    bool pin;   /* cm_machine_prepare() clears it where there are more threads than logical CPUs */
-    bool quiet; /* print errors only, and no warning about too many threads */
+    bool pin;        /* asked for; from cm_machine_prepare() on: read back from the system */
+    bool quiet;      /* print errors only, and no warning about too many threads */
     /* Set by cm_machine_prepare(): */
     cm_isa chosen_isa;
     cm_topology *topology; /* as it was before threads were pinned */
@@ -33,11 +33,14 @@ cm_machine_options cm_machine_options_default(void);
 
 /**
  * Chooses the instruction set (CM_USAGE: unknown, not built, or this machine cannot run it) and the
- * number of threads, then prepares and pins them. CM_USAGE where variables of the OpenMP runtime
- * bind threads or give fewer of them. Warnings go to standard error. Call cm_machine_release() at
- * the end, whatever the status, also if it was never prepared.
+ * number of threads, then prepares and pins them, whatever binding the OpenMP runtime began with.
+ * CM_USAGE where variables describe another machine or make the team smaller. Warnings go to
+ * standard error. Call cm_machine_release() at the end, whatever the status, also if it was never
+ * prepared.
  */
 cm_status cm_machine_prepare(cm_machine_options *options, cm_error *error);
+/** The part of it that works without threads, also with another machine's topology. */
+cm_status cm_machine_load(cm_machine_options *options, cm_error *error);
 void cm_machine_release(cm_machine_options *options);
 
 /** Warns of every condition that makes timings unreliable (measure/conditions.h), unless quiet. */

@@ -181,6 +181,70 @@ class Threads(EnvironmentTest):
             self.assertIn(name, self.refused(2, *TRAIN, "--threads", "2", env={name: value}))
 
 
+class Facts(EnvironmentTest):
+    """What results say of the machine and of places is true, or there are no results."""
+
+    FOREIGN = {"HWLOC_SYNTHETIC": "pack:2 core:4 pu:2", "HWLOC_THISSYSTEM": "0"}
+
+    def test_another_machine_is_refused(self):
+        for name, value in self.FOREIGN.items():
+            for words in (TRAIN, ("info",), ("sweep", "--data", "synthetic"), ("verify",)):
+                self.assertIn(name, self.refused(2, *words, env={name: value}))
+            result = self.run_in("info", "--no-measure", "--json", "-", env={name: value})
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn(b"describes another machine", result.stderr)
+            cpu = json.loads(result.stdout)["machine"]["cpu"]
+            self.assertEqual(cpu["described_by"], f"{name}={value}")
+            bench = os.path.join(os.path.dirname(PROGRAM), "convmark-bench")
+            if os.path.exists(bench):
+                result = self.run_in("--benchmark_filter=^relu/forward", program=(bench,),
+                                     env={name: value})
+                self.assertEqual(result.returncode, 2)
+                self.assertIn(name.encode(), result.stderr)
+
+    @needs_teams
+    def test_smaller_teams_in_the_bench(self):
+        bench = os.path.join(os.path.dirname(PROGRAM), "convmark-bench")
+        if not os.path.exists(bench):
+            self.skipTest("no Google Benchmark")
+        words = ("--threads", "2", "--isa", "scalar", "--caches", "warm",
+                 "--benchmark_filter=^relu/forward", "--benchmark_min_time=0.001")
+        result = self.run_in(*words, program=(bench,), env={"OMP_THREAD_LIMIT": "1"})
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(b"the OpenMP runtime gives 1", result.stdout)
+
+    def pinned(self, *words, **how):
+        result = self.run_in(*TRAIN, *words, "--quiet", "--json", "-", **how)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return json.loads(result.stdout)["pinned"]
+
+    @needs_teams
+    @native
+    def test_bindings_of_openmp_are_undone(self):
+        cpus = sorted(os.sched_getaffinity(0))
+        if len(cpus) < 2:
+            self.skipTest("one CPU")
+        for name, value in (("OMP_PROC_BIND", "True"), ("OMP_PROC_BIND", "False"),
+                            ("OMP_PROC_BIND", "close"), ("OMP_PLACES", "cores"),
+                            ("KMP_AFFINITY", "none"), ("KMP_AFFINITY", "compact")):
+            with self.subTest(name, value=value):
+                result = self.run_in("info", "--no-measure", "--json", "-", env={name: value})
+                cpu = json.loads(result.stdout)["machine"]["cpu"]
+                self.assertEqual(cpu["usable_pus"], len(cpus))
+                self.assertIs(self.pinned("--threads", "2", env={name: value}), True)
+
+    @needs_teams
+    @native
+    def test_pinned_is_read_back(self):
+        ignored = self.preload("int sched_setaffinity(int pid, unsigned long size, const void *set)"
+                               "{ (void)pid; (void)size; (void)set; return 0; }\n")
+        result = self.run_in(*TRAIN, "--threads", "2", "--quiet", "--json", "-", env=ignored)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        if len(os.sched_getaffinity(0)) > 1:
+            self.assertIs(json.loads(result.stdout)["pinned"], False)
+            self.assertIn(b"warning: the system does not keep", result.stderr)
+
+
 # Every thread begins with denormals flushed (x86) and rounding up, as after a library built with
 # -ffast-math; the second text takes away what would put it right.
 SPOIL_THREADS = r"""

@@ -15,6 +15,7 @@
 #include <hwloc.h>
 
 #include "convmark/kernels.h"
+#include "convmark/team.h"
 #include "core/system/clock.h"
 #include "core/system/threads.h"
 #include "core/system/topology.h"
@@ -81,6 +82,115 @@ static void test_cgroup_quota(void **state) {
     assert_true(cm_cgroup_cpu_quota("/nonexistent") == 0);
 }
 
+/* A tree of files: what is mounted where, and what that means for this process. */
+typedef struct mount_case {
+    const char *what;
+    double quota, memory;
+    const char *groups, *mounts; /* /proc/self/cgroup and /proc/self/mountinfo */
+    struct {
+        const char *name, *text;
+    } files[5];
+} mount_case;
+
+#define MOUNT_V2(top, point) \
+    "30 23 0:26 " top " " point " rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
+#define MOUNT_V1(top, point, controllers) \
+    "31 23 0:27 " top " " point " rw,nosuid shared:5 - cgroup cgroup rw," controllers "\n"
+static const mount_case MOUNT_CASES[] = {
+    {"the host's path in a container, the group below the mount",
+     1,
+     0,
+     "0::/docker/123/init.scope\n",
+     MOUNT_V2("/docker/123", "/sys/fs/cgroup"),
+     {{"sys/fs/cgroup/cpu.max", "400000 100000\n"},
+      {"sys/fs/cgroup/init.scope/cpu.max", "100000 100000\n"}}},
+    {"the same, without mountinfo",
+     1,
+     0,
+     "0::/docker/123/init.scope\n",
+     NULL,
+     {{"sys/fs/cgroup/cpu.max", "400000 100000\n"},
+      {"sys/fs/cgroup/init.scope/cpu.max", "100000 100000\n"}}},
+    {"version 2 mounted elsewhere, in a folder with a space",
+     2,
+     1073741824,
+     "0::/a/b\n",
+     "1 0 8:1 / / rw - ext4 /dev/sda rw\n" MOUNT_V2("/", "/mnt/my\\040groups"),
+     {{"mnt/my groups/a/cpu.max", "200000 100000\n"},
+      {"mnt/my groups/a/b/memory.max", "1073741824\n"},
+      {"mnt/my groups/a/memory.max", "max\n"},
+      {"sys/fs/cgroup/a/cpu.max", "100000 100000\n"}}},
+    {"nested: the smallest on the way up",
+     1.5,
+     4096,
+     "0::/a/b/c\n",
+     MOUNT_V2("/", "/sys/fs/cgroup"),
+     {{"sys/fs/cgroup/a/b/c/cpu.max", "300000 100000\n"},
+      {"sys/fs/cgroup/a/cpu.max", "150000 100000\n"},
+      {"sys/fs/cgroup/a/b/c/memory.max", "8192\n"},
+      {"sys/fs/cgroup/a/memory.max", "4096\n"}}},
+    {"version 1: controllers in their own places",
+     0.5,
+     2097152,
+     "5:cpuacct,cpu:/docker/9\n4:memory:/docker/9\n1:name=systemd:/x\n",
+     MOUNT_V1("/docker/9", "/cg/time", "cpu,cpuacct") MOUNT_V1("/docker/9", "/cg/mem", "memory"),
+     {{"cg/time/cpu.cfs_quota_us", "50000\n"},
+      {"cg/time/cpu.cfs_period_us", "100000\n"},
+      {"cg/mem/memory.limit_in_bytes", "2097152\n"}}},
+    {"version 1 without limits",
+     0,
+     0,
+     "5:cpu:/\n4:memory:/\n",
+     MOUNT_V1("/", "/cg/time", "cpu") MOUNT_V1("/", "/cg/mem", "memory"),
+     {{"cg/time/cpu.cfs_quota_us", "-1\n"},
+      {"cg/time/cpu.cfs_period_us", "100000\n"},
+      {"cg/mem/memory.limit_in_bytes", "9223372036854771712\n"}}},
+    {"both versions: time by version 1, memory by version 2",
+     3,
+     65536,
+     "3:cpu:/s\n0::/s\n",
+     MOUNT_V1("/", "/cg/time", "cpu") MOUNT_V2("/", "/cg/two"),
+     {{"cg/time/s/cpu.cfs_quota_us", "300000\n"},
+      {"cg/time/s/cpu.cfs_period_us", "100000\n"},
+      {"cg/two/s/memory.max", "65536\n"}}},
+    {"paths relative to the namespace of control groups",
+     1,
+     0,
+     "0::/../sibling\n",
+     MOUNT_V2("/..", "/sys/fs/cgroup"),
+     {{"sys/fs/cgroup/sibling/cpu.max", "100000 100000\n"},
+      {"sys/fs/cgroup/cpu.max", "max 100000\n"}}},
+    {"nothing is mounted",
+     0,
+     0,
+     "0::/a\n",
+     "1 0 8:1 / / rw - ext4 /dev/sda rw\n",
+     {{"sys/fs/cgroup/a/cpu.max", "100000 100000\n"}}},
+};
+
+static void test_cgroup_mounts(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof MOUNT_CASES / sizeof *MOUNT_CASES; ++i) {
+        const mount_case *row = &MOUNT_CASES[i];
+        char root[] = "/tmp/convmark-cgroup-XXXXXX", command[64];
+        assert_non_null(mkdtemp(root));
+        put(root, "proc/self/cgroup", row->groups);
+        if (row->mounts != NULL) {
+            put(root, "proc/self/mountinfo", row->mounts);
+        }
+        for (size_t k = 0; k < 5 && row->files[k].name != NULL; ++k) {
+            put(root, row->files[k].name, row->files[k].text);
+        }
+        const double quota = cm_cgroup_cpu_quota(root), memory = cm_cgroup_memory_limit(root);
+        snprintf(command, sizeof command, "rm -rf -- '%s'", root);
+        assert_int_equal(system(command), 0);
+        if (quota != row->quota || memory != row->memory) {
+            fail_msg("%s: %g CPUs instead of %g, %.0f bytes instead of %.0f", row->what, quota,
+                     row->quota, memory, row->memory);
+        }
+    }
+}
+
 static void test_default_threads(void **state) {
     (void)state;
     assert_int_equal(cm_default_threads(8, 0), 8);
@@ -89,6 +199,7 @@ static void test_default_threads(void **state) {
     assert_int_equal(cm_default_threads(8, 0.25), 1);
     assert_int_equal(cm_default_threads(8, 1e300), 8);
     assert_int_equal(cm_default_threads(0, 0), 1);
+    assert_int_equal(cm_default_threads(4096, 0), CM_MAX_TEAM);
 }
 
 /* ---- topology ---- */
@@ -136,6 +247,77 @@ static void test_order_of_pus(void **state) {
     assert_int_equal(t->caches[1].level, 3);
     assert_int_equal(t->caches[1].kind, 'u');
     assert_int_equal(t->caches[1].count, 2);
+    cm_topology_free(t);
+}
+
+/* Ten slow and ten fast cores in turns: the fast ones come first, in both orders. */
+static void test_hybrid(void **state) {
+    (void)state;
+    setenv("HWLOC_XMLFILE", "data/topologies/gb10.xml", 1);
+    cm_topology *t = load();
+    unsetenv("HWLOC_XMLFILE");
+    assert_consistent(t);
+    assert_int_equal(t->kind_count, 2);
+    assert_string_equal(t->kinds[0].name, "capacity 997");
+    assert_int_equal(t->kinds[0].usable_cores, 10);
+    assert_int_equal(t->kinds[1].usable_cores, 10);
+    int order[64];
+    char text[200];
+    for (cm_pin pin = CM_PIN_COMPACT; pin <= CM_PIN_SCATTER; ++pin) {
+        assert_int_equal(cm_topology_order(t, pin, order, NULL), CM_OK);
+        for (int i = 0; i < 20; ++i) { /* 0x000f83e0 are the fast ones */
+            assert_int_equal((0x000f83e0 >> order[i]) & 1, i < 10);
+        }
+    }
+    cm_topology_kinds_text(t, 10, text, sizeof text);
+    assert_string_equal(text, "10 x capacity 997");
+    cm_topology_kinds_text(t, 12, text, sizeof text);
+    assert_string_equal(text, "10 x capacity 997 + 2 x capacity 718");
+    cm_topology_free(t);
+}
+
+static void test_other_machines(void **state) {
+    (void)state;
+    static const char *const settings[][2] = {{"HWLOC_SYNTHETIC", "pack:2 core:4 pu:2"},
+                                              {"HWLOC_THISSYSTEM", "0"},
+                                              {"HWLOC_XMLFILE", "data/topologies/gb10.xml"}};
+    cm_error error;
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; ++i) {
+        setenv(settings[i][0], settings[i][1], 1);
+        cm_topology *t = load();
+        unsetenv(settings[i][0]);
+        assert_int_equal(cm_topology_check_own(t, &error), CM_USAGE);
+        assert_non_null(strstr(error.message, settings[i][0]));
+        cm_topology_free(t);
+    }
+    cm_topology *t = load();
+    assert_int_equal(cm_topology_check_own(t, &error), CM_OK);
+    cm_topology_free(t);
+    /* A file of a newer hwloc: the variable is the cause, not this machine. */
+    setenv("HWLOC_XMLFILE", "data/topologies/hwloc3.xml", 1);
+    const cm_status status = cm_topology_load(&t, &error);
+    unsetenv("HWLOC_XMLFILE");
+    if (status == CM_OK) { /* hwloc 3 reads it */
+        cm_topology_free(t);
+        return;
+    }
+    assert_int_equal(status, CM_USAGE);
+    assert_non_null(strstr(error.message, "HWLOC_XMLFILE"));
+}
+
+static void test_many_cores(void **state) {
+    (void)state;
+    setenv("HWLOC_SYNTHETIC", "pack:4 core:512 pu:1", 1);
+    cm_topology *t = load();
+    unsetenv("HWLOC_SYNTHETIC");
+    int *order = calloc(2048, sizeof *order);
+    assert_int_equal(t->usable_cores, 2048);
+    assert_int_equal(t->default_threads, CM_MAX_TEAM);
+    assert_int_equal(cm_topology_order(t, CM_PIN_SCATTER, order, NULL), CM_OK);
+    assert_int_equal(order[0], 0);
+    assert_int_equal(order[1], 512);
+    assert_int_equal(order[2047], 2047);
+    free(order);
     cm_topology_free(t);
 }
 
@@ -255,7 +437,9 @@ static void test_pinning(void **state) {
     const int threads = cm_threads_prepare(t->usable_pus, true, t, &warning);
     assert_no_warning(&warning, threads, t->usable_pus);
     assert_places(t, threads, true);
+    assert_int_equal(cm_threads_pinned(threads), true);
     cm_threads_prepare(threads, false, t, &warning);
+    assert_int_equal(cm_threads_pinned(threads), t->usable_pus == 1);
     assert_string_equal(warning.message, "");
     assert_places(t, threads, false);
 
@@ -342,10 +526,12 @@ static void test_machine(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cgroup_quota), cmocka_unit_test(test_default_threads),
-        cmocka_unit_test(test_order_of_pus), cmocka_unit_test(test_affinity_mask),
-        cmocka_unit_test(test_float_modes),  cmocka_unit_test(test_pinning),
-        cmocka_unit_test(test_clock),        cmocka_unit_test(test_machine),
+        cmocka_unit_test(test_cgroup_quota),    cmocka_unit_test(test_cgroup_mounts),
+        cmocka_unit_test(test_default_threads), cmocka_unit_test(test_order_of_pus),
+        cmocka_unit_test(test_hybrid),          cmocka_unit_test(test_other_machines),
+        cmocka_unit_test(test_many_cores),      cmocka_unit_test(test_affinity_mask),
+        cmocka_unit_test(test_float_modes),     cmocka_unit_test(test_pinning),
+        cmocka_unit_test(test_clock),           cmocka_unit_test(test_machine),
     };
     return cmocka_run_group_tests_name("topology", tests, NULL, NULL);
 }

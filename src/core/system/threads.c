@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 #include "convmark/team.h"
 
@@ -215,4 +218,56 @@ int cm_threads_prepare(int threads, bool pin, const cm_topology *topology, cm_er
         cm_fail(warning, CM_OK, "the OpenMP runtime gave %d of %d threads", size, threads);
     }
     return size;
+}
+
+/* ---- Teams for measuring ---- */
+
+/* How many threads the runtime gives a team at most: asked before there is one, because LLVM's
+ * runtime prints lines of its own where it gives fewer. */
+static int openmp_limit(void) {
+#ifdef _OPENMP
+    return omp_get_max_active_levels() < 1 ? 1 : omp_get_thread_limit();
+#else
+    return 1;
+#endif
+}
+
+static cm_status fail_small_team(int threads, int given, cm_error *error) {
+#ifdef _OPENMP
+    return cm_fail(error, CM_USAGE,
+                   "%d threads are needed, the OpenMP runtime gives %d; unset OMP_THREAD_LIMIT and "
+                   "OMP_MAX_ACTIVE_LEVELS, which limit it",
+                   threads, given);
+#else
+    return cm_fail(error, CM_USAGE,
+                   "%d threads are needed, this build has no OpenMP and gives %d; use one thread, "
+                   "or build with -DCONVMARK_OPENMP=ON",
+                   threads, given);
+#endif
+}
+
+cm_status cm_threads_start(int threads, bool pin, const cm_topology *topology, bool *pinned,
+                           cm_error *warning, cm_error *error) {
+    *pinned = false;
+    warning->message[0] = '\0';
+    const cm_status status = cm_threads_check(threads, error);
+    if (status != CM_OK) {
+        return status;
+    }
+#ifdef _OPENMP
+    omp_set_dynamic(0); /* OMP_DYNAMIC would change the team with the machine's load */
+#endif
+    const int limit = openmp_limit();
+    const int given = threads > limit ? limit : cm_threads_prepare(threads, pin, topology, warning);
+    if (given != threads) {
+        return fail_small_team(threads, given, error);
+    }
+    *pinned = pin && cm_threads_pinned(threads);
+    if (pin && !*pinned && warning->message[0] == '\0') {
+        cm_fail(warning, CM_OK,
+                "the system does not keep each of %d threads on a CPU of its own, though it was "
+                "told to; times may vary more",
+                threads);
+    }
+    return CM_OK;
 }

@@ -40,6 +40,28 @@ cm_status cm_threads_check(int threads, cm_error *error);
  */
 int cm_threads_prepare(int threads, bool pin, const cm_topology *topology, cm_error *warning);
 
+/**
+ * Whether each thread of the team may run on one CPU only, and no two on the same one, as the
+ * system says (sched_getaffinity): what another library or a setting undid is not pinned.
+ */
+bool cm_threads_pinned(int threads);
+
+/**
+ * Undoes the binding with which an OpenMP runtime began (OMP_PROC_BIND, OMP_PLACES, KMP_AFFINITY
+ * ...): the calling thread may run on all CPUs of the runtime's places again. Call it before
+ * cm_topology_load(), which otherwise finds the one CPU of the first thread.
+ */
+void cm_threads_unbind(void);
+
+/**
+ * Starts a team for measuring: checks that the system and the OpenMP runtime give all threads of
+ * it, prepares them, and reads their places back. *pinned: `pin` was asked for and is true of every
+ * thread. A doubt is a line in *warning ("" without one). CM_FAILED and CM_USAGE as
+ * cm_threads_check(); CM_USAGE also where variables of the runtime make the team smaller.
+ */
+cm_status cm_threads_start(int threads, bool pin, const cm_topology *topology, bool *pinned,
+                           cm_error *warning, cm_error *error);
+
 /** Whether this thread's arithmetic is the standard's: denormals kept as operands and as results,
  * rounding to nearest. */
 bool cm_float_modes_standard(void);

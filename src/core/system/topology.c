@@ -5,6 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "convmark/team.h"
+#include "core/system/core_kinds.h"
 
 /* hwloc's name for a cache type, its level and kind. */
 static const struct {
@@ -85,7 +89,8 @@ static bool read_usable(cm_topology *to) {
     hwloc_const_bitmap_t allowed = hwloc_topology_get_allowed_cpuset(to->hwloc);
     hwloc_bitmap_t usable = hwloc_bitmap_alloc();
     to->pu_order = calloc((size_t)to->pus, sizeof *to->pu_order);
-    if (usable == NULL || to->pu_order == NULL) {
+    to->pu_kind = calloc((size_t)to->pus, sizeof *to->pu_kind);
+    if (usable == NULL || to->pu_order == NULL || to->pu_kind == NULL) {
         hwloc_bitmap_free(usable);
         return false;
     }
@@ -100,15 +105,59 @@ static bool read_usable(cm_topology *to) {
     for (int number = 1; list_pus(to, usable, core_type, number) > 0; ++number) {
     }
     hwloc_bitmap_free(usable);
-    return to->usable_pus > 0;
+    return to->usable_pus > 0 && cm_core_kinds_read(to);
 }
 
 int cm_default_threads(int usable_cores, double cpu_quota) {
     /* Rounded down: a team that waits for a throttled thread is slower than a smaller team. */
     const int limit =
         cpu_quota > 0 && cpu_quota < (double)usable_cores ? (int)cpu_quota : usable_cores;
-    return limit > 1 ? limit : 1;
+    return limit < 1 ? 1 : limit < CM_MAX_TEAM ? limit : CM_MAX_TEAM;
 }
+
+/* ---- A topology of another machine ---- */
+
+/* The variable, with its value, with which the environment changes what hwloc shows; NULL: none. */
+static const char *outside_variable(char *text, size_t size) {
+    static const char *const names[] = {"HWLOC_XMLFILE",    "HWLOC_SYNTHETIC",  "HWLOC_FSROOT",
+                                        "HWLOC_CPUID_PATH", "HWLOC_COMPONENTS", "HWLOC_THISSYSTEM"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
+        const char *value = getenv(names[i]);
+        if (value != NULL && value[0] != '\0') {
+            snprintf(text, size, "%s=%s", names[i], value);
+            return text;
+        }
+    }
+    return NULL;
+}
+
+/* hwloc believes HWLOC_THISSYSTEM=1: a description cannot be this machine if it is made up, or has
+ * another number of CPUs. */
+static void read_foreign(cm_topology *to) {
+    hwloc_obj_t machine = hwloc_get_root_obj(to->hwloc);
+    const bool described = getenv("HWLOC_XMLFILE") != NULL || getenv("HWLOC_FSROOT") != NULL;
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    if (hwloc_topology_is_thissystem(to->hwloc) &&
+        hwloc_obj_get_info_by_name(machine, "SyntheticDescription") == NULL &&
+        !(described && online > 0 && online != to->pus)) {
+        return;
+    }
+    if (outside_variable(to->foreign, sizeof to->foreign) == NULL) {
+        snprintf(to->foreign, sizeof to->foreign, "hwloc's settings");
+    }
+}
+
+cm_status cm_topology_check_own(const cm_topology *topology, cm_error *error) {
+    if (topology->foreign[0] == '\0') {
+        return CM_OK;
+    }
+    return cm_fail(error, CM_USAGE,
+                   "%s describes another machine than the one that this process runs on: threads "
+                   "cannot be bound by it; unset it",
+                   topology->foreign);
+}
+
+/* ---- Loading ---- */
 
 static bool hwloc_start(hwloc_topology_t *hwloc) {
     if (hwloc_topology_init(hwloc) != 0) {
@@ -128,7 +177,13 @@ cm_status cm_topology_load(cm_topology **topology, cm_error *error) {
         return cm_fail(error, CM_FAILED, "topology: out of memory; close some programs");
     }
     if (!hwloc_start(&to->hwloc)) {
+        char variable[128];
         cm_topology_free(to);
+        if (outside_variable(variable, sizeof variable) != NULL) {
+            return cm_fail(error, CM_USAGE,
+                           "topology: hwloc %s cannot read what %s names; unset it", HWLOC_VERSION,
+                           variable);
+        }
         return cm_fail(error, CM_FAILED, "topology: hwloc cannot read it; is /sys mounted?");
     }
     snprintf(to->hwloc_version, sizeof to->hwloc_version, "%s", HWLOC_VERSION);
@@ -140,14 +195,16 @@ cm_status cm_topology_load(cm_topology **topology, cm_error *error) {
     read_cpu_model(to);
     read_caches(to);
     if (to->pus < 1 || !read_usable(to)) {
-        const bool no_memory = to->pus > 0 && to->pu_order == NULL;
+        const bool no_memory = to->pus > 0 && (to->pu_order == NULL || to->usable_pus > 0);
         cm_topology_free(to);
         return cm_fail(error, CM_FAILED,
                        no_memory ? "topology: out of memory; close some programs"
                                  : "topology: no CPU that this process may use; check its affinity "
                                    "mask");
     }
+    read_foreign(to);
     to->cpu_quota = cm_cgroup_cpu_quota("");
+    to->memory_limit = cm_cgroup_memory_limit("");
 #ifdef _OPENMP
     to->default_threads = cm_default_threads(to->usable_cores, to->cpu_quota);
 #else
@@ -163,6 +220,7 @@ void cm_topology_free(cm_topology *topology) {
             hwloc_topology_destroy(topology->hwloc);
         }
         free(topology->pu_order);
+        free(topology->pu_kind);
         free(topology);
     }
 }
@@ -172,16 +230,16 @@ const char *cm_pin_name(cm_pin pin) {
     return names[pin];
 }
 
-/* Where a PU stands: PUs of the same core before it, cores of the same package before it, and the
- * package. Compared in this order it takes packages in turn. */
+/* Where a PU stands: PUs of the same core before it, its kind, cores of the same package and kind
+ * before it, and the package. Compared in this order it takes packages in turn. */
 typedef struct pu_place {
-    int second, turn, package, position;
+    int second, kind, turn, package, position;
 } pu_place;
 
 static int compare_pu_places(const void *left, const void *right) {
     const pu_place *a = left, *b = right;
-    const int differences[] = {a->second - b->second, a->turn - b->turn, a->package - b->package,
-                               a->position - b->position};
+    const int differences[] = {a->second - b->second, a->kind - b->kind, a->turn - b->turn,
+                               a->package - b->package, a->position - b->position};
     for (size_t i = 0; i < sizeof differences / sizeof *differences; ++i) {
         if (differences[i] != 0) {
             return differences[i];
@@ -190,40 +248,51 @@ static int compare_pu_places(const void *left, const void *right) {
     return 0;
 }
 
-static hwloc_obj_t ancestor(const cm_topology *topology, int pu, hwloc_obj_type_t type) {
+static int ancestor(const cm_topology *topology, int pu, hwloc_obj_type_t type) {
     hwloc_obj_t object = hwloc_get_pu_obj_by_os_index(topology->hwloc, (unsigned)pu);
-    return object == NULL ? NULL : hwloc_get_ancestor_obj_by_type(topology->hwloc, type, object);
+    object = object == NULL ? NULL : hwloc_get_ancestor_obj_by_type(topology->hwloc, type, object);
+    return object == NULL ? -1 : (int)object->logical_index;
+}
+
+/* Sorts `places` by packages in turn; `cores` are the cores of the PUs, -1: unknown. */
+static void scatter(const cm_topology *topology, const int *cores, pu_place *places) {
+    const int count = topology->usable_pus;
+    for (int i = 0; i < count; ++i) {
+        const int package = ancestor(topology, topology->pu_order[i], HWLOC_OBJ_PACKAGE);
+        places[i].package = package > 0 ? package : 0;
+        places[i].kind = topology->pu_kind[i];
+        for (int k = 0; k < i; ++k) {
+            places[i].second += cores[i] >= 0 && cores[k] == cores[i];
+        }
+        for (int k = 0; k < i; ++k) {
+            places[i].turn += places[k].package == places[i].package &&
+                              places[k].second == places[i].second &&
+                              places[k].kind == places[i].kind;
+        }
+    }
+    qsort(places, (size_t)count, sizeof *places, compare_pu_places);
 }
 
 cm_status cm_topology_order(const cm_topology *topology, cm_pin pin, int *order, cm_error *error) {
     const int count = topology->usable_pus;
     pu_place *places = calloc((size_t)count, sizeof *places);
-    if (places == NULL) {
+    int *cores = calloc((size_t)count, sizeof *cores);
+    if (places == NULL || cores == NULL) {
+        free(places);
+        free(cores);
         return cm_fail(error, CM_FAILED, "out of memory for the order of %d CPUs", count);
     }
     for (int i = 0; i < count; ++i) {
-        const hwloc_obj_t core = ancestor(topology, topology->pu_order[i], HWLOC_OBJ_CORE);
-        const hwloc_obj_t package = ancestor(topology, topology->pu_order[i], HWLOC_OBJ_PACKAGE);
-        places[i] =
-            (pu_place){.package = package != NULL ? (int)package->logical_index : 0, .position = i};
-        for (int k = 0; k < i; ++k) {
-            const int before = topology->pu_order[k];
-            if (core != NULL && ancestor(topology, before, HWLOC_OBJ_CORE) == core) {
-                ++places[i].second;
-            }
-        }
-        for (int k = 0; k < i; ++k) {
-            if (places[k].package == places[i].package && places[k].second == places[i].second) {
-                ++places[i].turn;
-            }
-        }
+        places[i].position = i;
+        cores[i] = ancestor(topology, topology->pu_order[i], HWLOC_OBJ_CORE);
     }
     if (pin == CM_PIN_SCATTER) {
-        qsort(places, (size_t)count, sizeof *places, compare_pu_places);
+        scatter(topology, cores, places);
     }
     for (int i = 0; i < count; ++i) {
         order[i] = topology->pu_order[places[i].position];
     }
     free(places);
+    free(cores);
     return CM_OK;
 }

@@ -83,6 +83,20 @@ static bool confined(const machine_files *m, char *message, size_t size) {
     return m->topology->usable_cores < m->topology->cores;
 }
 
+static bool hybrid(const machine_files *m, char *message, size_t size) {
+    char kinds[120];
+    cm_topology_kinds_text(m->topology, m->topology->usable_cores, kinds, sizeof kinds);
+    snprintf(message, size, "this CPU is hybrid: %s; the slow cores hold up a team with both",
+             kinds);
+    return m->topology->kind_count > 1;
+}
+
+static bool granted_memory(const machine_files *m, char *message, size_t size) {
+    snprintf(message, size, "a control group limits this process to %.0f MiB of memory",
+             m->topology->memory_limit / (1 << 20));
+    return m->topology->memory_limit > 0;
+}
+
 static bool siblings(const machine_files *m, char *message, size_t size) {
     snprintf(message, size,
              "SMT is on: %d CPUs on %d cores; other work on a core's second CPU slows the first",
@@ -118,10 +132,12 @@ static const struct {
     const char *name;
     bool (*holds)(const machine_files *m, char *message, size_t size);
 } conditions[] = {
-    {"build", slow_build},     {"governor", scaled},         {"turbo", turbo_on},
-    {"load", loaded},          {"quota", limited},           {"affinity", confined},
-    {"smt", siblings},         {"virtual", virtual_machine}, {"pages", small_pages},
-    {"throttling", throttled},
+    {"build", slow_build},      {"governor", scaled},
+    {"turbo", turbo_on},        {"load", loaded},
+    {"quota", limited},         {"affinity", confined},
+    {"smt", siblings},          {"hybrid", hybrid},
+    {"memory", granted_memory}, {"virtual", virtual_machine},
+    {"pages", small_pages},     {"throttling", throttled},
 };
 
 _Static_assert(sizeof conditions / sizeof *conditions <= CM_MAX_CONDITIONS, "all fit");

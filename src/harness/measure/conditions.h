@@ -22,10 +22,10 @@ typedef struct cm_condition {
 
 /**
  * Finds the conditions that hold: a debug build, frequency scaling, turbo, load of other programs,
- * a CPU quota, fewer CPUs than the machine has, SMT siblings, a virtual machine, no huge pages,
- * thermal throttling. Writes them to found[CM_MAX_CONDITIONS] and returns their number. A condition
- * that the system does not report is not found. `root` is "" for this machine, or a folder with
- * copies of files of /proc and /sys.
+ * a CPU quota, a memory limit, fewer CPUs than the machine has, cores of several kinds, SMT
+ * siblings, a virtual machine, no huge pages, thermal throttling. Writes them to
+ * found[CM_MAX_CONDITIONS] and returns their number. A condition that the system does not report is
+ * not found. `root` is "" for this machine, or a folder with copies of files of /proc and /sys.
  */
 int cm_conditions_find(const char *root, const cm_topology *topology,
                        cm_condition found[CM_MAX_CONDITIONS]);

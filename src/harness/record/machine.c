@@ -128,6 +128,17 @@ static json_t *caches_json(const cm_topology *topology) {
     return list;
 }
 
+/* Kinds of usable cores, fastest first. */
+static json_t *kinds_json(const cm_topology *topology) {
+    json_t *list = json_array();
+    for (int i = 0; i < topology->kind_count; ++i) {
+        const cm_core_kind *kind = &topology->kinds[i];
+        cm_json_append(&list, json_pack("{s:o, s:i}", "name", cm_json_string(kind->name),
+                                        "usable_cores", kind->usable_cores));
+    }
+    return list;
+}
+
 static json_t *cpu_json(const cm_topology *topology, cm_error *error) {
     json_t *o = json_object();
     json_t *quota = topology->cpu_quota > 0 ? json_real(topology->cpu_quota) : json_null();
@@ -140,6 +151,9 @@ static json_t *cpu_json(const cm_topology *topology, cm_error *error) {
         cm_json_set(o, "usable_pus", json_integer(topology->usable_pus), error) &&
         cm_json_set(o, "quota", json_incref(quota), error) &&
         cm_json_set(o, "default_threads", json_integer(topology->default_threads), error) &&
+        cm_json_set(o, "kinds", kinds_json(topology), error) &&
+        (topology->foreign[0] == '\0' ||
+         cm_json_set(o, "described_by", cm_json_string(topology->foreign), error)) &&
         cm_json_set(o, "isas", isa_list(), error) &&
         cm_json_set(o, "caches", caches_json(topology), error) &&
         cm_json_set(o, "frequency", frequency_json(error), error)) {
@@ -172,6 +186,10 @@ static json_t *machine_json(const cm_topology *topology, cm_error *error) {
     json_t *o = json_object();
     if (cm_json_set(o, "cpu", cpu_json(topology, error), error) &&
         cm_json_set(o, "memory_bytes", physical_memory_bytes(), error) &&
+        cm_json_set(o, "memory_limit_bytes",
+                    topology->memory_limit > 0 ? json_integer((json_int_t)topology->memory_limit)
+                                               : json_null(),
+                    error) &&
         cm_json_set(o, "os", os_name(), error) &&
         cm_json_set(o, "kernel", cm_json_string(known == 0 ? system.release : NULL), error) &&
         cm_json_set(o, "architecture", cm_json_string(known == 0 ? system.machine : NULL), error) &&

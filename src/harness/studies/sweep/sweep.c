@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "core/files/json.h"
 #include "core/statistics/samples.h"
 
 cm_sweep_options cm_sweep_options_default(void) {
@@ -70,10 +71,22 @@ static cm_status plan_sweep_options(cm_sweep_options *options, cm_error *error) 
 static bool plan_sweep_measurement(const cm_sweep *sweep, int index) {
     const cm_sweep_options *options = &sweep->options;
     const cm_sweep_place at = cm_sweep_place_of(sweep, index);
-    return cm_measurement_plan_throughput(&sweep->measurements.items[index], cm_mode_name(at.mode),
-                                          sweep->networks.items[at.variant]->name,
-                                          options->batches[at.batch], options->cores[at.cores],
-                                          cm_isa_name(options->isa), options->rounds);
+    const cm_topology *topology = options->study.topology;
+    const int cores = options->cores[at.cores];
+    cm_measurement *m = &sweep->measurements.items[index];
+    if (!cm_measurement_plan_throughput(
+            m, cm_mode_name(at.mode), sweep->networks.items[at.variant]->name,
+            options->batches[at.batch], cores, cm_isa_name(options->isa), options->rounds)) {
+        return false;
+    }
+    char kinds[CM_MAX_CORE_KINDS * 64] = "not pinned: any kind";
+    if (topology->kind_count < 2) {
+        return true;
+    }
+    if (options->pin != CM_PIN_NONE) {
+        cm_topology_kinds_text(topology, cores, kinds, sizeof kinds);
+    }
+    return cm_json_set(m->attributes, "core_kinds", cm_json_string(kinds), NULL);
 }
 
 static bool plan_sweep_measurements(cm_sweep *sweep) {

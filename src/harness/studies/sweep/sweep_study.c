@@ -53,17 +53,17 @@ static void close_sweep(void *self) {
 }
 
 static cm_status use_sweep_threads(const sweep_maker *maker, int threads, cm_error *error) {
-    const cm_status status = cm_threads_check(threads, error);
-    if (status != CM_OK) {
+    const bool pin =
+        maker->sweep->options.pin != CM_PIN_NONE && threads <= maker->places.usable_pus;
+    bool pinned;
+    cm_error warning;
+    const cm_status status =
+        cm_threads_start(threads, pin, &maker->places, &pinned, &warning, error);
+    if (status != CM_OK || pinned == pin) {
         return status;
     }
-    const int given =
-        cm_threads_prepare(threads, maker->sweep->options.pin != CM_PIN_NONE, &maker->places, NULL);
-    return given == threads ? CM_OK
-                            : cm_fail(error, CM_FAILED,
-                                      "the OpenMP runtime gave %d of %d threads; unset "
-                                      "OMP_THREAD_LIMIT",
-                                      given, threads);
+    /* The results would say where the threads were. */
+    return cm_fail(error, CM_FAILED, "sweep: %s; choose not to pin them", warning.message);
 }
 
 static cm_status open_sweep_model(const sweep_maker *maker, int variant, int batch, int threads,

@@ -51,6 +51,20 @@ static void print_sweep_measurements(FILE *out, const cm_sweep *sweep, bool mark
     }
 }
 
+/* On a hybrid CPU: which cores each number of them is. */
+static void print_core_kinds(FILE *out, const cm_sweep *sweep, bool markdown) {
+    for (int i = 0; i < sweep->options.core_count && sweep->measurements.count > 0; ++i) {
+        const cm_measurement *m = cm_sweep_at(sweep, (cm_sweep_place){.cores = i});
+        const char *kinds = json_string_value(json_object_get(m->attributes, "core_kinds"));
+        if (kinds != NULL) {
+            fprintf(
+                out, "%s%d core%s: %s%s\n", i == 0 || markdown ? "\n" : "", sweep->options.cores[i],
+                sweep->options.cores[i] == 1 ? "" : "s", CM_SHOW_IN(markdown, kinds),
+                strchr(kinds, '+') != NULL ? " (mixed: the slow ones hold up the fast ones)" : "");
+        }
+    }
+}
+
 /* The cost of reaching the accuracy that ends a run. */
 static void print_sweep_until(FILE *out, const cm_sweep *sweep, bool markdown) {
     const cm_train_options *train = &sweep->options.train;
@@ -113,6 +127,7 @@ static void print_sweep(FILE *out, const void *context, bool markdown) {
         cm_machine_print_title(out, "convmark sweep", sweep->study.machine, sweep->study.started);
     }
     print_sweep_measurements(out, sweep, markdown);
+    print_core_kinds(out, sweep, markdown);
     if (sweep->run_count > 0) {
         fputc('\n', out);
         print_sweep_accuracy(out, sweep, markdown);
