@@ -72,8 +72,9 @@ print_rows() {
     while IFS='|' read -r name lines branches files; do
         [ -n "$name" ] || continue
         low=''
+        # The output is a file of its own: gcovr deletes what it is to write, /dev/null too.
         summary=$(of_files --print-summary --fail-under-line "$lines" \
-            --fail-under-branch "$branches" --output /dev/null "$files" 2>/dev/null) ||
+            --fail-under-branch "$branches" --output "$folder/coverage.txt" "$files" 2>/dev/null) ||
             low="  below$lines%,$branches%" bad=1
         sed -n 's/^\(lines\|branches\): \([0-9.]*%\) (\([0-9]*\) out of \([0-9]*\))/\3 \4 \2/p' \
             <<<"$summary" | tr '\n' ' ' | awk -v name="$name" -v low="$low" '{

@@ -104,6 +104,14 @@ class Table(unittest.TestCase):
         self.assertEqual(code, 1, text)
         self.assertRegex(text, r"(?m)^shapes .*below 100 %, 95 %$")
 
+    def test_gcovr_writes_below_the_build_folder_only(self):
+        """It deletes what it is to write before it does: as root, even /dev/null."""
+        text = SCRIPT.read_text(encoding="utf-8")
+        outputs = re.findall(r"--(?:output|json) +(\S+)", text)
+        self.assertIn('"$counts"', outputs)
+        for output in outputs:
+            self.assertRegex(output, r'^"\$(counts"|folder/)')
+
     def test_nothing_was_run(self):
         code, text = self.table()
         self.assertEqual(code, 1, text)
