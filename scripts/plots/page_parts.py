@@ -220,9 +220,11 @@ def hash_checks(results: Results) -> tuple[int, list[str]]:
 
 def bits_part(results: Results) -> Part:
     count, different = hash_checks(results)
+    contract = results.report["program"]["numeric_contract"]
     notes = ["The hash of all parameters at the end of a run is the same on every machine, with "
-             "any number of threads and any instruction set. Check one: convmark train VARIANT "
-             "--seed 0. Check all kernels: convmark verify."]
+             "any number of threads and any instruction set, for programs of the same numeric "
+             f"contract (here {contract}). Check one: convmark train VARIANT --seed 0. Check all "
+             "kernels: convmark verify."]
     if different:
         notes.insert(0, "DIFFERENT BITS: " + ", ".join(different) + ". Run convmark verify.")
     elif count:
