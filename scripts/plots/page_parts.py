@@ -212,7 +212,9 @@ def hash_checks(results: Results) -> tuple[int, list[str]]:
         return 0, []
     ours = {v["id"]: seed["sha256"] for v in results.report["variants"] for seed in v["seeds"]
             if seed["seed"] == 0}
-    same = protocol(results.report["options"]) == protocol(results.sweep["options"]["training"])
+    same = (protocol(results.report["options"]) == protocol(results.sweep["options"]["training"])
+            and results.report["program"]["numeric_contract"] ==
+            results.sweep["program"]["numeric_contract"])
     runs = [run for run in results.sweep["accuracy"] if same and run["variant"] in ours]
     return len(runs), [f"{run['variant']} on {plural(run['threads'], 'core')}" for run in runs
                        if run["sha256"] != ours[run["variant"]]]

@@ -163,6 +163,11 @@ class PagesTest(CliTest):
         self.draw("report_page.py", "out")
         with open(self.path("out/report.html"), encoding="utf-8") as file:
             self.assertIn("DIFFERENT BITS", file.read())
+        sweep["program"]["numeric_contract"] -= 1  # other bits are right then
+        self.write("out/sweep.json", json.dumps(sweep))
+        self.draw("report_page.py", "out")
+        with open(self.path("out/report.html"), encoding="utf-8") as file:
+            self.assertNotIn("DIFFERENT BITS", file.read())
 
     def test_files_keep_the_umask_and_leave_nothing(self):
         self.results("sweep.json")
