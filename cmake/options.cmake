@@ -45,8 +45,9 @@ if(CONVMARK_SANITIZE)
         -fno-sanitize-recover=all)
     target_link_options(cm_options INTERFACE -fsanitize=${CONVMARK_SANITIZE})
 endif()
-# Errors in memory end the program instead of doing what a file says. Sanitizers see more, and cannot
-# bear it. -U: some systems' compilers define it already. scripts/ci/check_hardening.py checks.
+# Errors in memory end the program instead of doing what a file says. Sanitizers see more, and
+# cannot bear it. -U: some systems' compilers define it already.
+# scripts/ci/check_hardening.py checks.
 if(CONVMARK_HARDENED AND NOT CONVMARK_SANITIZE AND NOT CONVMARK_FUZZ)
     target_compile_options(cm_options INTERFACE
         $<$<CONFIG:Release,RelWithDebInfo>:-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=2>

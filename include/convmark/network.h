@@ -151,7 +151,7 @@ void cm_layer_text(const cm_layer *layer, char text[CM_LAYER_TEXT_SIZE]);
  */
 cm_tensor_spec *cm_network_tensors(const cm_network *network, int *count);
 
-/** What the network takes and tells apart. */
+/** The shape of the images that the network takes, and its number of classes. */
 cm_dataset_shape cm_network_data_shape(const cm_network *network);
 
 /** CM_USAGE when the images (dataset.h) do not have the channels and the size that the network

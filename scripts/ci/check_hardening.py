@@ -25,7 +25,8 @@ def breaches(path):
         yield "no RELRO: link with -z relro"
     if not re.search(r"BIND_NOW|FLAGS_1.*\bNOW\b", dynamic):
         yield "no BIND_NOW: link with -z now"
-    if re.search(r"GNU_STACK.*\bRWE\b", segments) or re.search(r"^\s+LOAD.*\bRWE\b", segments, re.M):
+    if (re.search(r"GNU_STACK.*\bRWE\b", segments) or
+            re.search(r"^\s+LOAD.*\bRWE\b", segments, re.M)):
         yield "a segment is writable and executable"
     if not re.search(r"Elf file type is DYN", segments):
         yield "not position-independent: link with -pie"

@@ -131,7 +131,8 @@ class Checkpoints(CliTest):
                 self.succeed(*self.WORDS, *schedule, "--resume", "c", "--epochs", "7", "--json",
                              "longer.json", "--save", "longer")
                 self.assertEqual(self.compared("longer"), self.compared("whole"))
-                self.assertIn("c: is the checkpoint of a run of 7 epochs, which cannot be cut to 3; "
+                self.assertIn("c: is the checkpoint of a run of 7 epochs, which cannot be cut to "
+                              "3; "
                               "give 7 epochs or more",
                               self.fails(2, *self.WORDS, *schedule, "--resume", "c"))
                 for name in self.files():
@@ -142,7 +143,8 @@ class Checkpoints(CliTest):
             with self.subTest(schedule):
                 words = (*self.WORDS, "--schedule", schedule)
                 self.succeed(*words, "--checkpoint", "c")
-                self.assertIn(f"c: is the checkpoint of a run of 3 epochs, whose {schedule} schedule "
+                self.assertIn(f"c: is the checkpoint of a run of 3 epochs, whose {schedule} "
+                              "schedule "
                               "ends with them; it cannot be extended to 4: repeat its 3 epochs",
                               self.fails(2, *words, "--resume", "c", "--epochs", "4"))
                 self.assertIn("schedule (", self.fails(2, *self.WORDS, "--resume", "c", "--epochs",

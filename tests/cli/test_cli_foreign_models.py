@@ -190,7 +190,8 @@ class Tensors(Foreign):
         for dtype in ("F16", "F32", "BF16", "F64"):
             for bad in (float("nan"), float("inf"), float("-inf")):
                 with self.subTest((dtype, bad)):
-                    text = self.refused(self.entries | {"dense.1.bias": (dtype, [4], [1, 2, bad, 3])})
+                    text = self.refused(
+                        self.entries | {"dense.1.bias": (dtype, [4], [1, 2, bad, 3])})
                     self.assertIn('tensor "dense.1.bias": element 2 is not a finite number', text)
         text = self.refused(self.entries | {"dense.1.bias": ("F64", [4], [1, 1e39, 2, 3])})
         self.assertIn('tensor "dense.1.bias": element 1 is too large for F32', text)
@@ -235,7 +236,8 @@ def tar_of(name):
 class Kinds(Foreign):
     """A file of another kind is named by its first bytes, with what to do."""
     KINDS = {
-        "pytorch zip": (zip_of("archive/data.pkl"), "a PyTorch file", "safetensors.torch.save_file"),
+        "pytorch zip": (zip_of("archive/data.pkl"), "a PyTorch file",
+                        "safetensors.torch.save_file"),
         "pytorch zip, new": (zip_of("model/.format_version"), "a PyTorch file", "save_file"),
         "torchscript": (zip_of("jit/data/0"), "a PyTorch file", "docs/guide/pytorch.md"),
         "pickle": (pickle.dumps({"a": [1.5] * 9}, 2), "a Python pickle", "torch.load"),
@@ -270,7 +272,7 @@ class Kinds(Foreign):
         "network, comment": (b"# mine\n\n" + NETWORK.encode(), "a network text", "no weights"),
         "text": (b"weights: see below\n", "a text file", "saved as safetensors"),
         "utf-16": ("{}".join("abcdefgh").encode("utf-16"), "text in UTF-16", "saved as"),
-        "zeros": (bytes(4096), "a file of nothing but zeros", "download it again"),
+        "zeros": (bytes(4096), "nothing but zeros", "download it again"),
     }
 
     def test_kinds(self):

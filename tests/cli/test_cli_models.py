@@ -17,7 +17,7 @@ PARAMS = {"baseline": 314250, "dropout-out-0.5": 314250, "dropout-conv-0.5": 314
 
 
 def png_of(width, height, depth, colour, rows, extra=None):
-    """A picture of rows of bytes as they stand in the file; `extra`: kind and content of a chunk."""
+    """A picture of rows of bytes as they stand in the file; `extra`: kind, content of a chunk."""
     def chunk(kind, content):
         return (struct.pack(">I", len(content)) + kind + content +
                 struct.pack(">I", zlib.crc32(kind + content)))
@@ -166,7 +166,8 @@ class Predict(Saved):
 
     def test_several_pictures(self):
         self.write("b.png", png(bytes(y * 9 % 256 for y in range(28) for x in range(28))))
-        single = [self.succeed("predict", "model", name).splitlines() for name in ("a.png", "b.png")]
+        single = [self.succeed("predict", "model", name).splitlines()
+                  for name in ("a.png", "b.png")]
         lines = self.succeed("predict", "model", "a.png", "b.png").splitlines()
         self.assertEqual(lines, [f"{one[2]}  {name}" for one, name in
                                  zip(single, ("a.png", "b.png"))])
@@ -206,10 +207,12 @@ class Predict(Saved):
         self.assertEqual(len(texts), 1)
 
     def test_doubtful_pictures(self):
-        ring = bytes(0 if 8 <= x < 20 and 8 <= y < 20 else 255 for y in range(28) for x in range(28))
+        ring = bytes(0 if 8 <= x < 20 and 8 <= y < 20 else 255
+                     for y in range(28) for x in range(28))
         self.write("light.png", png(ring))
         text, warning = self.warns("model", "light.png")
-        self.assertIn("light.png: looks like dark on light, and models are trained on light on dark; "
+        self.assertIn("light.png: looks like dark on light, and models are trained on light on "
+                      "dark; "
                       "try --invert", warning)
         inverted = self.succeed("predict", "model", "light.png", "--invert")
         self.assertNotEqual(inverted, text)
@@ -217,12 +220,14 @@ class Predict(Saved):
         self.assertEqual(self.succeed("predict", "model", "dark.png"), inverted)
         self.assertIn("; leave --invert out", self.warns("model", "dark.png", "--invert")[1])
         self.write("black.png", png(bytes(784)))
-        self.assertIn("black.png: all pixels are nearly the same", self.warns("model", "black.png")[1])
+        self.assertIn("black.png: all pixels are nearly the same",
+                      self.warns("model", "black.png")[1])
         # Black on transparent ground: black on black, unless it is inverted.
         rows = [b"".join(b"\0\xff" if ring[28 * y + x] == 0 else b"\0\0" for x in range(28))
                 for y in range(28)]
         self.write("clear.png", png_of(28, 28, 8, 4, rows))
-        self.assertIn("clear.png: all pixels are nearly the same: there is nothing to classify; give "
+        self.assertIn("clear.png: all pixels are nearly the same: there is nothing to classify; "
+                      "give "
                       "--invert if it is dark on transparent ground",
                       self.warns("model", "clear.png")[1])
         self.assertEqual(self.succeed("predict", "model", "clear.png", "--invert"), inverted)

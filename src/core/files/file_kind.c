@@ -212,13 +212,13 @@ static cm_file_kind kind_of_text(first_bytes file, const char **title) {
 
 cm_file_kind cm_file_kind_of(const void *bytes, size_t size, const char **title) {
     const first_bytes file = {bytes, size < CM_FILE_KIND_BYTES ? size : CM_FILE_KIND_BYTES};
-    *title = "a file of an unknown kind";
+    *title = "of an unknown kind";
     if (file.size == 0) {
         *title = "an empty file";
         return CM_FILE_EMPTY;
     }
     if (file.size >= 16 && only_zeros(file)) {
-        *title = "a file of nothing but zeros";
+        *title = "nothing but zeros";
         return CM_FILE_ZEROS;
     }
     if (is_safetensors(file)) {
@@ -249,7 +249,7 @@ cm_file_kind cm_file_kind_of(const void *bytes, size_t size, const char **title)
     }
     const cm_file_kind kind = kind_of_text(file, title);
     if (kind == CM_FILE_UNKNOWN) {
-        *title = "a file of an unknown kind";
+        *title = "of an unknown kind";
     }
     return kind;
 }

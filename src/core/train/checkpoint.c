@@ -247,8 +247,8 @@ static void option_differs(reader *from, const cm_value_row *row, uint64_t there
     differs(from, what);
 }
 
-/* A run may go on for more epochs where no rate so far depended on their number: the bits are then
- * those of one longer run. */
+/* A run may be continued for more epochs where no rate so far depended on their number: the bits
+ * are then those of one longer run. */
 static void check_epochs(reader *from, const cm_train_options *options, uint64_t there) {
     const uint64_t here = (uint64_t)options->epochs;
     if (from->status != CM_OK || here == there) {

@@ -166,7 +166,7 @@ static void print_train_options(FILE *out, const cm_train_options *train,
                                 cm_schedule_kind schedule) {
     const cm_train_options usual = cm_train_options_default();
     const struct {
-        const char *name;
+        const char *option;
         int value, usual;
     } rows[] = {{"epochs", train->epochs, usual.epochs},
                 {"steps", train->steps, usual.steps},
@@ -177,7 +177,7 @@ static void print_train_options(FILE *out, const cm_train_options *train,
     }
     for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
         if (rows[i].value != rows[i].usual) {
-            fprintf(out, " --%s %d", rows[i].name, rows[i].value);
+            fprintf(out, " --%s %d", rows[i].option, rows[i].value);
         }
     }
     if (train->optimizer.learning_rate != usual.optimizer.learning_rate) {
