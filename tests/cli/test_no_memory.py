@@ -32,10 +32,6 @@ relu
 dropout 0.3
 linear 10
 """
-# Small caches, so that measuring them takes no time.
-SMALL = {"HWLOC_THISSYSTEM": "1",
-         "HWLOC_SYNTHETIC": "numa:1(memory=1GB) l3:1(size=1MB) l2:1(size=256KB) "
-                            "l1d:1(size=32KB) core:1 pu:1"}
 MACHINE = ("--threads", "1", "--no-pin")
 DATA = ("--data", "synthetic")
 SHORT = ("--epochs", "1", "--steps", "2", "--valid-steps", "1")
@@ -60,8 +56,9 @@ LOOPS = (
     ("explore", (*EXPLORE, "--json", "json"), 4, True),
     ("explore, resuming", (*EXPLORE[:-1], "explore"), 2, True),
     ("profile", ("profile", "small.txt", *DATA, "--steps", "2", *MACHINE, "--json", "json",
-                 "--trace", "trace", "--flamegraph", "folded"), 3, True),
-    ("info", ("info", *MACHINE, "--json", "json"), 4, True),
+                 "--trace", "trace", "--flamegraph", "folded"), 2, True),
+    ("info", ("info", *MACHINE, "--no-measure", "--json", "json"), 4, True),
+    ("info, measuring", ("info", *MACHINE, "--json", "json"), 2, True),
     ("compare", ("compare", "before.json", "after.json", "--markdown", "md"), 12, False),
     ("compare, a gate", ("compare", "before.json", "after.json", "--fail-if-slower", "5%"), 12,
      False),
@@ -72,9 +69,10 @@ LOOPS = (
     ("describe, JSON", ("describe", "bn-16", "--json", "json"), 12, False),
     ("variants", ("variants",), 3, False),
     ("variants, JSON", ("variants", "--json", "json"), 12, False),
-    ("verify", ("verify", "--cases", "1"), 2, True), # a run takes seconds
+    ("verify", ("verify", "--cases", "1"), 2, True),
 )
-VERIFY_POINTS = 40 # of a full test
+# A run takes seconds: a quick test tries early points only, and a full one so many.
+SLOW = {"verify": 40, "profile": 200, "info, measuring": 40}
 
 
 def png():
@@ -131,8 +129,7 @@ class NoMemory(CliTest):
             print(f"{what}: {count}", flush=True)
 
     def run_program(self, *words, env=None, **options):
-        return super().run_program(*words, env={"LD_PRELOAD": INJECT, **SMALL, **(env or {})},
-                                   **options)
+        return super().run_program(*words, env={"LD_PRELOAD": INJECT, **(env or {})}, **options)
 
     def make_inputs(self):
         """What commands read, in a folder that each run gets a copy of."""
@@ -210,7 +207,7 @@ class NoMemory(CliTest):
         self.make_inputs()
         self.inputs = set(self.files())
         for name, words, some, measures in LOOPS:
-            if name == "verify" and not FULL:
+            if name in SLOW and not FULL:
                 expected, count = {"code": 0, "err": None}, 8
             else:
                 expected = self.outcome(self.once(words, "alloc:1000000000"), measures)
@@ -218,7 +215,7 @@ class NoMemory(CliTest):
                 self.assertEqual(expected["code"], 1 if name == "compare, a gate" else 0,
                                  expected["err"])
             if FULL:
-                step = max(1, count // VERIFY_POINTS) if name == "verify" else 1
+                step = max(1, count // SLOW.get(name, count))
                 points = range(1 + PART * step, count + 1, step * PARTS)
             else:
                 points = sorted({1 + count * (2 * i + 1) // (2 * some) for i in range(some)})

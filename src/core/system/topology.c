@@ -195,7 +195,8 @@ cm_status cm_topology_load(cm_topology **topology, cm_error *error) {
     read_cpu_model(to);
     read_caches(to);
     if (to->pus < 1 || !read_usable(to)) {
-        const bool no_memory = to->pus > 0 && (to->pu_order == NULL || to->usable_pus > 0);
+        const bool no_memory =
+            to->pus > 0 && (to->pu_order == NULL || to->pu_kind == NULL || to->usable_pus > 0);
         cm_topology_free(to);
         return cm_fail(error, CM_FAILED,
                        no_memory ? "topology: out of memory; close some programs"

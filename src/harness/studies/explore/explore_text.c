@@ -146,15 +146,21 @@ static void print_explore_frontier(FILE *out, const cm_explore *explore, cm_expl
 
 /* ---- How to train one of them ---- */
 
-/* Whether the name alone makes the same network. */
-static bool is_known_by_name(const cm_explore_network *network) {
+/* Whether the name alone makes the same network; *no_memory becomes true where that cannot be told.
+ */
+static bool is_known_by_name(const cm_explore_network *network, bool *no_memory) {
     cm_error ignored = {""};
     cm_network *named = NULL;
     char *ours = NULL, *theirs = NULL;
-    const bool same = cm_network_open(network->name, &named, &ignored) == CM_OK &&
-                      cm_network_to_text(named, &theirs, &ignored) == CM_OK &&
-                      cm_network_to_text(network->network, &ours, &ignored) == CM_OK &&
-                      strcmp(ours, theirs) == 0;
+    cm_status status = cm_network_open(network->name, &named, &ignored);
+    if (status == CM_OK) {
+        status = cm_network_to_text(named, &theirs, &ignored);
+    }
+    if (status == CM_OK) {
+        status = cm_network_to_text(network->network, &ours, &ignored);
+    }
+    const bool same = status == CM_OK && strcmp(ours, theirs) == 0;
+    *no_memory = *no_memory || status == CM_FAILED;
     free(ours);
     free(theirs);
     cm_network_free(named);
@@ -187,7 +193,7 @@ static void print_train_options(FILE *out, const cm_train_options *train,
 
 /* The command that trains the most accurate point again, with its first seed. */
 static void print_explore_command(FILE *out, const cm_explore *explore,
-                                  const cm_explore_point *points, bool markdown) {
+                                  const cm_explore_point *points, bool markdown, bool *no_memory) {
     int best = -1;
     for (int i = 0; i < explore->point_count; ++i) {
         if (points[i].frontier && (best < 0 || points[i].accuracy > points[best].accuracy)) {
@@ -198,7 +204,7 @@ static void print_explore_command(FILE *out, const cm_explore *explore,
         return;
     }
     const char *name = points[best].network->name;
-    const bool known = is_known_by_name(points[best].network);
+    const bool known = is_known_by_name(points[best].network, no_memory);
     fprintf(out, "\nTrain the most accurate%s, on the same data set:\n%s",
             known ? "" : " (its network_text in explore.json, written to a file)",
             markdown ? "\n    " : "  ");
@@ -263,6 +269,7 @@ static void print_explore_notes(FILE *out, const cm_explore *explore, bool markd
 typedef struct explore_page {
     const cm_explore *explore;
     cm_explore_point *points;
+    bool *no_memory; /* the text lacks something then */
 } explore_page;
 
 static void print_explore(FILE *out, const void *context, bool markdown) {
@@ -273,14 +280,19 @@ static void print_explore(FILE *out, const void *context, bool markdown) {
     }
     print_explore_points(out, page->explore, page->points, markdown);
     print_explore_frontier(out, page->explore, page->points, markdown);
-    print_explore_command(out, page->explore, page->points, markdown);
+    print_explore_command(out, page->explore, page->points, markdown, page->no_memory);
     print_explore_notes(out, page->explore, markdown);
 }
 
 static char *explore_page_text(const cm_explore *explore, bool markdown) {
-    const explore_page page = {explore, cm_explore_points(explore)};
+    bool no_memory = false;
+    const explore_page page = {explore, cm_explore_points(explore), &no_memory};
     char *text = page.points == NULL ? NULL : cm_table_text(print_explore, &page, markdown);
     free(page.points);
+    if (no_memory) {
+        free(text);
+        return NULL;
+    }
     return text;
 }
 
