@@ -58,6 +58,10 @@ CM_COMMAND_LIST(CM_COMMAND_PROTOTYPE)
 /** Prints "convmark: warning: ..." on standard error. */
 void cm_warn(const char *format, ...) CM_PRINTF(1, 2);
 
+struct cm_results_file;
+/** Warns of each row that was left out of a file of measurements. */
+void cm_warn_of_skipped_rows(const struct cm_results_file *file);
+
 /** Returns `status`; where that is CM_USAGE or CM_BAD_INPUT, appends " (options: ...)" to the
  * message. `options`: "--restart, --output". */
 cm_status cm_name_options(cm_status status, const char *options, cm_error *error);

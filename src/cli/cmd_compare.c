@@ -63,6 +63,16 @@ static cm_status check_limit(const cm_comparisons *result, double limit, cm_erro
     return CM_OK;
 }
 
+void cm_warn_of_skipped_rows(const cm_results_file *file) {
+    const int count = file->skipped.count;
+    for (int i = 0; i < count && i < CM_MAX_SKIPPED_NOTES; ++i) {
+        cm_warn("%s", file->skipped.notes[i].message);
+    }
+    if (count > CM_MAX_SKIPPED_NOTES) {
+        cm_warn("%s: %d more rows are left out", file->path, count - CM_MAX_SKIPPED_NOTES);
+    }
+}
+
 static cm_status show_comparison(const compare_options *options, const cm_results_file *files,
                                  int count, cm_error *error) {
     cm_comparisons result;
@@ -92,6 +102,7 @@ static cm_status open_and_show(const compare_options *options, const char *const
     }
     for (; status == CM_OK && count < path_count; ++count) {
         status = cm_results_file_open(paths[count], &files[count], error);
+        cm_warn_of_skipped_rows(&files[count]);
     }
     if (status == CM_OK) {
         status = show_comparison(options, files, count, error);

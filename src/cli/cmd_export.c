@@ -36,7 +36,7 @@ static char *markdown_table(const cm_measurements *list) {
         const cm_measurement *m = &list->items[i];
         char cells[CM_TABLE_MAX_COLUMNS][CM_TABLE_CELL];
         const cm_interval interval = cm_median_interval(m->samples, m->n, CM_RESULTS_LEVEL);
-        snprintf(cells[0], CM_TABLE_CELL, "%s", m->name);
+        snprintf(cells[0], CM_TABLE_CELL, "%.*s", CM_TABLE_CELL - 1, m->name);
         snprintf(cells[1], CM_TABLE_CELL, "%s", m->metric);
         snprintf(cells[2], CM_TABLE_CELL, "%d", m->n);
         snprintf(cells[3], CM_TABLE_CELL, m->n > 0 ? "%.6g" : "-", cm_median(m->samples, m->n));
@@ -55,6 +55,7 @@ static char *markdown_table(const cm_measurements *list) {
 static cm_status run_export(const export_options *options, const char *path, cm_error *error) {
     cm_results_file file;
     cm_status status = cm_results_file_open(path, &file, error);
+    cm_warn_of_skipped_rows(&file);
     const char *csv = options->csv != NULL || options->markdown != NULL ? options->csv : "-";
     if (status == CM_OK && csv != NULL) {
         status = cm_write_text("export", csv, cm_measurements_csv(&file.measurements), error);

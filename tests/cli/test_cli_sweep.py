@@ -221,10 +221,10 @@ class CompareTest(CliTest):
                             "same": self.samples(100), "little": self.samples(102, spread=0.001),
                             "few": [3, 4], "new": [1]})
         text = self.succeed("compare", "a.json", "b.json")
-        for name, verdict in [("up", "faster"), ("down", "slower"), ("same", "no difference"),
-                              ("little", "no difference"), ("few", "too few samples")]:
+        for name, verdict in [("up", "faster"), ("down", "slower"), ("same", "not shown"),
+                              ("little", "not shown"), ("few", "too few samples")]:
             self.assertRegex(text, rf"(?m)^{name} .*  {verdict}$")
-        self.assertIn("1 faster, 1 slower, 2 no difference, 1 with too few", text)
+        self.assertIn("1 faster, 1 slower, 2 not shown, 1 with too few", text)
         self.assertIn("2 measurements are not in both", text)
         self.assertLessEqual(max(map(len, text.splitlines())), 100)
         self.assertRegex(self.succeed("compare", "a.json", "b.json", "--threshold", "0.01"),

@@ -1,11 +1,12 @@
 #include "harness/compare/compare.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 const char *cm_speed_verdict_name(cm_speed_verdict verdict) {
-    static const char *const names[CM_SPEED_COUNT] = {"no difference", "faster", "slower",
+    static const char *const names[CM_SPEED_COUNT] = {"not shown", "faster", "slower",
                                                       "too few samples"};
     return names[verdict];
 }
@@ -35,6 +36,10 @@ static const struct {
     {{"machine", "build", "compiler"}, "they were built by another compiler"},
     {{"machine", "build", "flags"}, "they were built with other flags"},
     {{"data", "sha256"}, "they were measured on another data set"},
+    {{"context", "cpu"}, "they were measured on another CPU"},
+    {{"context", "convmark_type"}, "their build types differ"},
+    {{"context", "convmark_compiler"}, "they were built by another compiler"},
+    {{"context", "convmark_flags"}, "they were built with other flags"},
     {{"context", "library_build_type"}, "their build types differ"},
     {{"context", "num_cpus"}, "they were measured on another machine"},
 };
@@ -53,9 +58,14 @@ static cm_status check_comparable(const cm_results_file *a, const cm_results_fil
         const json_t *right = value_at(b->json, requirements[i].path);
         if ((left != NULL || right != NULL) &&
             (left == NULL || right == NULL || !json_equal(left, right))) {
+            char which[300] = "";
+            if (json_is_string(left) && json_is_string(right)) {
+                snprintf(which, sizeof which, " ('%.120s' and '%.120s')", json_string_value(left),
+                         json_string_value(right));
+            }
             return cm_fail(error, CM_BAD_INPUT,
-                           "%s and %s are not comparable: %s; --force compares them all the same",
-                           a->path, b->path, requirements[i].what);
+                           "%s and %s are not comparable: %s%s; --force compares them all the same",
+                           a->path, b->path, requirements[i].what, which);
         }
     }
     return CM_OK;

@@ -24,7 +24,7 @@ typedef enum cm_speed_verdict {
     CM_SPEED_COUNT
 } cm_speed_verdict;
 
-/** "no difference", "faster", "slower", "too few samples". */
+/** "not shown", "faster", "slower", "too few samples". */
 const char *cm_speed_verdict_name(cm_speed_verdict verdict);
 
 typedef struct cm_compare_options {

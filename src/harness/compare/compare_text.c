@@ -26,7 +26,7 @@ static void format_value(double value, char *text) {
 
 static void print_comparison(const cm_text_table *table, const cm_comparison *c) {
     char cells[CM_TABLE_MAX_COLUMNS][CM_TABLE_CELL];
-    snprintf(cells[0], CM_TABLE_CELL, "%s", c->base->name);
+    snprintf(cells[0], CM_TABLE_CELL, "%.*s", CM_TABLE_CELL - 1, c->base->name);
     format_value(cm_median(c->base->samples, c->base->n), cells[1]);
     format_value(cm_median(c->other->samples, c->other->n), cells[2]);
     snprintf(cells[3], CM_TABLE_CELL, "%.3f", c->speedup);
@@ -34,7 +34,7 @@ static void print_comparison(const cm_text_table *table, const cm_comparison *c)
     if (c->interval.known) {
         snprintf(cells[4], CM_TABLE_CELL, "%.3f .. %.3f", c->interval.low, c->interval.high);
     }
-    snprintf(cells[5], CM_TABLE_CELL, isnan(c->p) ? "-" : "%.2g", c->p);
+    snprintf(cells[5], CM_TABLE_CELL, isnan(c->p_adjusted) ? "-" : "%.2g", c->p_adjusted);
     snprintf(cells[6], CM_TABLE_CELL, "%s", cm_speed_verdict_name(c->verdict));
     cm_table_print_row(table, cells);
 }
@@ -83,6 +83,27 @@ static grouped_row *group_rows(const cm_comparisons *result) {
     return rows;
 }
 
+/* The CPU's name, of a file of ours or of convmark-bench; NULL: not there. */
+static const char *cpu_of(const cm_results_file *file) {
+    const json_t *cpu = json_object_get(json_object_get(file->json, "machine"), "cpu");
+    const json_t *context = json_object_get(file->json, "context");
+    const char *model = json_string_value(json_object_get(cpu, "model"));
+    return model != NULL ? model : json_string_value(json_object_get(context, "cpu"));
+}
+
+static void print_machines(const cm_text_table *table, const cm_results_file *before,
+                           const cm_results_file *now) {
+    const char *first = cpu_of(before), *second = cpu_of(now);
+    if (first != NULL || second != NULL) {
+        const cm_shown left = cm_show(table->markdown ? CM_SINK_MARKDOWN : CM_SINK_TERMINAL,
+                                      first != NULL ? first : "unknown CPU");
+        const bool same = first != NULL && second != NULL && strcmp(first, second) == 0;
+        fprintf(table->out, "before on %s; now on %s\n\n", left.text,
+                same ? "the same CPU"
+                     : CM_SHOW_IN(table->markdown, second != NULL ? second : "unknown CPU"));
+    }
+}
+
 static void print_groups(const cm_text_table *table, const cm_results_file *files,
                          const grouped_row *rows, int count) {
     for (int i = 0; i < count; ++i) {
@@ -93,6 +114,7 @@ static void print_groups(const cm_text_table *table, const cm_results_file *file
                     CM_SHOW_IN(table->markdown, row->base->unit),
                     CM_SHOW_IN(table->markdown, files[0].path),
                     CM_SHOW_IN(table->markdown, files[row->file].path));
+            print_machines(table, &files[0], &files[row->file]);
             cm_table_print_head(table);
         }
         print_comparison(table, row);
@@ -107,7 +129,8 @@ static void print_verdicts(FILE *out, const cm_comparisons *result) {
     for (int i = 0; i < result->count; ++i) {
         ++counts[result->items[i].verdict];
     }
-    fprintf(out, "%d faster, %d slower, %d no difference", counts[CM_SPEED_FASTER],
+    fputs("p is the one that decides: corrected for all rows together (Holm)\n", out);
+    fprintf(out, "%d faster, %d slower, %d not shown", counts[CM_SPEED_FASTER],
             counts[CM_SPEED_SLOWER], counts[CM_SPEED_SAME]);
     if (counts[CM_SPEED_UNKNOWN] > 0) {
         fprintf(out, ", %d with too few samples", counts[CM_SPEED_UNKNOWN]);

@@ -1,6 +1,6 @@
 /**
  * Files of measurements: ours (sweep, explore, profile, peers), and what Google Benchmark programs
- * write.
+ * and hyperfine write.
  */
 #ifndef CM_COMPARE_RESULTS_FILE_H
 #define CM_COMPARE_RESULTS_FILE_H
@@ -17,14 +17,17 @@ extern "C" {
 typedef struct cm_results_file {
     const char *path; /* borrowed */
     json_t *json;
-    char kind[24]; /* "sweep", "explore", "profile", "peers", "benchmark" */
+    char kind[24]; /* "sweep", "explore", "profile", "peers", "benchmark", "hyperfine" */
     cm_measurements measurements;
+    cm_skipped_rows skipped; /* rows that are damaged */
 } cm_results_file;
 
 /**
  * Reads a file of at most 64 MiB. From Google Benchmark's JSON each iteration's real time becomes
- * a sample, in seconds. CM_BAD_INPUT: not JSON, of another program or schema version, or without
- * measurements. Free with cm_results_file_close(), whatever the status.
+ * a sample, in seconds, and each time of hyperfine's. NaN and rows that were skipped or failed are
+ * missing values; a row that is damaged is left out and counted in `skipped`. CM_BAD_INPUT: not
+ * JSON, of another program or schema version, or without measurements. Free with
+ * cm_results_file_close(), whatever the status.
  */
 cm_status cm_results_file_open(const char *path, cm_results_file *file, cm_error *error);
 void cm_results_file_close(cm_results_file *file);

@@ -57,11 +57,13 @@ json_t *cm_measurement_json(const cm_measurement *m, cm_error *error) {
 
 /* ---- Reading ---- */
 
-static cm_status refuse_measurement(const char *file, size_t index, const char *what,
-                                    cm_error *error) {
+static cm_status refuse_measurement(const char *file, size_t index, const char *name,
+                                    const char *what, cm_error *error) {
     return cm_fail(error, CM_BAD_INPUT,
-                   "%s: measurements[%zu]: %s; the file is damaged or was not written by convmark",
-                   file, index, what);
+                   "%s: measurements[%zu]%s%.200s%s: %s; the file is damaged or was not written by "
+                   "convmark",
+                   file, index, name[0] != '\0' ? " ('" : "", name, name[0] != '\0' ? "')" : "",
+                   what);
 }
 
 static bool take_short_text(const json_t *object, const char *key, char *text, size_t size) {
@@ -99,24 +101,27 @@ static bool take_attributes(const json_t *object, cm_measurement *m, cm_error *e
 static cm_status read_measurement(const json_t *object, const char *file, size_t index,
                                   cm_measurement *m, cm_error *error) {
     if (!take_short_text(object, "name", m->name, sizeof m->name)) {
-        return refuse_measurement(file, index, "\"name\" is missing, no text, or too long", error);
-    }
-    if (!take_short_text(object, "metric", m->metric, sizeof m->metric)) {
-        return refuse_measurement(file, index, "\"metric\" is missing, no text, or too long",
+        return refuse_measurement(file, index, m->name, "\"name\" is missing, no text, or too long",
                                   error);
     }
+    if (!take_short_text(object, "metric", m->metric, sizeof m->metric)) {
+        return refuse_measurement(file, index, m->name,
+                                  "\"metric\" is missing, no text, or too long", error);
+    }
     if (!take_short_text(object, "unit", m->unit, sizeof m->unit)) {
-        return refuse_measurement(file, index, "\"unit\" is missing, no text, or too long", error);
+        return refuse_measurement(file, index, m->name, "\"unit\" is missing, no text, or too long",
+                                  error);
     }
     const json_t *better = json_object_get(object, "higher_is_better");
     if (!json_is_boolean(better)) {
-        return refuse_measurement(file, index, "\"higher_is_better\" is not true or false", error);
+        return refuse_measurement(file, index, m->name, "\"higher_is_better\" is not true or false",
+                                  error);
     }
     m->higher_is_better = json_is_true(better);
     const json_t *samples = json_object_get(object, "samples");
     const size_t n = json_array_size(samples);
     if (!json_is_array(samples) || n > CM_MAX_SAMPLES) {
-        return refuse_measurement(file, index,
+        return refuse_measurement(file, index, m->name,
                                   "\"samples\" is not a list of at most 1000000 numbers", error);
     }
     m->samples = malloc((n + 1) * sizeof *m->samples);
@@ -126,8 +131,8 @@ static cm_status read_measurement(const json_t *object, const char *file, size_t
     for (; m->n < (int)n; ++m->n) {
         const json_t *value = json_array_get(samples, (size_t)m->n);
         if (!json_is_number(value)) {
-            return refuse_measurement(file, index, "\"samples\" has a member that is no number",
-                                      error);
+            return refuse_measurement(file, index, m->name,
+                                      "\"samples\" has a member that is no number", error);
         }
         m->samples[m->n] = json_number_value(value);
     }
@@ -159,8 +164,22 @@ const cm_measurement *cm_measurements_search(const cm_measurement *const *ordere
     return found == NULL ? NULL : *found;
 }
 
-static cm_status refuse_duplicate_measurements(const cm_measurements *list, const char *file,
-                                               cm_error *error) {
+void cm_skip_row(cm_skipped_rows *skipped, const cm_error *reason) {
+    if (skipped->count < CM_MAX_SKIPPED_NOTES) {
+        skipped->notes[skipped->count] = *reason;
+    }
+    ++skipped->count;
+}
+
+static void free_measurement(cm_measurement *m) {
+    free(m->samples);
+    json_decref(m->attributes);
+    *m = (cm_measurement){.n = 0};
+}
+
+/* What is there twice is refused; or, with `skipped`, the second one is left out. */
+static cm_status check_duplicate_measurements(cm_measurements *list, const char *file,
+                                              cm_skipped_rows *skipped, cm_error *error) {
     const cm_measurement **ordered = cm_measurements_sort(list);
     if (ordered == NULL) {
         return cm_fail(error, CM_FAILED, "%s: out of memory; close other programs", file);
@@ -168,17 +187,39 @@ static cm_status refuse_duplicate_measurements(const cm_measurements *list, cons
     cm_status status = CM_OK;
     for (int i = 1; status == CM_OK && i < list->count; ++i) {
         if (compare_measurements(&ordered[i - 1], &ordered[i]) == 0) {
-            status = cm_fail(error, CM_BAD_INPUT,
+            cm_error reason;
+            status = cm_fail(&reason, CM_BAD_INPUT,
                              "%s: measurements: %s of '%s' is there twice; the file is damaged",
                              file, ordered[i]->metric, ordered[i]->name);
+            if (skipped != NULL) {
+                /* Of equal ones the sort may give any first: the later one of the file goes. */
+                const cm_measurement *later =
+                    ordered[i] > ordered[i - 1] ? ordered[i] : ordered[i - 1];
+                const cm_measurement *first = later == ordered[i] ? ordered[i - 1] : ordered[i];
+                ordered[i] = first;
+                list->items[later - list->items].n = -1;
+                cm_skip_row(skipped, &reason);
+                status = CM_OK;
+            } else if (error != NULL) {
+                *error = reason;
+            }
         }
     }
     free(ordered);
+    int kept = 0;
+    for (int i = 0; i < list->count; ++i) {
+        if (list->items[i].n < 0) {
+            free_measurement(&list->items[i]);
+        } else {
+            list->items[kept++] = list->items[i];
+        }
+    }
+    list->count = kept;
     return status;
 }
 
-cm_status cm_measurements_read(const json_t *array, const char *file, cm_measurements *list,
-                               cm_error *error) {
+cm_status cm_measurements_read_good(const json_t *array, const char *file, cm_measurements *list,
+                                    cm_skipped_rows *skipped, cm_error *error) {
     *list = (cm_measurements){0, NULL};
     const size_t count = json_array_size(array);
     if (!json_is_array(array) || count > CM_MAX_MEASUREMENTS) {
@@ -194,15 +235,28 @@ cm_status cm_measurements_read(const json_t *array, const char *file, cm_measure
     cm_status status = CM_OK;
     for (size_t i = 0; status == CM_OK && i < count; ++i) {
         cm_measurement *item = &list->items[list->count++];
-        status = read_measurement(json_array_get(array, i), file, i, item, error);
+        cm_error reason = {""};
+        status = read_measurement(json_array_get(array, i), file, i, item, &reason);
+        if (status == CM_BAD_INPUT && skipped != NULL) {
+            free_measurement(item);
+            --list->count;
+            cm_skip_row(skipped, &reason);
+            status = CM_OK;
+        } else if (status != CM_OK && error != NULL) {
+            *error = reason;
+        }
     }
-    return status == CM_OK ? refuse_duplicate_measurements(list, file, error) : status;
+    return status == CM_OK ? check_duplicate_measurements(list, file, skipped, error) : status;
+}
+
+cm_status cm_measurements_read(const json_t *array, const char *file, cm_measurements *list,
+                               cm_error *error) {
+    return cm_measurements_read_good(array, file, list, NULL, error);
 }
 
 void cm_measurements_free(cm_measurements *list) {
     for (int i = 0; i < list->count; ++i) {
-        free(list->items[i].samples);
-        json_decref(list->items[i].attributes);
+        free_measurement(&list->items[i]);
     }
     free(list->items);
     *list = (cm_measurements){0, NULL};

@@ -26,7 +26,7 @@ typedef enum cm_metric {
 
 /** One metric of one piece of work, measured n times. */
 typedef struct cm_measurement {
-    char name[160];  /* "train/bn-3/n64/threads:2" */
+    char name[512];  /* "train/bn-3/n64/threads:2" */
     char metric[40]; /* "images_per_second" */
     char unit[24];   /* "images/s" */
     bool higher_is_better;
@@ -46,6 +46,20 @@ void cm_measurement_set_metric(cm_measurement *measurement, cm_metric metric);
 /** One object of the array, with median and confidence interval. NULL, with a message, when a
  * number is not finite or memory runs out. */
 json_t *cm_measurement_json(const cm_measurement *measurement, cm_error *error);
+
+/** Rows that a reader left out: one line on each of the first ones. */
+enum { CM_MAX_SKIPPED_NOTES = 8 };
+typedef struct cm_skipped_rows {
+    int count;
+    cm_error notes[CM_MAX_SKIPPED_NOTES];
+} cm_skipped_rows;
+
+/** Counts a row that is left out, with the reason if there is room for it. */
+void cm_skip_row(cm_skipped_rows *skipped, const cm_error *reason);
+
+/** As cm_measurements_read(), but a row that is damaged or there twice is left out. */
+cm_status cm_measurements_read_good(const json_t *array, const char *file, cm_measurements *list,
+                                    cm_skipped_rows *skipped, cm_error *error);
 
 /** Reads the array. `file` names it in messages. CM_BAD_INPUT: not such an array, too large, two
  * items with the same name and metric. Free with cm_measurements_free(), whatever the status. */
