@@ -67,6 +67,17 @@ static void warn_of_conditions(const bench_options *options, const cm_topology *
     }
 }
 
+/* How long it will take, before Google Benchmark's first row, which is long in coming. */
+static void announce(const bench_options *options) {
+    double seconds = 0;
+    const int count = options->list_tests ? 0 : bench_measure_estimate(options, &seconds);
+    if (count > 0) {
+        fprintf(stderr, "convmark-bench: %d %s, about %.0f %s\n", count,
+                count == 1 ? "benchmark" : "benchmarks", seconds < 100 ? seconds : seconds / 60,
+                seconds < 100 ? "seconds" : "minutes");
+    }
+}
+
 static cm_status measure_all(bench_options *options, const cm_topology *topology, cm_error *error) {
     bench_shapes shapes = {0};
     bench_jobs jobs = {0};
@@ -82,6 +93,7 @@ static cm_status measure_all(bench_options *options, const cm_topology *topology
     }
     if (status == CM_OK) {
         warn_of_conditions(options, topology);
+        announce(options);
         add_context(topology);
         if (bench_run() == 0) {
             status = cm_fail(error, CM_FAILED,
@@ -97,31 +109,33 @@ static cm_status measure_all(bench_options *options, const cm_topology *topology
     return status;
 }
 
-static cm_status run_benchmarks(int argc, char **argv, cm_error *error) {
-    bench_options options;
-    cm_status status = bench_options_parse(&argc, argv, &options, error);
-    if (status != CM_OK || options.help || options.version) {
-        if (status == CM_OK && options.help) {
-            bench_options_help();
-        } else if (status == CM_OK) {
-            printf("convmark-bench %s\n", CM_VERSION);
-        }
-        return status;
-    }
+static cm_status run_selected(int argc, char **argv, bench_options *options, cm_error *error) {
     bench_initialize(&argc, argv);
     if (argc > 1) {
         return bench_options_unknown(argv[1], error);
     }
     cm_topology *topology = NULL;
     cm_threads_unbind();
-    status = cm_topology_load(&topology, error);
+    cm_status status = cm_topology_load(&topology, error);
     if (status == CM_OK) {
         status = cm_topology_check_own(topology, error);
     }
     if (status == CM_OK) {
-        status = measure_all(&options, topology, error);
+        status = measure_all(options, topology, error);
     }
     cm_topology_free(topology);
+    return status;
+}
+
+static cm_status run_benchmarks(int argc, char **argv, cm_error *error) {
+    bench_options options;
+    cm_status status = bench_options_parse(&argc, argv, &options, error);
+    if (status == CM_OK && options.version && !options.help) {
+        printf("convmark-bench %s\n", CM_VERSION);
+    } else if (status == CM_OK && !options.help) {
+        status = run_selected(argc, argv, &options, error);
+    }
+    bench_options_free(&options);
     return status;
 }
 

@@ -1,5 +1,6 @@
 #include "bench/measure.h"
 
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ typedef struct entry {
     int threads;
     bool cold;
     bool checked, wrong;
+    char *name;
 } entry;
 
 /* Google Benchmark calls a function with no more than one pointer, and several times for each
@@ -197,6 +199,7 @@ static void add_entry(const char *name, entry e) {
              : e.cold       ? "/cold"
                             : "/warm",
              e.threads);
+    to->name = strdup(full);
     bench_register(full, measure_job, to);
 }
 
@@ -207,10 +210,10 @@ static void add_entries(const bench_options *options, const char *name, bench_jo
         for (int team = 0; options->isas[isa] && team < options->team_count; ++team) {
             const int threads = options->teams[team];
             if (step != NULL || options->warm) {
-                add_entry(name, (entry){job, step, isa, threads, false, false, false});
+                add_entry(name, (entry){job, step, isa, threads, .cold = false});
             }
             if (step == NULL && options->cold) {
-                add_entry(name, (entry){job, step, isa, threads, true, false, false});
+                add_entry(name, (entry){job, step, isa, threads, .cold = true});
             }
         }
     }
@@ -218,23 +221,22 @@ static void add_entries(const bench_options *options, const char *name, bench_jo
 
 cm_status bench_measure_register(const bench_options *options, const cm_topology *topology,
                                  bench_jobs *jobs, cm_error *error) {
-    int variant_count;
-    const cm_variant *variants = cm_variants(&variant_count);
-    const size_t things = (size_t)jobs->count + (size_t)variant_count * CM_MODE_COUNT;
+    const int step_count = options->step_count * CM_MODE_COUNT;
+    const size_t things = (size_t)jobs->count + (size_t)step_count;
     all.topology = topology;
     all.entries =
-        calloc(things * CM_ISA_COUNT * (size_t)options->team_count * 2, sizeof *all.entries);
-    all.steps = calloc((size_t)variant_count * CM_MODE_COUNT, sizeof *all.steps);
+        calloc(things * CM_ISA_COUNT * (size_t)options->team_count * 2 + 1, sizeof *all.entries);
+    all.steps = calloc((size_t)step_count + 1, sizeof *all.steps);
     if (all.entries == NULL || all.steps == NULL) {
         return cm_fail(error, CM_FAILED, "out of memory; give fewer shapes");
     }
     for (int i = 0; i < jobs->count; ++i) {
         add_entries(options, jobs->items[i].name, &jobs->items[i], NULL);
     }
-    for (int i = 0; i < variant_count * CM_MODE_COUNT; ++i) {
+    for (int i = 0; i < step_count; ++i) {
         char name[BENCH_NAME_SIZE];
         bench_step *step = &all.steps[i];
-        step->variant = &variants[i / CM_MODE_COUNT];
+        step->variant = options->steps[i / CM_MODE_COUNT];
         step->mode = (cm_mode)(i % CM_MODE_COUNT);
         snprintf(name, sizeof name, "%s/%s/n%d", cm_mode_name(step->mode), step->variant->id,
                  (int)BENCH_STEP_BATCH);
@@ -243,8 +245,62 @@ cm_status bench_measure_register(const bench_options *options, const cm_topology
     return CM_OK;
 }
 
+/* ---- How long it will take ---- */
+
+/* Whether the filter of Google Benchmark selects a name: an extended regular expression that occurs
+ * in it, or with a '-' before it does not. */
+static bool selects(const regex_t *pattern, bool negative, const char *name) {
+    char full[BENCH_NAME_SIZE + 80];
+    snprintf(full, sizeof full, "%s/real_time", name);
+    return (regexec(pattern, full, 0, NULL, 0) == 0) != negative;
+}
+
+/* Floating-point operations of the scalar kernels that compute the reference of an entry. */
+static double reference_flops(const entry *e) {
+    if (e->step != NULL) {
+        return 1.2e9; /* a training step of bn-3, by bench_stepper_flops() */
+    }
+    const cm_conv2d_shape *s = &e->job->shape.conv;
+    return 2.0 * s->batch * s->out_height * s->out_width * s->out_channels * s->in_channels *
+           s->kernel_h * s->kernel_w;
+}
+
+int bench_measure_estimate(const bench_options *options, double *seconds) {
+    /* Google Benchmark runs a benchmark with growing counts of iterations until one takes the
+     * least time: about 1.6 times that for all of them. */
+    enum { SCALAR_FLOPS = 400000000 };
+    const double runs = 1.6 * options->min_time * options->repetitions, setup = 0.05;
+    const char *filter = options->filter != NULL ? options->filter : getenv("BENCHMARK_FILTER");
+    filter = filter == NULL || strcmp(filter, "all") == 0 ? "" : filter;
+    const bool negative = filter[0] == '-';
+    regex_t pattern;
+    if (regcomp(&pattern, filter[negative] == '\0' ? "." : filter + negative,
+                REG_EXTENDED | REG_NOSUB) != 0) {
+        return 0;
+    }
+    int count = 0;
+    const void *reference = NULL;
+    *seconds = 0;
+    for (int i = 0; i < all.count; ++i) {
+        const entry *e = &all.entries[i];
+        if (e->name != NULL && selects(&pattern, negative, e->name)) {
+            const void *thing = e->step != NULL ? (const void *)e->step : (const void *)e->job;
+            *seconds += runs + setup;
+            *seconds += thing != reference ? reference_flops(e) / SCALAR_FLOPS : 0;
+            reference = thing;
+            ++count;
+        }
+    }
+    regfree(&pattern);
+    return count;
+}
+
 bool bench_measure_end(void) {
     release();
+    for (int i = 0; i < all.count; ++i) {
+        free(all.entries[i].name);
+    }
+    all.count = 0;
     free(all.entries);
     free(all.steps);
     free(all.capabilities);

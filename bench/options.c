@@ -6,116 +6,145 @@
 
 #include "core/name_suggestion.h"
 
-enum { MAX_ITEM = 16 };
+/* ---- Values ---- */
 
-/* Calls `take` for each of the items between commas. */
-static cm_status each_item(const char *option, const char *list,
-                           cm_status (*take)(const char *item, bench_options *options,
-                                             cm_error *error),
-                           bench_options *options, cm_error *error) {
-    for (const char *at = list;;) {
-        const size_t length = strcspn(at, ",");
-        if (length == 0 || length >= MAX_ITEM) {
-            return cm_fail(error, CM_USAGE,
-                           "%s: '%s' has an empty item, or a long one; give items with single "
-                           "commas",
-                           option, list);
-        }
-        char item[MAX_ITEM];
-        memcpy(item, at, length);
-        item[length] = '\0';
-        const cm_status status = take(item, options, error);
-        if (status != CM_OK || at[length] == '\0') {
-            return status;
-        }
-        at += length + 1;
-    }
-}
-
-/* ---- One function an option ---- */
-
-static cm_status take_shapes(const char *value, bench_options *options, cm_error *error) {
+static cm_status take_shapes(char *text, void *values, cm_error *error) {
+    bench_options *options = values;
     if (options->list_count == BENCH_MAX_LISTS) {
-        return cm_fail(error, CM_USAGE, "--shapes more than %d times; join the files",
+        return cm_fail(error, CM_USAGE, "is given more than %d times; join the files",
                        (int)BENCH_MAX_LISTS);
     }
-    options->lists[options->list_count++] = value;
+    options->lists[options->list_count++] = text;
     return CM_OK;
 }
 
-static cm_status take_isa(const char *item, bench_options *options, cm_error *error) {
-    const cm_isa isa = cm_isa_from_name(item);
-    if (isa == CM_ISA_COUNT || cm_kernels_of(isa) == NULL) {
-        return cm_fail(error, CM_USAGE, "--isa: '%s' %s; 'convmark info' lists those usable", item,
-                       isa == CM_ISA_COUNT ? "is not an instruction set" : "cannot run here");
+static cm_status take_steps(char *text, void *values, cm_error *error) {
+    bench_options *options = values;
+    const char *items[BENCH_MAX_STEPS];
+    int count = 0, variant_count;
+    const cm_variant *variants = cm_variants(&variant_count);
+    options->step_count = 0;
+    if (strcmp(text, "all") == 0) {
+        for (int i = 0; i < variant_count && i < BENCH_MAX_STEPS; ++i) {
+            options->steps[options->step_count++] = &variants[i];
+        }
+        return CM_OK;
     }
-    options->isas[isa] = true;
-    return CM_OK;
+    const cm_status status = cm_parse_list(text, items, BENCH_MAX_STEPS, &count, error);
+    for (int i = 0; status == CM_OK && i < count; ++i) {
+        const cm_variant *variant = cm_variant_find(items[i]);
+        if (variant == NULL) {
+            return cm_fail(error, CM_USAGE,
+                           "'%s' is not a variant; give 'all' or names that 'convmark variants' "
+                           "lists",
+                           items[i]);
+        }
+        options->steps[options->step_count++] = variant;
+    }
+    return status;
 }
 
-static cm_status take_isas(const char *value, bench_options *options, cm_error *error) {
+static void take_usable_isas(bench_options *options) {
+    for (cm_isa isa = 0; isa < CM_ISA_COUNT; ++isa) {
+        options->isas[isa] = cm_kernels_of(isa) != NULL;
+    }
+}
+
+static cm_status take_isas(char *text, void *values, cm_error *error) {
+    bench_options *options = values;
+    const char *items[CM_ISA_COUNT];
+    int count = 0;
     memset(options->isas, 0, sizeof options->isas);
-    return each_item("--isa", value, take_isa, options, error);
+    if (strcmp(text, "all") == 0) {
+        take_usable_isas(options);
+        return CM_OK;
+    }
+    const cm_status status = cm_parse_list(text, items, CM_ISA_COUNT, &count, error);
+    for (int i = 0; status == CM_OK && i < count; ++i) {
+        const cm_isa isa = cm_isa_from_name(items[i]);
+        if (isa == CM_ISA_COUNT || cm_kernels_of(isa) == NULL) {
+            return cm_fail(error, CM_USAGE, "'%s' %s; 'convmark info' lists those usable", items[i],
+                           isa == CM_ISA_COUNT ? "is not an instruction set" : "cannot run here");
+        }
+        options->isas[isa] = true;
+    }
+    return status;
 }
 
-static cm_status take_team(const char *item, bench_options *options, cm_error *error) {
-    char *end;
-    const long threads = strtol(item, &end, 10);
-    if (item[0] < '0' || item[0] > '9' || *end != '\0' || threads < 1 ||
-        threads > BENCH_MAX_THREADS) {
-        return cm_fail(error, CM_USAGE, "--threads: '%s' is not a whole number from 1 to %d", item,
-                       (int)BENCH_MAX_THREADS);
-    }
+static cm_status take_teams(char *text, void *values, cm_error *error) {
+    bench_options *options = values;
+    const cm_int_list list = {.values = options->teams,
+                              .count = &options->team_count,
+                              .limit = BENCH_MAX_TEAMS,
+                              .minimum = 1,
+                              .maximum = BENCH_MAX_THREADS};
+    const cm_status status = cm_parse_int_list(text, &list, error);
 #ifndef _OPENMP
-    if (threads > 1) {
-        return cm_fail(error, CM_USAGE, "--threads %ld: this build has no OpenMP; use 1", threads);
-    }
-#endif
-    for (int i = 0; i < options->team_count; ++i) {
-        if (options->teams[i] == threads) {
-            return CM_OK;
+    for (int i = 0; status == CM_OK && i < options->team_count; ++i) {
+        if (options->teams[i] > 1) {
+            return cm_fail(error, CM_USAGE, "%d: this build has no OpenMP; use 1",
+                           options->teams[i]);
         }
     }
-    if (options->team_count == BENCH_MAX_TEAMS) {
-        return cm_fail(error, CM_USAGE, "--threads: more than %d numbers; give fewer",
-                       (int)BENCH_MAX_TEAMS);
-    }
-    options->teams[options->team_count++] = (int)threads;
-    return CM_OK;
+#endif
+    return status;
 }
 
-static cm_status take_teams(const char *value, bench_options *options, cm_error *error) {
-    options->team_count = 0;
-    return each_item("--threads", value, take_team, options, error);
+static cm_status take_caches(char *text, void *values, cm_error *error) {
+    enum { WARM, COLD, BOTH };
+    static const char *const names[] = {"warm", "cold", "both"};
+    bench_options *options = values;
+    int choice = WARM;
+    const cm_status status =
+        cm_parse_choice(text, "a state of the caches", names, BOTH + 1, &choice, error);
+    options->warm = choice != COLD;
+    options->cold = choice != WARM;
+    return status;
 }
 
-static cm_status take_caches(const char *value, bench_options *options, cm_error *error) {
-    const bool both = strcmp(value, "both") == 0;
-    options->warm = both || strcmp(value, "warm") == 0;
-    options->cold = both || strcmp(value, "cold") == 0;
-    return options->warm || options->cold
-               ? CM_OK
-               : cm_fail(error, CM_USAGE,
-                         "--caches: '%s' is not accepted; choose warm, cold or both", value);
-}
+/* ---- Tables ---- */
 
-static const struct option {
-    const char *name, *value, *help;
-    cm_status (*take)(const char *value, bench_options *options, cm_error *error);
-} own[] = {
-    {"--shapes", "FILE",
-     "Measure the shapes of this file or list; may be repeated (default: report)", take_shapes},
-    {"--isa", "LIST", "Measure these instruction sets (default: all usable)", take_isas},
-    {"--threads", "LIST",
-     "Measure with these numbers of threads (default: 1, 2, 4 ... all usable cores)", take_teams},
-    {"--caches", "warm|cold|both",
-     "Measure kernels with operands in the caches, or not (default: both)", take_caches},
-};
+static const cm_usage usage = {
+    .program = "convmark-bench",
+    .arguments = "",
+    .summary = "Measure kernels on shapes, and whole steps of the report's variants, with Google\n"
+               "Benchmark. Each result is checked first. Without --shapes and --steps: the list\n"
+               "'small' and the steps of bn-3, in a minute or two."};
 
-/* For suggestions; Google Benchmark parses them. */
-static const char *const others[] = {"--help",
-                                     "--version",
-                                     "--benchmark_list_tests",
+static const cm_option table[] = {
+    {.name = "shapes",
+     .kind = CM_OPTION_PARSED,
+     .argument = "FILE",
+     .help = "Measure the shapes of this file or list; repeatable",
+     .parse = take_shapes},
+    {.name = "steps",
+     .kind = CM_OPTION_PARSED,
+     .argument = "LIST",
+     .help = "Measure whole steps of these variants, or of 'all'",
+     .parse = take_steps},
+    {.name = "isa",
+     .kind = CM_OPTION_PARSED,
+     .argument = "LIST",
+     .help = "Use these instruction sets, or 'all' (default: fastest)",
+     .parse = take_isas},
+    {.name = "threads",
+     .kind = CM_OPTION_PARSED,
+     .argument = "LIST",
+     .help = "Use these numbers of threads (default: 1 and all cores)",
+     .parse = take_teams},
+    {.name = "caches",
+     .kind = CM_OPTION_PARSED,
+     .argument = "STATE",
+     .help = "Measure warm caches, cold ones, or both (default: warm)",
+     .parse = take_caches},
+    {.name = "version",
+     .kind = CM_OPTION_TRUE,
+     .offset = offsetof(bench_options, version),
+     .help = "Print the version and exit"},
+    {.name = NULL}};
+
+/* Google Benchmark parses them: for the help and for suggestions. */
+static const char *const others[] = {"--benchmark_list_tests",
                                      "--benchmark_filter",
                                      "--benchmark_min_time",
                                      "--benchmark_repetitions",
@@ -131,94 +160,106 @@ static const char *const others[] = {"--help",
                                      "--benchmark_context",
                                      "--benchmark_time_unit"};
 
-enum { OWN_COUNT = sizeof own / sizeof *own, OTHER_COUNT = sizeof others / sizeof *others };
+enum { OTHER_COUNT = sizeof others / sizeof *others };
 
-/* The option that an argument names; *value is the text after its '=', or NULL. */
-static const struct option *find(const char *argument, const char **value) {
-    for (int i = 0; i < OWN_COUNT; ++i) {
-        const size_t length = strlen(own[i].name);
-        if (strncmp(argument, own[i].name, length) == 0 &&
-            (argument[length] == '\0' || argument[length] == '=')) {
-            *value = argument[length] == '=' ? argument + length + 1 : NULL;
-            return &own[i];
-        }
-    }
-    return NULL;
-}
-
-cm_status bench_options_parse(int *argc, char **argv, bench_options *options, cm_error *error) {
-    *options = (bench_options){.warm = true, .cold = true};
-    for (cm_isa isa = 0; isa < CM_ISA_COUNT; ++isa) {
-        options->isas[isa] = cm_kernels_of(isa) != NULL;
-    }
-    int left = 1;
-    for (int i = 1; i < *argc; ++i) {
-        const char *value = NULL;
-        const struct option *option = find(argv[i], &value);
-        if (option == NULL) {
-            options->help = options->help || strcmp(argv[i], "--help") == 0;
-            options->version = options->version || strcmp(argv[i], "--version") == 0;
-            options->list_tests =
-                options->list_tests || (strncmp(argv[i], "--benchmark_list_tests", 22) == 0 &&
-                                        strcmp(argv[i] + 22, "=false") != 0);
-            argv[left++] = argv[i];
-            continue;
-        }
-        if (value == NULL && ++i < *argc) {
-            value = argv[i];
-        }
-        if (value == NULL || value[0] == '\0') {
-            return cm_fail(error, CM_USAGE, "%s needs a value: %s", option->name, option->value);
-        }
-        const cm_status status = option->take(value, options, error);
-        if (status != CM_OK) {
-            return status;
-        }
-    }
-    argv[left] = NULL;
-    *argc = left;
-    if (options->list_count == 0) {
-        options->lists[options->list_count++] = "report";
-    }
-    return CM_OK;
-}
-
-cm_status bench_options_unknown(const char *argument, cm_error *error) {
-    const char *names[OWN_COUNT + OTHER_COUNT];
-    char word[64];
-    for (int i = 0; i < OWN_COUNT + OTHER_COUNT; ++i) {
-        names[i] = i < OWN_COUNT ? own[i].name : others[i - OWN_COUNT];
-    }
-    snprintf(word, sizeof word, "%.*s", (int)strcspn(argument, "="), argument);
-    const char *kind = argument[0] == '-' ? "unknown option" : "unexpected argument";
-    const char *nearest = cm_suggest_name(word, names, OWN_COUNT + OTHER_COUNT);
-    return cm_fail(error, CM_USAGE, "%s '%s'; %s%s%s", kind, argument,
-                   nearest != NULL ? "did you mean " : "'convmark-bench --help' lists the options",
-                   nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
-}
-
-void bench_options_default_teams(bench_options *options, int all) {
-    for (int threads = 1; threads < all && options->team_count < BENCH_MAX_TEAMS - 1;
-         threads *= 2) {
-        options->teams[options->team_count++] = threads;
-    }
-    options->teams[options->team_count++] = all;
-}
-
-void bench_options_help(void) {
-    printf(
-        "Usage: convmark-bench [OPTION]...\n\n"
-        "Measure each kernel on each shape, instruction set and number of threads, and whole\n"
-        "steps of the report's variants, with Google Benchmark. Each result is checked first.\n\n"
-        "Options:\n");
-    for (int i = 0; i < OWN_COUNT; ++i) {
-        printf("  %s %s\n        %s\n", own[i].name, own[i].value, own[i].help);
-    }
-    printf("  --help, --version\n\nOptions of Google Benchmark (see its user guide):\n");
-    for (int i = 2; i < OTHER_COUNT; ++i) {
+static void print_other_options(void) {
+    printf("\nOptions of Google Benchmark (see its user guide):\n");
+    for (int i = 0; i < OTHER_COUNT; ++i) {
         printf("  %s\n", others[i]);
     }
     printf("\ndocs/guide/bench.md explains the names and what is counted.\n"
            "Exit codes: 0 success, 1 failed (a wrong result too), 2 wrong usage, 3 bad input "
            "file.\n");
+}
+
+/* ---- Arguments ---- */
+
+/* What follows "NAME=" in an argument; "" for NAME alone; NULL: another option. */
+static const char *value_of(const char *argument, const char *name) {
+    const size_t length = strlen(name);
+    if (strncmp(argument, name, length) != 0 ||
+        (argument[length] != '\0' && argument[length] != '=')) {
+        return NULL;
+    }
+    return argument + length + (argument[length] == '=');
+}
+
+/* Notes what Google Benchmark will make of one of its own options. */
+static void note_other(const char *argument, bench_options *options) {
+    const char *value;
+    if ((value = value_of(argument, "--benchmark_list_tests")) != NULL) {
+        options->list_tests = strcmp(value, "false") != 0;
+    } else if ((value = value_of(argument, "--benchmark_filter")) != NULL) {
+        options->filter = value;
+    } else if ((value = value_of(argument, "--benchmark_min_time")) != NULL) {
+        options->min_time = strtod(value, NULL);
+    } else if ((value = value_of(argument, "--benchmark_repetitions")) != NULL) {
+        options->repetitions = (int)strtol(value, NULL, 10);
+    }
+}
+
+/* Leaves Google Benchmark's options in argv, and ours in `own`. */
+static int split_arguments(int *argc, char **argv, const char **own, bench_options *options) {
+    int left = 1, count = 1;
+    own[0] = argv[0];
+    for (int i = 1; i < *argc; ++i) {
+        if (strncmp(argv[i], "--benchmark_", 12) == 0) {
+            note_other(argv[i], options);
+            argv[left++] = argv[i];
+        } else {
+            own[count++] = argv[i];
+        }
+    }
+    own[count] = NULL;
+    argv[left] = NULL;
+    *argc = left;
+    return count;
+}
+
+/* What is measured if nothing was named. */
+static void fill_in_defaults(bench_options *options) {
+    if (options->list_count == 0 && options->step_count == 0) {
+        options->lists[options->list_count++] = "small";
+        options->steps[options->step_count++] = cm_variant_find("bn-3");
+    }
+}
+
+cm_status bench_options_parse(int *argc, char **argv, bench_options *options, cm_error *error) {
+    *options = (bench_options){.warm = true, .min_time = 0.5, .repetitions = 1};
+    options->isas[cm_isa_resolve(CM_ISA_BEST)] = true;
+    const char **own = calloc((size_t)*argc + 1, sizeof *own);
+    if (own == NULL) {
+        return cm_fail(error, CM_FAILED, "out of memory; close other programs");
+    }
+    const int count = split_arguments(argc, argv, own, options);
+    const cm_option_group group = {table, options};
+    const cm_status status =
+        cm_arguments_parse(&usage, count, own, &group, 1, 0, &options->arguments, error);
+    free(own); /* popt has copied it */
+    options->help = options->arguments.help;
+    if (status == CM_OK && options->help) {
+        print_other_options();
+    }
+    fill_in_defaults(options);
+    return status;
+}
+
+void bench_options_free(bench_options *options) {
+    cm_arguments_free(&options->arguments);
+}
+
+cm_status bench_options_unknown(const char *argument, cm_error *error) {
+    char word[64];
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(argument, "="), argument);
+    const char *nearest = cm_suggest_name(word, others, OTHER_COUNT);
+    return cm_fail(error, CM_USAGE, "unknown option '%s'; %s%s%s", argument,
+                   nearest != NULL ? "did you mean " : "'convmark-bench --help' lists the options",
+                   nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
+}
+
+void bench_options_default_teams(bench_options *options, int all) {
+    options->teams[options->team_count++] = 1;
+    if (all > 1) {
+        options->teams[options->team_count++] = all;
+    }
 }

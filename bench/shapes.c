@@ -1,5 +1,6 @@
 #include "bench/shapes.h"
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -336,6 +337,26 @@ static cm_status parse_file(const char *path, bench_shapes *shapes, cm_error *er
     return status;
 }
 
+/* The names of the lists in the folders, sorted, with commas; as many as fit. */
+static void list_names(const char *const *folders, char *text, size_t size) {
+    size_t used = 0;
+    text[0] = '\0';
+    for (; *folders != NULL; ++folders) {
+        struct dirent **found = NULL;
+        const int count = scandir(*folders, &found, NULL, alphasort);
+        for (int i = 0; i < count; ++i) {
+            const char *name = found[i]->d_name, *end = strstr(name, ".txt");
+            const size_t length = end != NULL && end[4] == '\0' ? (size_t)(end - name) : 0;
+            if (length > 0 && used + length + 3 < size) {
+                used += (size_t)snprintf(text + used, size - used, "%s%.*s", used > 0 ? ", " : "",
+                                         (int)length, name);
+            }
+            free(found[i]);
+        }
+        free(found);
+    }
+}
+
 cm_status bench_shapes_open(const char *name_or_file, const char *const *folders,
                             bench_shapes *shapes, cm_error *error) {
     if (strpbrk(name_or_file, "/.") != NULL) {
@@ -348,10 +369,13 @@ cm_status bench_shapes_open(const char *name_or_file, const char *const *folders
             return parse_file(path, shapes, error);
         }
     }
+    char listed[400];
+    list_names(folders, listed, sizeof listed);
     return cm_fail(error, CM_BAD_INPUT,
-                   "no list of shapes '%s' in %s; a file of your own needs a '/' or a '.' in its "
-                   "path",
-                   name_or_file, folders[0] != NULL ? folders[0] : "any folder");
+                   "no list of shapes '%s' in %s%s%s; a file of your own needs a '/' or a '.' in "
+                   "its path",
+                   name_or_file, folders[0] != NULL ? folders[0] : "any folder",
+                   listed[0] != '\0' ? ", which has " : "", listed);
 }
 
 void bench_shapes_free(bench_shapes *shapes) {

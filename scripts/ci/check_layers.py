@@ -43,6 +43,7 @@ FLOORS = (
      "profile": ("src/harness/profile/",),
      "compare": ("src/harness/compare/",),
      "verify": ("src/harness/verify/",)},
+    {"options": ("src/cli/options/",)},
     {"cli": ("src/cli/",),
      "bench": ("bench/",),
      "tutorial": ("examples/tutorial/",),

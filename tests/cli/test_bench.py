@@ -28,7 +28,8 @@ class BenchTest(CliTest):
         return result.stdout.decode().split()
 
     def test_names(self):
-        names = self.names()
+        names = self.names("--shapes", "report", "--steps", "all", "--isa", "all", "--caches",
+                           "both")
         self.assertEqual(len(names), len(set(names)))
         shape = "n64_c128_h9_w9_k128_r3/scalar"
         for name in (f"conv2d/forward/dft10/{shape}/cold/threads:1/real_time",
@@ -51,7 +52,7 @@ class BenchTest(CliTest):
         for name in ("a.json", "b.json"):
             result = self.bench(*QUICK, "--benchmark_repetitions=3",
                                 "--benchmark_enable_random_interleaving=true",
-                                "--shapes", shapes,
+                                "--shapes", shapes, "--caches", "both",
                                 "--benchmark_filter=linear/|relu/forward|adam/step",
                                 f"--benchmark_out={name}", "--benchmark_format=json")
             self.assertEqual(result.returncode, 0, result.stderr)
@@ -80,8 +81,9 @@ class BenchTest(CliTest):
             self.assertIn(name, text)
 
     def test_step(self):
-        result = self.bench("--threads", "1", "--benchmark_min_time=0.001",
-                            "--benchmark_format=json", "--benchmark_filter=infer/baseline/")
+        result = self.bench("--steps", "baseline", "--isa", "all", "--threads", "1",
+                            "--benchmark_min_time=0.001", "--benchmark_format=json",
+                            "--benchmark_filter=infer/baseline/")
         rows = json.loads(result.stdout)["benchmarks"]
         self.assertEqual(result.returncode, 0)
         self.assertTrue(rows)
@@ -92,14 +94,40 @@ class BenchTest(CliTest):
     def test_own_shapes(self):
         path = self.write("mine.txt", "relu n2_c5_h3_w3 # small\n")
         names = self.names("--shapes", path, "--isa", "scalar", "--threads", "1",
-                           "--caches=warm", "--benchmark_filter=^relu")
+                           "--caches=warm")
         self.assertEqual(names, [f"relu/{way}/n2_c5_h3_w3/scalar/warm/threads:1/real_time"
                                  for way in ("forward", "backward")])
+
+    def test_default_is_small(self):
+        """One instruction set, warm caches: less than a tenth of everything."""
+        names = self.names()
+        self.assertLess(len(names), 100)
+        self.assertTrue([name for name in names if name.startswith("train/bn-3/")])
+        self.assertEqual(len({name.split("/")[-4] for name in names if "/warm/" in name}), 1)
+        self.assertEqual([name for name in names if "/cold/" in name], [])
+        steps = self.names("--steps", "bn-3,bn-16", "--threads", "1")
+        self.assertEqual([name.split("/")[:2] for name in steps],
+                         [[mode, variant] for variant in ("bn-3", "bn-16")
+                          for mode in ("train", "infer")])
+
+    def test_says_how_much_first(self):
+        shapes = self.write("small.txt", "relu n2_c5_h3_w3\nadam k30\n")
+        for filters, count in (((), "3 benchmarks"), (("--benchmark_filter=^relu/for",),
+                                                      "1 benchmark"),
+                               (("--benchmark_filter=-relu/f",), "2 benchmarks")):
+            result = self.bench(*QUICK, "--shapes", shapes, *filters)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertRegex(result.stderr.decode(),
+                             rf"(?m)^convmark-bench: {count}, about \d+ seconds$")
+            self.assertEqual(result.stdout.decode().count("threads:1"), int(count[0]))
 
     def test_wrong_usage(self):
         self.write("bad.txt", "relu n2_c5_h3_w3\nrelu n2\n")
         self.assertIn("bad.txt:2: ", self.refuses(3, "--shapes", "./bad.txt"))
-        self.assertIn("no list of shapes", self.refuses(3, "--shapes", "resnet51"))
+        self.assertRegex(self.refuses(3, "--shapes", "resnet"), r"no list of shapes 'resnet' in "
+                         r"\S+, which has mobilenet, report, resnet50, small, vgg16; a file ")
+        self.assertIn("'bn-99' is not a variant", self.refuses(2, "--steps", "bn-99"))
+        self.assertIn("did you mean --threads?", self.refuses(2, "--cores", "1"))
         self.assertIn("did you mean --shapes?", self.refuses(2, "--shape", "report"))
         self.assertIn("did you mean --benchmark_filter?", self.refuses(2, "--benchmark_filtr=x"))
         self.assertIn("unexpected argument 'x'", self.refuses(2, "x"))
