@@ -145,7 +145,7 @@ static double path_limit(const char *mount, const char *path, group_limit *limit
     }
 }
 
-static bool is_folder(const char *mount, const char *path) {
+static bool is_group(const char *mount, const char *path) {
     char folder[2 * PATH_SIZE];
     struct stat status;
     snprintf(folder, sizeof folder, "%s%s", mount, path);
@@ -165,7 +165,7 @@ static const char *path_below_mount(const char *mount, const char *top, const ch
         return "";
     }
     for (const char *end = path; end != NULL && end[0] != '\0'; end = strchr(end + 1, '/')) {
-        if (is_folder(mount, end)) {
+        if (is_group(mount, end)) {
             return end;
         }
     }
