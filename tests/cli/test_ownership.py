@@ -138,10 +138,11 @@ class Ownership(CliTest):
         words = (*TRAIN, "--every", "1")
         self.succeed(*words, "--checkpoint", "c")
         whole, previous = self.read("c"), self.read("c.previous")
-        newer = whole[:8] + struct.pack("<Q", 2) + whole[16:-64]
+        version = struct.unpack("<Q", whole[8:16])[0]
+        newer = whole[:8] + struct.pack("<Q", version + 1) + whole[16:-64]
         newer += hashlib.sha256(newer).hexdigest().encode()
         self.write("c", newer)
-        self.assertIn("c: field version: 2, this program reads 1",
+        self.assertIn(f"c: field version: {version + 1}, this program reads {version}",
                       self.fails(3, *words, "--resume", "c"))
         self.assertEqual((self.read("c"), self.read("c.previous")), (newer, previous))
         with open(self.path("c"), "r+b") as file: # one that this run does not read
