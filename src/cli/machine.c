@@ -106,16 +106,16 @@ static cm_status prepare_threads(cm_machine_options *options, cm_error *error) {
     if (options->threads == 0) {
         options->threads = topology->default_threads;
     }
-    if (options->threads > topology->usable_cores && !options->quiet) {
-        cm_warn(
-            "--threads %d is more than the %d cores this process may use; expect it to be slower",
-            options->threads, topology->usable_cores);
-    }
-    /* More threads than PUs cannot be pinned; the warning above has said enough of it. */
+    /* More threads than PUs cannot be pinned; the warning below says enough of it. */
     const bool pin = options->pin && options->threads <= topology->usable_pus;
     cm_error warning;
     const cm_status status =
         cm_threads_start(options->threads, pin, topology, &options->pin, &warning, error);
+    if (status == CM_OK && options->threads > topology->usable_cores && !options->quiet) {
+        cm_warn(
+            "--threads %d is more than the %d cores this process may use; expect it to be slower",
+            options->threads, topology->usable_cores);
+    }
     if (status == CM_OK && warning.message[0] != '\0') { /* quiet or not: results are in doubt */
         cm_warn("%s", warning.message);
     }
