@@ -175,7 +175,7 @@ static void print_other_options(void) {
 /* ---- Arguments ---- */
 
 /* What follows "NAME=" in an argument; "" for NAME alone; NULL: another option. */
-static const char *value_of(const char *argument, const char *name) {
+static const char *option_value(const char *argument, const char *name) {
     const size_t length = strlen(name);
     if (strncmp(argument, name, length) != 0 ||
         (argument[length] != '\0' && argument[length] != '=')) {
@@ -187,13 +187,13 @@ static const char *value_of(const char *argument, const char *name) {
 /* Notes what Google Benchmark will make of one of its own options. */
 static void note_other(const char *argument, bench_options *options) {
     const char *value;
-    if ((value = value_of(argument, "--benchmark_list_tests")) != NULL) {
+    if ((value = option_value(argument, "--benchmark_list_tests")) != NULL) {
         options->list_tests = strcmp(value, "false") != 0;
-    } else if ((value = value_of(argument, "--benchmark_filter")) != NULL) {
+    } else if ((value = option_value(argument, "--benchmark_filter")) != NULL) {
         options->filter = value;
-    } else if ((value = value_of(argument, "--benchmark_min_time")) != NULL) {
+    } else if ((value = option_value(argument, "--benchmark_min_time")) != NULL) {
         options->min_time = strtod(value, NULL);
-    } else if ((value = value_of(argument, "--benchmark_repetitions")) != NULL) {
+    } else if ((value = option_value(argument, "--benchmark_repetitions")) != NULL) {
         options->repetitions = (int)strtol(value, NULL, 10);
     }
 }

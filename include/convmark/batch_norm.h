@@ -87,8 +87,8 @@ typedef struct cm_batch_norm_backward_args {
  * Backward of statistics and forward in training mode. With g = dy, or 0 where a fused ReLU's y is
  * not > 0: dbeta = sum of g and dgamma = rstd * sum of g * (x - mean), each in float over runs of
  * 32 positions, in double over the runs of an image, the images and the blocks of images.
- * dx = fma(a, g, fma(b, x, c)) with a = scale, b = -a * rstd * dgamma / M,
- * c = -a * dbeta / M - b * mean and M = batch * height * width; a, b and c are computed in double
+ * dx = fma(a, g, fma(b, x - mean, c)) with a = scale, b = -a * rstd * dgamma / M,
+ * c = -a * dbeta / M and M = batch * height * width; a, b and c are computed in double
  * and rounded once.
  */
 typedef void cm_batch_norm_backward_fn(const cm_team *team,

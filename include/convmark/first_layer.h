@@ -99,10 +99,11 @@ typedef struct cm_conv2d_max_pool2d_backward_args {
 /**
  * With g as in max_pool2d_backward: S[t] = an image's chains over runs of 256 windows of g *
  * patch[t] at the window's maximum, added up, G = the sums of g in the same order, both joined over
- * the images, then over blocks of images (conv->block), in double. Without batch
- * norm dweight = S and dbias = G. With it dbeta = G, dgamma = rstd * (w'S - w'm G), dweight = scale
- * * (S - m G - rstd dgamma C w), in double, rounded once, and dbias = 0, which is its exact value.
- * The gradient of x is not computed: nothing precedes a first layer.
+ * the images, then over blocks of images (conv->block), in double. Without batch norm dweight = S
+ * and dbias = G. With it S is made of patch[t] - u, and m[t] stands for m[t] - u, where u is the
+ * mean of the channel's number in the middle of the patch as a float; dbeta = G, dgamma = rstd *
+ * (w'S - w'm G), dweight = scale * (S - m G - rstd dgamma C w), in double, rounded once, and dbias
+ * = 0, which is its exact value. The gradient of x is not computed: nothing precedes a first layer.
  */
 typedef void cm_conv2d_max_pool2d_backward_fn(const cm_team *team,
                                               const cm_conv2d_max_pool2d_backward_args *args);

@@ -72,11 +72,10 @@ static void join_image_gradients(const cm_gradient_sums *s, ptrdiff_t c, int n) 
     for (int i = 0; i < n; ++i) {
         const double a = (double)s->scale[c + i], rstd = (double)s->rstd[c + i];
         const double dgamma = rstd * sum_gx[i];
-        const double slope = -a * rstd * dgamma / s->count;
         s->dbeta[c + i] = (float)sum_g[i];
         s->dgamma[c + i] = (float)dgamma;
-        b[i] = (float)slope;
-        shift[i] = (float)(-a * sum_g[i] / s->count - slope * (double)s->mean[c + i]);
+        b[i] = (float)(-a * rstd * dgamma / s->count);
+        shift[i] = (float)(-a * sum_g[i] / s->count);
     }
 }
 
@@ -99,8 +98,9 @@ const float *cm_sum_gradients(const cm_team *team, const cm_gradient_sums *sums)
 CM_ALWAYS_INLINE void backward_vector(const cm_batch_norm_backward_args *a, ptrdiff_t channels,
                                       const float *coefficients, ptrdiff_t at, ptrdiff_t c, int n) {
     const vf g = cm_load_gradient(a->dy, a->y, at, n);
-    const vf rest = vf_fma(cm_load(coefficients + c, n), cm_load(a->x + at, n),
-                           cm_load(coefficients + channels + c, n));
+    const vf centred = vf_sub(cm_load(a->x + at, n), cm_load(a->mean + c, n));
+    const vf rest =
+        vf_fma(cm_load(coefficients + c, n), centred, cm_load(coefficients + channels + c, n));
     cm_store(a->dx + at, vf_fma(cm_load(a->scale + c, n), g, rest), n);
 }
 

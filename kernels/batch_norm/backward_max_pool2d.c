@@ -27,6 +27,7 @@ void cm_batch_norm_max_pool2d_backward(const cm_team *team,
                                      .argmax = args->argmax,
                                      .dx = args->dx,
                                      .x = args->x,
+                                     .mean = args->mean,
                                      .a = args->scale,
                                      .b = coefficients,
                                      .c = coefficients + shape->channels};

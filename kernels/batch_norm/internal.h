@@ -10,7 +10,7 @@
 #include "kernels/sums.h"
 
 /* Workspace: two sums per image and channel, doubles [batch][2][channels]; then the coefficients b
- * and c of dx = fma(a, g, fma(b, x, c)), floats [2][channels]. */
+ * and c of dx = fma(a, g, fma(b, x - mean, c)), floats [2][channels]. */
 CM_ALWAYS_INLINE double *cm_batch_norm_sums(void *workspace, ptrdiff_t image, ptrdiff_t channels) {
     return (double *)workspace + image * 2 * channels;
 }

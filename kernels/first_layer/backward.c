@@ -114,6 +114,19 @@ static void backward_task_channels(const backward_task *task, ptrdiff_t begin, p
     }
 }
 
+/* What is subtracted from the channels of the images where a batch norm follows: the mean of the
+ * middle number of their patches. The gradients are differences of S and m G, which would cancel
+ * where pictures are bright and have little contrast. */
+static const float *centre_channels(const cm_conv2d_max_pool2d_backward_args *args,
+                                    float *centres) {
+    const cm_conv2d_shape *conv = args->conv;
+    const int middle = (conv->kernel_h / 2 * conv->kernel_w + conv->kernel_w / 2);
+    for (int c = 0; args->moments != NULL && c < conv->in_channels; ++c) {
+        centres[c] = (float)args->moments[middle * conv->in_channels + c];
+    }
+    return args->moments != NULL ? centres : NULL;
+}
+
 /* The gradients from S where a batch norm follows, for n channels from c (first_layer.h). */
 static void normalize_gradients(const cm_conv2d_max_pool2d_backward_args *to, const cm_patches *p,
                                 ptrdiff_t c, int n, double sum[][GRADIENT_CHANNELS],
@@ -122,11 +135,15 @@ static void normalize_gradients(const cm_conv2d_max_pool2d_backward_args *to, co
     const int patch = p->patch;
     const float *weight = to->weight + c;
     double dgamma[GRADIENT_CHANNELS] = {0}, mean[GRADIENT_CHANNELS] = {0};
+    double m[CM_MAX_PATCH]; /* of the patches less the centres */
+    float centres[CM_MAX_PATCH];
+    (void)centre_channels(to, centres);
     for (int t = 0; t < patch; ++t) {
+        m[t] = to->moments[t] - (double)centres[t % p->conv->in_channels];
         for (int k = 0; k < n; ++k) {
             const double w = (double)weight[t * channels + k];
             dgamma[k] += w * sum[t][k];
-            mean[k] += w * to->moments[t];
+            mean[k] += w * m[t];
         }
     }
     for (int k = 0; k < n; ++k) {
@@ -144,8 +161,7 @@ static void normalize_gradients(const cm_conv2d_max_pool2d_backward_args *to, co
             }
         }
         for (int k = 0; k < n; ++k) {
-            const double moved =
-                to->moments[t] * sum_g[k] + (double)to->rstd[c + k] * dgamma[k] * product[k];
+            const double moved = m[t] * sum_g[k] + (double)to->rstd[c + k] * dgamma[k] * product[k];
             to->dweight[t * channels + c + k] =
                 (float)((double)to->scale[c + k] * (sum[t][k] - moved));
         }
@@ -208,13 +224,15 @@ void cm_conv2d_max_pool2d_backward(const cm_team *team,
     const cm_patches p = cm_patches_of(team, conv, args->pool, args->workspace);
     const ptrdiff_t channels = conv->out_channels;
     const ptrdiff_t blocks = (channels + CM_TASK_CHANNELS - 1) / CM_TASK_CHANNELS;
+    float centres[CM_MAX_PATCH];
+    const float *centre = centre_channels(args, centres);
     cm_deal tasks = cm_team_deal(team, conv->batch * blocks);
     backward_task task = {
         .patches = &p, .image = -1, .dy = args->dy, .y = args->y, .argmax = args->argmax};
     for (ptrdiff_t i; (i = cm_deal_next(&tasks)) >= 0;) {
         if (i / blocks != task.image) {
             task.image = i / blocks;
-            cm_patches_read_image(&p, args->x, task.image);
+            cm_patches_read_image(&p, args->x, task.image, centre);
         }
         const ptrdiff_t c = i % blocks * CM_TASK_CHANNELS;
         backward_task_channels(&task, c,

@@ -172,7 +172,7 @@ void cm_conv2d_max_pool2d_forward(const cm_team *team,
     for (ptrdiff_t i; (i = cm_deal_next(&tasks)) >= 0;) {
         if (i / blocks != task.image) {
             task.image = i / blocks;
-            cm_patches_read_image(&p, args->x, task.image);
+            cm_patches_read_image(&p, args->x, task.image, NULL);
         }
         const ptrdiff_t c = i % blocks * CM_TASK_CHANNELS;
         forward_task_channels(&task, c,

@@ -23,8 +23,27 @@ cm_patches cm_patches_of(const cm_team *team, const cm_conv2d_shape *conv,
     return p;
 }
 
-void cm_patches_read_image(const cm_patches *p, const float *x, ptrdiff_t image) {
+/* Grey pictures have a loop of their own, which compilers vectorize. */
+static void subtract(float *values, size_t count, size_t step, float centre) {
+    if (step == 1) {
+        for (size_t i = 0; i < count; ++i) {
+            values[i] -= centre;
+        }
+        return;
+    }
+    for (size_t i = 0; i < count; ++i) {
+        values[i * step] -= centre;
+    }
+}
+
+void cm_patches_read_image(const cm_patches *p, const float *x, ptrdiff_t image,
+                           const float *centre) {
+    const size_t channels = (size_t)p->conv->in_channels;
+    const size_t positions = cm_conv2d_padded_image(p->conv) / channels;
     cm_conv2d_pad_image(p->conv, x + image * p->in_image, p->frame);
+    for (size_t c = 0; centre != NULL && c < channels; ++c) {
+        subtract(p->frame + c, positions, channels, centre[c]);
+    }
     if (!cm_patches_are_3x3(p->conv, p->pool)) {
         return;
     }

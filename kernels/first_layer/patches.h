@@ -31,8 +31,10 @@ typedef struct cm_patches {
 cm_patches cm_patches_of(const cm_team *team, const cm_conv2d_shape *conv,
                          const cm_max_pool2d_shape *pool, void *workspace);
 
-/* Copies an image into this thread's frame of zeros and, for 3x3 patches, makes the tables. */
-void cm_patches_read_image(const cm_patches *p, const float *x, ptrdiff_t image);
+/* Copies an image into this thread's frame of zeros, less `centre` of each channel (NULL: nothing),
+ * and, for 3x3 patches, makes the tables. */
+void cm_patches_read_image(const cm_patches *p, const float *x, ptrdiff_t image,
+                           const float *centre);
 
 /* Filters of 3x3x1 under windows of 3x3, as of a grey picture's first layer, have code of their
  * own: a window reads 5x5 numbers, which fit a table in registers. */

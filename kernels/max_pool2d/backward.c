@@ -7,8 +7,8 @@
 CM_ALWAYS_INLINE void store_gradient(const cm_pool_scatter *s, bool batch_norm, ptrdiff_t at,
                                      ptrdiff_t channel, vf g, int n) {
     if (batch_norm) {
-        const vf rest =
-            vf_fma(cm_load(s->b + channel, n), cm_load(s->x + at, n), cm_load(s->c + channel, n));
+        const vf centred = vf_sub(cm_load(s->x + at, n), cm_load(s->mean + channel, n));
+        const vf rest = vf_fma(cm_load(s->b + channel, n), centred, cm_load(s->c + channel, n));
         g = vf_fma(cm_load(s->a + channel, n), g, rest);
     }
     cm_store(s->dx + at, g, n);

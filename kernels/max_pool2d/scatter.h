@@ -12,9 +12,9 @@ typedef struct cm_pool_scatter {
     const float *dy, *y; /* y: NULL when no ReLU was fused */
     const uint16_t *argmax;
     float *dx;
-    /* With a batch norm before the pool dx = fma(a, g, fma(b, x, c)), g being the scattered
-     * gradient and a, b, c [channels]; a NULL: none, dx = g. */
-    const float *x, *a, *b, *c;
+    /* With a batch norm before the pool dx = fma(a, g, fma(b, x - mean, c)), g being the scattered
+     * gradient and mean, a, b, c [channels]; a NULL: none, dx = g. */
+    const float *x, *mean, *a, *b, *c;
 } cm_pool_scatter;
 
 /* Writes all of dx. */

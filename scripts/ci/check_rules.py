@@ -79,10 +79,11 @@ def check_text(path, text):
     if text and not text.endswith("\n"):
         yield len(lines), "no newline at the end"
     count = text.count("\n")
-    if count > MAX_LINES:
+    table = path.name.endswith("_golden.h")  # written by a program
+    if count > MAX_LINES and not table:
         yield count, f"{count} lines: split it, {MAX_LINES} is the limit"
     for number, line in enumerate(lines, 1):
-        if len(line) > MAX_COLUMNS and path.suffix != ".md":
+        if len(line) > MAX_COLUMNS and path.suffix != ".md" and not table:
             yield number, f"{len(line)} columns: {MAX_COLUMNS} is the limit"
         if line != line.rstrip():
             yield number, "space at the end of the line"

@@ -176,6 +176,15 @@ static void plain_window(const block *b, int image, int p, int q, int k, int at)
     o->argmax[at] = (uint16_t)index;
 }
 
+/* What is subtracted from number t where there is a batch norm: the mean of its channel's number in
+ * the middle of the patch. */
+static float centre_of(const block *b, int t) {
+    const cm_conv2d_shape *s = &b->conv;
+    const int middle = s->kernel_h / 2 * s->kernel_w + s->kernel_w / 2;
+    return b->batch_norm ? (float)b->out.moments[middle * s->in_channels + t % s->in_channels]
+                         : 0.0F;
+}
+
 /* S[t] of one channel of an image (t == patch: the sum of g). */
 static double image_gradient(const block *b, int image, int t, int k) {
     const cm_max_pool2d_shape *pool = &b->pool;
@@ -187,7 +196,8 @@ static double image_gradient(const block *b, int image, int t, int k) {
         const int p = i / pool->out_width * pool->stride_h + index / pool->kernel_w;
         const int q = i % pool->out_width * pool->stride_w + index % pool->kernel_w;
         const float g = !b->relu || b->out.y.f[at] > 0.0F ? b->dy.f[at] : 0.0F;
-        chain = t < b->patch ? fmaf(g, patch_number(b, image, p, q, t), chain) : chain + g;
+        const float number = t < b->patch ? patch_number(b, image, p, q, t) - centre_of(b, t) : 0;
+        chain = t < b->patch ? fmaf(g, number, chain) : chain + g;
         if (i % RUN == RUN - 1 || i + 1 == windows) {
             sum = i < RUN ? chain : sum + chain;
             chain = 0.0F;
@@ -215,7 +225,7 @@ static void plain_gradients(const block *b, int k) {
     double along = 0.0, mean = 0.0;
     for (int t = 0; t < b->patch; ++t) {
         along += (double)b->weight.f[t * CHANNELS + k] * plain_sum(b, t, k);
-        mean += (double)b->weight.f[t * CHANNELS + k] * m[t];
+        mean += (double)b->weight.f[t * CHANNELS + k] * (m[t] - (double)centre_of(b, t));
     }
     const double dgamma = rstd * (along - mean * sum_g);
     for (int t = 0; t < b->patch; ++t) {
@@ -224,7 +234,8 @@ static void plain_gradients(const block *b, int k) {
             product += covariance[t * b->patch + j] * (double)b->weight.f[j * CHANNELS + k];
         }
         o->dweight.f[t * CHANNELS + k] =
-            (float)(scale * (plain_sum(b, t, k) - (m[t] * sum_g + rstd * dgamma * product)));
+            (float)(scale * (plain_sum(b, t, k) -
+                             ((m[t] - (double)centre_of(b, t)) * sum_g + rstd * dgamma * product)));
     }
     o->dgamma.f[k] = (float)dgamma;
     o->dbeta.f[k] = (float)sum_g;

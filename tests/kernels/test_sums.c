@@ -198,13 +198,13 @@ static void check_batch_norm_channel(const batch_norm_case *c, int k, float old_
     const double g = plain_join(&one, sum_of_g, 0, c->map.batch, block);
     const double gx = plain_join(&one, sum_of_gx, 0, c->map.batch, block);
     const double dgamma = (double)rstd * gx, a = (double)scale;
-    const double slope = -a * (double)rstd * dgamma / m.count;
-    const float rest = (float)(-a * g / m.count - slope * (double)(float)m.mean);
+    const float slope = (float)(-a * (double)rstd * dgamma / m.count);
+    const float rest = (float)(-a * g / m.count), mean = (float)m.mean;
     assert_bits("dbeta", c, k, c->dbeta.f[k], (float)g);
     assert_bits("dgamma", c, k, c->dgamma.f[k], (float)dgamma);
     for (ptrdiff_t at = k; at < (ptrdiff_t)c->x.count; at += c->map.channels) {
         const float of = !c->relu || c->y.f[at] > 0.0F ? c->dy.f[at] : 0.0F;
-        assert_bits("dx", c, k, c->dx.f[at], fmaf(scale, of, fmaf((float)slope, c->x.f[at], rest)));
+        assert_bits("dx", c, k, c->dx.f[at], fmaf(scale, of, fmaf(slope, c->x.f[at] - mean, rest)));
     }
 }
 

@@ -277,7 +277,7 @@ static void append_note(cm_model_note *note, const char *text) {
     snprintf(note->text + used, sizeof note->text - used, "%s%s", used > 0 ? "; " : "", text);
 }
 
-static void describe(const oddities *odd, cm_model_note *note) {
+static void describe_oddities(const oddities *odd, cm_model_note *note) {
     char text[400];
     note->text[0] = '\0';
     if (odd->renamed != NULL) {
@@ -348,7 +348,7 @@ cm_status cm_match_tensors(const cm_tensor_match *match, const cm_safetensor **f
         status = match_under(match, &index, prefix, found, &odd, error);
     }
     if (status == CM_OK) {
-        describe(&odd, note);
+        describe_oddities(&odd, note);
     }
     free_index(&index);
     return status;

@@ -19,7 +19,8 @@ typedef enum cm_stage_kind {
     CM_STAGE_MAX_POOL2D,        /* [batch norm], [ReLU], max pool */
     CM_STAGE_CONV2D_MAX_POOL2D, /* conv2d, [batch norm], [ReLU], max pool: the map is not kept */
     CM_STAGE_RELU,
-    CM_STAGE_DROPOUT
+    CM_STAGE_DROPOUT,
+    CM_STAGE_KIND_COUNT
 } cm_stage_kind;
 
 /** Offset, in floats, of an array that a stage does not have. */

@@ -6,7 +6,7 @@
 #include "core/network/network_builder.h"
 
 /* A whole number from 1 up, after `word`. */
-static bool take_number(const char **text, const char *word, int *number) {
+static bool take_recipe_number(const char **text, const char *word, int *number) {
     const size_t length = strlen(word);
     const char *digits = *text + length;
     int64_t value = 0;
@@ -30,7 +30,7 @@ static bool take_word(const char **text, const char *word) {
 }
 
 /* "0." and up to nine digits. One division of whole numbers: as near as a decimal can be read. */
-static bool take_share(const char **text, float *share) {
+static bool take_recipe_share(const char **text, float *share) {
     int64_t value = 0, scale = 1;
     if (!take_word(text, "0.")) {
         return false;
@@ -47,15 +47,15 @@ static bool take_share(const char **text, float *share) {
 bool cm_recipe_parse_name(const char *name, cm_recipe *recipe) {
     const char *text = name;
     *recipe = (cm_recipe){.name = name};
-    if (!take_number(&text, "d", &recipe->conv_layers) ||
-        !take_number(&text, "-p", &recipe->pool_period)) {
+    if (!take_recipe_number(&text, "d", &recipe->conv_layers) ||
+        !take_recipe_number(&text, "-p", &recipe->pool_period)) {
         return false;
     }
     recipe->batch_norm = take_word(&text, "-bn");
-    if (!take_number(&text, "-w", &recipe->channels)) {
+    if (!take_recipe_number(&text, "-w", &recipe->channels)) {
         return false;
     }
     const bool drops = take_word(&text, "-do");
-    return (!drops || take_share(&text, &recipe->dropout_output)) && *text == '\0' &&
+    return (!drops || take_recipe_share(&text, &recipe->dropout_output)) && *text == '\0' &&
            strlen(name) < CM_NETWORK_NAME_SIZE;
 }

@@ -83,7 +83,8 @@ static bool too_many_separators(const char *text, size_t size) {
 }
 
 /* A file that is known to be of another kind. */
-static cm_status check_kind(const char *bytes, size_t size, const char *name, cm_error *error) {
+static cm_status check_file_kind(const char *bytes, size_t size, const char *name,
+                                 cm_error *error) {
     const char *title = NULL;
     const cm_file_kind kind = cm_file_kind_of(bytes, size, &title);
     if (size < LENGTH_SIZE || kind == CM_FILE_UNKNOWN || kind == CM_FILE_SAFETENSORS) {
@@ -96,7 +97,7 @@ static cm_status check_kind(const char *bytes, size_t size, const char *name, cm
 /* The header's length, checked against the format's limit and the file's size. */
 static cm_status header_length(const char *bytes, size_t size, uint64_t file_size, const char *name,
                                size_t *length, cm_error *error) {
-    const cm_status known = check_kind(bytes, size, name, error);
+    const cm_status known = check_file_kind(bytes, size, name, error);
     if (known != CM_OK) {
         return known;
     }
@@ -364,8 +365,8 @@ static cm_status parse_tensors(cm_safetensors *file, cm_error *error) {
 }
 
 /* `file_size`: of the whole file, of which `bytes` may hold the header only. */
-static cm_status parse_file(char *bytes, size_t size, uint64_t file_size, const char *name,
-                            cm_safetensors **file, cm_error *error) {
+static cm_status parse_safetensors(char *bytes, size_t size, uint64_t file_size, const char *name,
+                                   cm_safetensors **file, cm_error *error) {
     *file = NULL;
     cm_safetensors *parsed = calloc(1, sizeof *parsed);
     if (parsed == NULL) {
@@ -395,7 +396,7 @@ static cm_status parse_file(char *bytes, size_t size, uint64_t file_size, const 
 
 cm_status cm_safetensors_parse(char *bytes, size_t size, const char *name, cm_safetensors **file,
                                cm_error *error) {
-    return parse_file(bytes, size, size, name, file, error);
+    return parse_safetensors(bytes, size, size, name, file, error);
 }
 
 cm_status cm_safetensors_load(const char *path, size_t data_limit, cm_safetensors **file,
@@ -463,7 +464,7 @@ cm_status cm_safetensors_load_header(const char *path, cm_safetensors **file, cm
     size_t size = 0;
     uint64_t file_size = 0;
     const cm_status status = read_front(path, &bytes, &size, &file_size, error);
-    return status == CM_OK ? parse_file(bytes, size, file_size, path, file, error) : status;
+    return status == CM_OK ? parse_safetensors(bytes, size, file_size, path, file, error) : status;
 }
 
 cm_status cm_safetensors_read_metadata(const char *path, const char *key, char **value,

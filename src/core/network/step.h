@@ -1,6 +1,6 @@
 /**
  * One step on a model: what it computes, and where its arrays and shapes are. For the files that
- * walk a plan: step_training.c, step_inference.c and not_finite.c.
+ * walk a plan (step_training.c, step_inference.c, not_finite.c) and for stages/.
  */
 #ifndef CM_CORE_NETWORK_STEP_H
 #define CM_CORE_NETWORK_STEP_H
@@ -52,26 +52,10 @@ static inline float *cm_step_workspace(const cm_step *step) {
     return cm_step_array(step, step->program->plan.workspace);
 }
 
-static inline double *cm_step_moments(const cm_step *step, const cm_stage *stage) {
-    return (double *)(void *)cm_step_array(step, stage->moments);
-}
-
 static inline cm_conv2d_shape cm_stage_conv(const cm_stage *stage, int batch) {
     cm_conv2d_shape shape = stage->conv.shape;
     shape.batch = batch;
     return shape;
-}
-
-/** The plan of the stage's convolution for `batch` images: the stage's own, or for a smaller batch,
- * such as the last one of a data set, one that is made in `smaller`. */
-static inline const cm_conv2d_plan *cm_stage_conv_plan(const cm_stage *stage, int batch,
-                                                       cm_conv2d_plan *smaller) {
-    if (batch == stage->conv.shape.batch) {
-        return &stage->conv;
-    }
-    const cm_conv2d_shape shape = cm_stage_conv(stage, batch);
-    *smaller = cm_conv2d_plan_of(&shape, stage->conv.threads);
-    return smaller;
 }
 
 static inline cm_max_pool2d_shape cm_stage_pool(const cm_stage *stage, int batch) {

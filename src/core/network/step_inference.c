@@ -2,12 +2,10 @@
  * step after they changed; a batch then goes through the stages a chunk at a time. */
 #include <string.h>
 
-#include "core/network/step.h"
+#include "core/network/stages/stages.h"
 
-/* Scale and shift of the stage's batch norm, and its weights as conv2d_inference reads them. */
 static void prepare_stage(const cm_team *team, const cm_step *step, const cm_stage *stage) {
     const cm_model *model = step->model;
-    const cm_kernels *kernels = model->kernels;
     if (stage->batch_norm_layer >= 0) {
         const cm_batch_norm_inference_args args = {
             .channels = stage->map.channels,
@@ -18,74 +16,11 @@ static void prepare_stage(const cm_team *team, const cm_step *step, const cm_sta
             .running_var = model->statistics + stage->running_var,
             .scale = cm_step_array(step, stage->scale),
             .shift = cm_step_array(step, stage->shift)};
-        kernels->batch_norm_inference(team, &args);
+        model->kernels->batch_norm_inference(team, &args);
     }
-    if (stage->kind == CM_STAGE_CONV2D) {
-        kernels->conv2d_pack(team, &stage->conv, model->parameters + stage->weight,
-                             cm_step_array(step, stage->packed));
+    if (cm_stage_table[stage->kind].prepare != NULL) {
+        cm_stage_table[stage->kind].prepare(team, step, stage);
     }
-}
-
-/* Runs one stage on the `batch` images of a chunk; returns its output. The caller has the barrier.
- */
-static const float *run_stage(const cm_team *team, const cm_step *step, const cm_stage *stage,
-                              int batch, const float *x) {
-    const cm_model *model = step->model;
-    const cm_kernels *kernels = model->kernels;
-    const cm_conv2d_shape conv = cm_stage_conv(stage, batch);
-    const cm_max_pool2d_shape pool = cm_stage_pool(stage, batch);
-    const cm_map_shape map = cm_stage_map(stage, batch);
-    const bool normalized = stage->batch_norm_layer >= 0;
-    const float *scale = normalized ? cm_step_array(step, stage->scale) : NULL;
-    const float *shift = normalized ? cm_step_array(step, stage->shift) : NULL;
-    float *out = cm_step_array(step, stage->out), *workspace = cm_step_workspace(step);
-    switch (stage->kind) {
-    case CM_STAGE_CONV2D: {
-        cm_conv2d_plan smaller;
-        const cm_conv2d_inference_args args = {
-            .plan = cm_stage_conv_plan(stage, batch, &smaller),
-            .x = x,
-            .packed = cm_step_array(step, stage->packed),
-            .bias = model->parameters + stage->bias,
-            .scale = scale,
-            .shift = shift,
-            .relu = stage->relu,
-            .y = out,
-            .workspace = workspace,
-        };
-        kernels->conv2d_inference(team, &args);
-        return out;
-    }
-    case CM_STAGE_CONV2D_MAX_POOL2D: {
-        const cm_conv2d_max_pool2d_forward_args args = {.conv = &conv,
-                                                        .pool = &pool,
-                                                        .x = x,
-                                                        .weight = model->parameters + stage->weight,
-                                                        .bias = model->parameters + stage->bias,
-                                                        .scale = scale,
-                                                        .shift = shift,
-                                                        .relu = stage->relu,
-                                                        .y = out,
-                                                        .workspace = workspace};
-        kernels->conv2d_max_pool2d_forward(team, &args);
-        return out;
-    }
-    case CM_STAGE_MAX_POOL2D: {
-        const cm_max_pool2d_forward_args args = {
-            .shape = &pool, .x = x, .scale = scale, .shift = shift, .relu = stage->relu, .y = out};
-        kernels->max_pool2d_forward(team, &args);
-        return out;
-    }
-    case CM_STAGE_BATCH_NORM:
-        kernels->batch_norm_forward(team, &map, x, scale, shift, stage->relu, out);
-        return out;
-    case CM_STAGE_RELU:
-        kernels->relu_forward(team, cm_map_count(&map), x, out);
-        return out;
-    case CM_STAGE_DROPOUT:
-        return x;
-    }
-    return x;
 }
 
 /* One thread looks at what all have written. */
@@ -107,7 +42,7 @@ static void infer_chunk(const cm_team *team, cm_step *step, int first) {
     const float *x = step->images + (size_t)first * image;
     for (int i = 0; i < plan->stage_count; ++i) {
         cm_trace_task(team, cm_model_task(CM_PASS_FORWARD, i));
-        x = run_stage(team, step, &plan->stages[i], batch, x);
+        x = cm_stage_table[plan->stages[i].kind].infer(team, step, &plan->stages[i], batch, x);
         cm_team_barrier(team);
         if (step->watch) {
             watch_stage(team, step, i, batch, x);

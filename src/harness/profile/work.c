@@ -120,6 +120,8 @@ static cm_work stage_work(const cm_stage *stage, cm_pass pass, cm_phase phase, i
         return (cm_work){0, (pass == CM_PASS_BACKWARD ? 3 : 2) * map * float_bytes};
     case CM_STAGE_DROPOUT:
         return (cm_work){0, 2 * map * float_bytes};
+    case CM_STAGE_KIND_COUNT:
+        break;
     }
     return (cm_work){0, 0};
 }

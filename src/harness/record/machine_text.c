@@ -9,13 +9,13 @@
 enum { VALUE_SIZE = 512, COMMIT_DIGITS = 7 };
 
 /* Text that grows as far as it has room. */
-typedef struct growing_text {
+typedef struct machine_lines {
     char text[VALUE_SIZE];
     size_t length;
-} growing_text;
+} machine_lines;
 
-static void add_text(growing_text *value, const char *format, ...) CM_PRINTF(2, 3);
-static void add_text(growing_text *value, const char *format, ...) {
+static void add_text(machine_lines *value, const char *format, ...) CM_PRINTF(2, 3);
+static void add_text(machine_lines *value, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     const size_t room = sizeof value->text - value->length;
@@ -27,7 +27,7 @@ static void add_text(growing_text *value, const char *format, ...) {
 }
 
 /* Adds a string of the object after `before`; nothing if there is none. */
-static void add_member(growing_text *value, const char *before, const json_t *object,
+static void add_member(machine_lines *value, const char *before, const json_t *object,
                        const char *key) {
     const char *text = json_string_value(json_object_get(object, key));
     if (text != NULL) {
@@ -35,16 +35,16 @@ static void add_member(growing_text *value, const char *before, const json_t *ob
     }
 }
 
-static void add_cores(growing_text *value, const json_t *cpu) {
+static void add_cores(machine_lines *value, const json_t *cpu) {
     const json_int_t usable = json_integer_value(json_object_get(cpu, "usable_cores"));
     add_text(value, "%" JSON_INTEGER_FORMAT " core%s", usable, usable == 1 ? "" : "s");
 }
 
-static void put_cpu(growing_text *value, const json_t *machine) {
+static void put_cpu(machine_lines *value, const json_t *machine) {
     add_member(value, "", json_object_get(machine, "cpu"), "model");
 }
 
-static void put_cores(growing_text *value, const json_t *machine) {
+static void put_cores(machine_lines *value, const json_t *machine) {
     const json_t *cpu = json_object_get(machine, "cpu");
     if (cpu != NULL) {
         add_cores(value, cpu);
@@ -53,14 +53,14 @@ static void put_cores(growing_text *value, const json_t *machine) {
     }
 }
 
-static void put_isas(growing_text *value, const json_t *machine) {
+static void put_isas(machine_lines *value, const json_t *machine) {
     const json_t *isas = json_object_get(json_object_get(machine, "cpu"), "isas");
     for (size_t i = 0; i < json_array_size(isas); ++i) {
         add_text(value, "%s%s", i > 0 ? ", " : "", json_string_value(json_array_get(isas, i)));
     }
 }
 
-static void put_caches(growing_text *value, const json_t *machine) {
+static void put_caches(machine_lines *value, const json_t *machine) {
     const json_t *caches = json_object_get(json_object_get(machine, "cpu"), "caches");
     for (size_t i = 0; i < json_array_size(caches); ++i) {
         const json_t *cache = json_array_get(caches, i);
@@ -74,21 +74,21 @@ static void put_caches(growing_text *value, const json_t *machine) {
     }
 }
 
-static void put_memory(growing_text *value, const json_t *machine) {
+static void put_memory(machine_lines *value, const json_t *machine) {
     const json_t *bytes = json_object_get(machine, "memory_bytes");
     if (json_is_number(bytes)) {
         add_text(value, "%.1f GiB", json_number_value(bytes) / (1024.0 * 1024 * 1024));
     }
 }
 
-static void put_system(growing_text *value, const json_t *machine) {
+static void put_system(machine_lines *value, const json_t *machine) {
     add_member(value, "", machine, "os");
     add_member(value, ", ", machine, "kernel");
     add_member(value, ", ", machine, "architecture");
 }
 
 /* "commit 13b26c9", with "-dirty" where the tree had changes. */
-static void add_commit(growing_text *value, const char *before, const json_t *machine) {
+static void add_commit(machine_lines *value, const char *before, const json_t *machine) {
     const json_t *commit = json_object_get(json_object_get(machine, "build"), "commit");
     const char *text = json_string_value(commit);
     if (text != NULL) {
@@ -98,7 +98,7 @@ static void add_commit(growing_text *value, const char *before, const json_t *ma
     }
 }
 
-static void put_build(growing_text *value, const json_t *machine) {
+static void put_build(machine_lines *value, const json_t *machine) {
     const json_t *build = json_object_get(machine, "build");
     add_member(value, "", build, "version");
     add_commit(value, ", ", machine);
@@ -108,7 +108,7 @@ static void put_build(growing_text *value, const json_t *machine) {
 
 static const struct {
     const char *title;
-    void (*put)(growing_text *value, const json_t *machine);
+    void (*put)(machine_lines *value, const json_t *machine);
 } facts[] = {{"CPU", put_cpu},       {"cores", put_cores},   {"instruction sets", put_isas},
              {"caches", put_caches}, {"memory", put_memory}, {"system", put_system},
              {"build", put_build}};
@@ -116,7 +116,7 @@ static const struct {
 void cm_machine_print_table(FILE *out, const json_t *machine) {
     fputs("| | |\n|---|---|\n", out);
     for (size_t i = 0; i < sizeof facts / sizeof facts[0]; ++i) {
-        growing_text value = {.length = 0};
+        machine_lines value = {.length = 0};
         facts[i].put(&value, machine);
         if (value.length > 0) {
             fprintf(out, "| %s | ", facts[i].title);
@@ -128,7 +128,7 @@ void cm_machine_print_table(FILE *out, const json_t *machine) {
 
 void cm_machine_print_title(FILE *out, const char *title, const json_t *machine,
                             const json_t *started) {
-    growing_text line = {.length = 0};
+    machine_lines line = {.length = 0};
     put_cpu(&line, machine);
     if (line.length > 0) {
         add_text(&line, ", ");

@@ -12,10 +12,10 @@ static const cm_golden golden_table[] = {
     {"dropout-out-0.5", "e7e4596252dc7e3937a6cc28b347622a670f95ad984814bddb2966b5d7147532"},
     {"dropout-conv-0.5", "90e143d406097d3779acf66587fc5cb090f86717700d753a2aa03f7e21fc3e88"},
     {"dropout-conv-0.3", "8f9b41bdf6af3f943283544f91f4e1eb9877cf757f1def024c4e6a8b885f7bab"},
-    {"bn-3", "ece53bd6c4e397f845881de9daae5336b8e1d8898ed6b3c5dc14c5759e4ec826"},
+    {"bn-3", "2d9b0e05cb261dc0cd34d3e11b9d61710e464f82363da4b1f6acc43de3c48ac0"},
     {"plain-8", "6b6eac4f1e8b254a86bc7f9c485f3e9f9e35383de90f1eb0637605c400338e20"},
-    {"bn-8", "76624a9a6e85177c7bd2aa24326cd4bce3b81836f54ef1bea18d4a4ded6597db"},
-    {"bn-16", "7768d1f5cfd54db5c1bde73cc00dbdb774af3f2e36aea5554847bf839d527625"},
+    {"bn-8", "2e8f5e16115f12d42bb4fecd69af8e1855a9d24a20b441c65ecfe8c6ddf4bbec"},
+    {"bn-16", "a0deca703404f149fe38a2528ba722075979c6e29f656cf13a1e1fa792139a37"},
 };
 
 /* The first batch has blocks of 3, 3 and 1 images, the second is one block. */
