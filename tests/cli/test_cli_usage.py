@@ -37,6 +37,13 @@ class Help(CliTest):
         self.assertEqual(self.succeed("train", "x", "y", "-h"), self.succeed("train", "--help"))
 
 
+class Order(CliTest):
+    def test_options_after_arguments_also_where_posix_is_asked_for(self):
+        self.assertEqual(self.succeed("describe", "baseline", "--json", "-",
+                                      env={"POSIXLY_CORRECT": "1"}),
+                         self.succeed("describe", "--json", "-", "baseline"))
+
+
 class ManPage(CliTest):
     """The man page names the commands, arguments and options that --help names, and no others."""
 

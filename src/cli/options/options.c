@@ -267,6 +267,8 @@ cm_status cm_arguments_parse(const cm_usage *usage, int argc, const char **argv,
     }
     table[flat.count] = (struct poptOption){
         .longName = "help", .shortName = 'h', .argInfo = POPT_ARG_NONE, .val = HELP_VALUE};
+    /* With it popt would take options after the first argument for arguments. */
+    unsetenv("POSIXLY_CORRECT");
     arguments->context = poptGetContext(usage->program, argc, argv, table, POPT_CONTEXT_NO_EXEC);
     if (arguments->context == NULL) {
         return options_out_of_memory(&flat, error);

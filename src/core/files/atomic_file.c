@@ -217,7 +217,8 @@ static void remove_leftovers(target *to) {
     }
     for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
         if (is_temporary_name(entry->d_name)) {
-            snprintf(to->temporary + to->folder_length, TEMPORARY_NAME_SIZE, "%s", entry->d_name);
+            /* There is room: is_temporary_name() knows its length. */
+            memcpy(to->temporary + to->folder_length, entry->d_name, strlen(entry->d_name) + 1);
             remove_abandoned(to->temporary);
         }
     }
