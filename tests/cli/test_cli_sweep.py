@@ -305,6 +305,20 @@ class CompareTest(CliTest):
         rows_of = list(csv.DictReader(io.StringIO(self.succeed("export", "a.json"))))
         self.assertEqual(len(rows_of), 9)
 
+    def test_folders(self):
+        for folder, typical in (("before", 100), ("now", 130)):
+            os.makedirs(self.path(folder))
+            self.put(f"{folder}/sweep.json", {"x": self.samples(typical)})
+            self.put(f"{folder}/explore.json", {"y": self.samples(typical)})
+        text = self.succeed("compare", "before", "now")
+        self.assertRegex(text, r"before/sweep\.json .*now/sweep\.json")
+        self.assertRegex(text, r"(?m)^x .*  faster$")
+        self.assertNotRegex(text, r"(?m)^y ")
+        os.remove(self.path("before/sweep.json"))
+        os.remove(self.path("now/sweep.json"))
+        self.assertRegex(self.succeed("compare", "before", "now"), r"(?m)^y .*  faster$")
+        self.assertIn("is a folder without sweep.json", self.fails(3, "compare", ".", "now"))
+
     def test_bad_files(self):
         good = self.put("a.json", {"x": self.samples(100)})
         for text in ("", "{", "[]", "{}", '{"schema_version": 1, "kind": "sweep"}',

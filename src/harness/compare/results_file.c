@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/files/atomic_file.h"
 #include "core/files/json.h"
@@ -267,17 +268,45 @@ static cm_status read_rows(cm_results_file *file, cm_error *error) {
     return status;
 }
 
+/* The file that a folder of results is read for. */
+static cm_status find_in_folder(cm_results_file *file, cm_error *error) {
+    static const char *const names[] = {"sweep.json", "explore.json", "profile.json",
+                                        "convmark.json"};
+    const char *folder = file->path;
+    struct stat info;
+    if (stat(folder, &info) != 0 || !S_ISDIR(info.st_mode)) {
+        return CM_OK; /* a file; what is wrong with it is told when it is read */
+    }
+    const size_t size = strlen(folder) + sizeof "/convmark.json";
+    file->in_folder = malloc(size);
+    if (file->in_folder == NULL) {
+        return results_file_out_of_memory(folder, error);
+    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
+        snprintf(file->in_folder, size, "%s/%s", folder, names[i]);
+        if (stat(file->in_folder, &info) == 0) {
+            file->path = file->in_folder;
+            return CM_OK;
+        }
+    }
+    return cm_fail(error, CM_BAD_INPUT,
+                   "%s: is a folder without sweep.json, explore.json, profile.json or "
+                   "convmark.json; give a file of measurements",
+                   folder);
+}
+
 cm_status cm_results_file_open(const char *path, cm_results_file *file, cm_error *error) {
     *file = (cm_results_file){.path = path};
-    const cm_status status = load_text(path, &file->json, error);
-    if (status != CM_OK) {
-        return status;
+    cm_status status = find_in_folder(file, error);
+    if (status == CM_OK) {
+        status = load_text(file->path, &file->json, error);
     }
-    return read_rows(file, error);
+    return status == CM_OK ? read_rows(file, error) : status;
 }
 
 void cm_results_file_close(cm_results_file *file) {
     cm_measurements_free(&file->measurements);
     json_decref(file->json);
+    free(file->in_folder);
     *file = (cm_results_file){.path = NULL};
 }
