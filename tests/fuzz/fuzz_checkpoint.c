@@ -132,7 +132,7 @@ static cm_status decode(const uint8_t *bytes, size_t size, cm_error *error) {
 }
 
 static void expect_refused(cm_status status, const cm_error *error) {
-    static const char damaged[] = "FILE: field ", other[] = "FILE: is the checkpoint of a run with";
+    static const char damaged[] = "FILE: field ", other[] = "FILE: is the checkpoint of a run ";
     if (status == CM_USAGE) {
         FUZZ_EXPECT(strncmp(error->message, other, strlen(other)) == 0);
         FUZZ_EXPECT(strchr(error->message, '\n') == NULL);
